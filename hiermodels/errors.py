@@ -1,0 +1,141 @@
+"""What can go wrong, and how it is said.
+
+::
+
+    HierModelsError
+    ├── DataError (ValueError)             the data frame, its columns, its rows
+    │   └── ColumnError (LookupError)      a column that is not there
+    ├── OptionError (ValueError)           an argument of the wrong kind or value
+    ├── PriorError (ValueError)            a prior of the wrong family or with wrong numbers
+    │   └── ImproperPosteriorError         priors under which there is no posterior
+    ├── ContainerError (ValueError)        an ArviZ container or file that lacks what is asked of it
+    ├── DatasetError (LookupError)         a data set that is not there
+    ├── FrozenError (AttributeError)       an attempt to change a model
+    ├── CmdStanError (RuntimeError)        CmdStan missing, broken, or not to be installed
+    │   └── ToolchainError                 no C++ compiler, or no make
+    ├── CompileError (RuntimeError)        a Stan program that does not compile
+    └── SamplingError (RuntimeError)       chains that did not finish
+
+    HierModelsWarning (UserWarning)
+    ├── DataWarning                        rows dropped, groups that the data cannot inform
+    └── DiagnosticWarning                  divergences, low effective sample size, high R-hat
+
+Each error is also the built-in error that a user would catch. A message names the thing, the
+requirement, what came, and the next step.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from typing import Any
+
+__all__ = [
+    "CmdStanError",
+    "ColumnError",
+    "CompileError",
+    "ContainerError",
+    "DataError",
+    "DataWarning",
+    "DatasetError",
+    "DiagnosticWarning",
+    "FrozenError",
+    "HierModelsError",
+    "HierModelsWarning",
+    "ImproperPosteriorError",
+    "OptionError",
+    "PriorError",
+    "SamplingError",
+    "ToolchainError",
+]
+
+
+class HierModelsError(Exception):
+    """The root of every error that this package raises on purpose."""
+
+
+class DataError(HierModelsError, ValueError):
+    """The data frame, one of its columns, or its rows cannot be used."""
+
+
+class ColumnError(DataError, LookupError):
+    """A column is asked for that the data frame does not have."""
+
+
+class OptionError(HierModelsError, ValueError):
+    """An argument has the wrong type or a value that it cannot take."""
+
+
+class PriorError(HierModelsError, ValueError):
+    """A prior has the wrong family for its parameter, or wrong numbers."""
+
+
+class ImproperPosteriorError(PriorError):
+    """The priors leave a posterior whose integral is infinite."""
+
+
+class ContainerError(HierModelsError, ValueError):
+    """An ArviZ container, or a file that should hold one, lacks what is asked of it."""
+
+
+class DatasetError(HierModelsError, LookupError):
+    """A data set does not exist, or the package that carries it is not installed."""
+
+
+class FrozenError(HierModelsError, AttributeError):
+    """A model cannot be changed; ``model.replace(...)`` gives another."""
+
+
+class CmdStanError(HierModelsError, RuntimeError):
+    """CmdStan is missing, broken, too old, or could not be installed."""
+
+
+class ToolchainError(CmdStanError):
+    """The C++ compiler or make is missing or does not work."""
+
+
+class CompileError(HierModelsError, RuntimeError):
+    """A Stan program did not compile."""
+
+
+class SamplingError(HierModelsError, RuntimeError):
+    """One or more chains did not finish.
+
+    Attributes
+    ----------
+    idata : container or None
+        The chains that did finish, in the installed ArviZ's container; None where there are none.
+    """
+
+    def __init__(self, message: str, idata: Any = None) -> None:
+        super().__init__(message)
+        self.idata = idata
+
+
+class HierModelsWarning(UserWarning):
+    """The root of every warning that this package gives."""
+
+
+class DataWarning(HierModelsWarning):
+    """Something about the data that changes how the answer is to be read."""
+
+
+class DiagnosticWarning(HierModelsWarning):
+    """Something about the draws that changes how far they are to be trusted."""
+
+
+def suggest(name: str, known: Iterable[str]) -> str:
+    """Near misses of ``name`` as the end of a message: ``; did you mean 'school'?``, or nothing."""
+    near = difflib.get_close_matches(name, list(known), n=2, cutoff=0.6)
+    if not near:
+        # Case and surrounding blanks are the misses that the ratio does not see as near.
+        near = [k for k in known if k.strip().casefold() == name.strip().casefold()]
+    return f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
+
+
+def listed(items: Iterable[object], most: int = 8) -> str:
+    """Name items in a message, at most ``most`` of them: ``'A', 'B' and 3 more``."""
+    names = [repr(i) if isinstance(i, str) else str(i) for i in items]
+    if len(names) <= most:
+        return ", ".join(names)
+    return f"{', '.join(names[:most])} and {len(names) - most} more"
