@@ -1,0 +1,117 @@
+"""Hierarchical models from Python.
+
+Hand-written Stan programs for three families of Gaussian hierarchical models, compiled through
+CmdStanPy, sampled by NUTS, returned in ArviZ's container.
+
+>>> import hiermodels as hm
+>>> model = hm.EightSchools(
+...     hm.datasets.eight_schools(), effect="effect", se="se", group="school"
+... )
+>>> idata = model.fit(seed=1)  # doctest: +SKIP
+>>> hm.check(idata)  # doctest: +SKIP
+
+Importing this package does no work: each name is loaded where it is first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+# Where each public name lives. Modules are named as themselves.
+_HOMES = {
+    # models
+    "EightSchools": "models.eight_schools",
+    "OneWay": "models.one_way",
+    "VaryingSlopes": "models.varying_slopes",
+    # priors
+    "Exponential": "priors",
+    "Flat": "priors",
+    "GammaPrecision": "priors",
+    "HalfCauchy": "priors",
+    "HalfNormal": "priors",
+    "HalfT": "priors",
+    "InverseGamma": "priors",
+    "LKJ": "priors",
+    "LogFlat": "priors",
+    "Normal": "priors",
+    "StudentT": "priors",
+    "Uniform": "priors",
+    # what comes after the container
+    "check": "diagnostics",
+    "load": "inference_data",
+    "summary": "diagnostics",
+    # errors
+    "HierModelsError": "errors",
+    "HierModelsWarning": "errors",
+}
+_MODULES = ("cmdstan", "datasets", "errors", "plots", "priors", "programs")
+
+__all__ = [
+    "LKJ",
+    "EightSchools",
+    "Exponential",
+    "Flat",
+    "GammaPrecision",
+    "HalfCauchy",
+    "HalfNormal",
+    "HalfT",
+    "HierModelsError",
+    "HierModelsWarning",
+    "InverseGamma",
+    "LogFlat",
+    "Normal",
+    "OneWay",
+    "StudentT",
+    "Uniform",
+    "VaryingSlopes",
+    "check",
+    "cmdstan",
+    "datasets",
+    "errors",
+    "load",
+    "plots",
+    "priors",
+    "programs",
+    "summary",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return importlib.import_module(f"{__name__}.{name}")
+    if name in _HOMES:
+        value = getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+        globals()[name] = value
+        return value
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])
+
+
+if TYPE_CHECKING:
+    from . import cmdstan, datasets, errors, plots, priors, programs
+    from .diagnostics import check, summary
+    from .errors import HierModelsError, HierModelsWarning
+    from .inference_data import load
+    from .models.eight_schools import EightSchools
+    from .models.one_way import OneWay
+    from .models.varying_slopes import VaryingSlopes
+    from .priors import (
+        LKJ,
+        Exponential,
+        Flat,
+        GammaPrecision,
+        HalfCauchy,
+        HalfNormal,
+        HalfT,
+        InverseGamma,
+        LogFlat,
+        Normal,
+        StudentT,
+        Uniform,
+    )

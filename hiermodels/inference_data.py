@@ -1,0 +1,520 @@
+"""Plain datasets to the installed ArviZ's container, and back: the only module that knows its line.
+
+ArviZ 0.x has ``InferenceData``; ArviZ 1.x has none, and uses ``xarray.DataTree``. Everything else in
+this package works on ``xarray.Dataset``: :func:`container` wraps a dict of them at the very end, and
+:func:`dataset` hands one out again. Both lines write the same NetCDF files, and read each other's.
+
+Rulers (:func:`rhat`, :func:`ess`, :func:`mcse`, :func:`bfmi`) are ArviZ's own, with one promise
+added: an entry that cannot be measured (constant, not finite, too few chains) is NaN, in silence.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import warnings
+from collections.abc import Callable, Hashable, Mapping
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from .errors import ContainerError, listed, suggest
+
+if TYPE_CHECKING:
+    import numpy as np
+    import xarray as xr
+    from numpy.typing import NDArray
+
+__all__ = [
+    "Container",
+    "add",
+    "arviz_line",
+    "arviz_version",
+    "attributes",
+    "bfmi",
+    "container",
+    "dataset",
+    "ess",
+    "groups",
+    "has",
+    "load",
+    "mcse",
+    "rhat",
+    "save",
+]
+
+# arviz.InferenceData on ArviZ 0.x, xarray.DataTree on ArviZ 1.x: one of the two does not exist where
+# the type checker runs, so the type is left open, and the name says what is meant.
+Container = Any
+
+_SAMPLE_DIMS = ("chain", "draw")
+# Split chains need two draws a half (ArviZ refuses less, through the logging module).
+_FEWEST_DRAWS = 4
+_HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
+
+
+def arviz_version() -> str:
+    """Version of the installed ArviZ, as in ``"0.23.4"``."""
+    return metadata.version("arviz")
+
+
+def arviz_line() -> Literal["0.x", "1.x"]:
+    """Which of its two lines the installed ArviZ belongs to: ``"0.x"`` or ``"1.x"``."""
+    return "0.x" if arviz_version().partition(".")[0] == "0" else "1.x"
+
+
+@cache
+def _arviz() -> Any:
+    with warnings.catch_warnings():
+        # ArviZ 0.23 announces its own successor at import; nothing for our user to act on.
+        warnings.filterwarnings(
+            "ignore", r"\s*ArviZ is undergoing a major refactor", category=FutureWarning
+        )
+        import arviz
+    return arviz
+
+
+# ---- building and reading -----------------------------------------------------------------------
+
+
+def container(groups: Mapping[str, xr.Dataset], attrs: Mapping[str, Any]) -> Container:
+    """Wrap plain datasets in the installed ArviZ's container.
+
+    Parameters
+    ----------
+    groups : mapping of str to Dataset
+        Datasets by group name, in ArviZ's names where it has one. Groups of our own
+        (``log_likelihood_group``, ``log_prior``) are welcome; a dataset without variables is left out.
+    attrs : mapping of str to str, int or float
+        Attributes of the whole. They also go onto the ``posterior`` group (onto ``prior`` where there
+        is no posterior), because many ArviZ functions pass on a single group.
+
+    Returns
+    -------
+    InferenceData or DataTree
+
+    Raises
+    ------
+    ContainerError
+        If an attribute is of a kind that a NetCDF file cannot hold.
+    """
+    attrs = {str(key): _plain_attribute(key, value) for key, value in attrs.items()}
+    plain = {name: _with_plain_labels(ds) for name, ds in groups.items() if ds.data_vars}
+    for name in ("posterior", "prior"):
+        if name in plain:
+            plain[name] = plain[name].assign_attrs(attrs)
+            break
+    if arviz_line() == "0.x":
+        return _arviz().InferenceData(attrs=attrs, warn_on_custom_groups=False, **plain)
+    import xarray as xr
+
+    return xr.DataTree.from_dict({"/": xr.Dataset(attrs=attrs), **plain})
+
+
+def groups(idata: Container) -> tuple[str, ...]:
+    """Names of the groups that a container has, in its order."""
+    if hasattr(idata, "children"):  # DataTree; its `groups` are paths, with the root among them
+        return tuple(idata.children)
+    if callable(getattr(idata, "groups", None)):  # InferenceData
+        return tuple(idata.groups())
+    raise ContainerError(
+        f"an ArviZ container (InferenceData or DataTree) is needed; got {type(idata).__name__}; "
+        "model.fit() returns one, hiermodels.load(path) reads one from a file"
+    )
+
+
+def has(idata: Container, group: str) -> bool:
+    """Whether a container has a group of that name."""
+    return group in groups(idata)
+
+
+def dataset(idata: Container, group: str) -> xr.Dataset:
+    """One group as a dataset, on either line.
+
+    Parameters
+    ----------
+    idata : InferenceData or DataTree
+    group : str
+
+    Returns
+    -------
+    Dataset
+        Its arrays are the container's; assigning a variable to it leaves the container as it is
+        (:func:`add` writes).
+
+    Raises
+    ------
+    ContainerError
+        If the group is not there.
+    """
+    names = groups(idata)
+    if group not in names:
+        raise ContainerError(
+            f"the container has no group {group!r}; it has {listed(names) or 'none'}"
+            f"{suggest(group, names) or _where_from(group)}"
+        )
+    node = idata[group]
+    plain: xr.Dataset = getattr(node, "dataset", node)
+    # A DataTree's dataset is a read-only view, InferenceData's is the thing itself: a shallow copy
+    # makes them behave alike.
+    return plain.copy(deep=False)
+
+
+def _where_from(group: str) -> str:
+    origin = {
+        "posterior": "; model.fit() makes it",
+        "sample_stats": "; model.fit(engine='nuts') makes it",
+        "log_likelihood": "; model.fit() makes it, within its memory budget",
+        "posterior_predictive": "; model.fit() makes it, within its memory budget",
+        "prior": "; model.prior_predictive() makes it",
+        "prior_predictive": "; model.prior_predictive() makes it",
+    }
+    return origin.get(group, "; ask for one of these")
+
+
+def add(idata: Container, name: str, dataset: xr.Dataset) -> None:
+    """Put a group into a container, in place; one of that name is replaced.
+
+    Parameters
+    ----------
+    idata : InferenceData or DataTree
+    name : str
+    dataset : Dataset
+        With at least one variable.
+    """
+    names = groups(idata)
+    if not dataset.data_vars:
+        raise ContainerError(f"group {name!r} needs at least one variable; got an empty dataset")
+    plain = _with_plain_labels(dataset)
+    if hasattr(idata, "children"):
+        import xarray as xr
+
+        idata[name] = xr.DataTree(dataset=plain)
+    elif name in names:
+        setattr(idata, name, plain)
+    else:
+        idata.add_groups({name: plain}, warn_on_custom_groups=False)
+
+
+def attributes(idata: Container) -> dict[str, Any]:
+    """Attributes of the whole container, as plain str, int and float.
+
+    Where the root has none (ArviZ drops it in a few operations), those of the posterior.
+    """
+    names = groups(idata)
+    attrs = dict(idata.attrs or {})
+    for name in ("posterior", "prior"):
+        if not attrs and name in names:
+            attrs = dict(dataset(idata, name).attrs)
+    return {str(key): _plain_value(value) for key, value in attrs.items()}
+
+
+def _plain_value(value: Any) -> Any:
+    """Undo NumPy's scalars, which files give back."""
+    if hasattr(value, "item") and getattr(value, "size", 1) == 1:
+        return value.item()
+    return value
+
+
+def _plain_attribute(key: object, value: Any) -> str | int | float:
+    value = _plain_value(value)
+    if isinstance(value, bool):
+        return int(value)
+    if isinstance(value, str | int | float):
+        return value
+    raise ContainerError(
+        f"attribute {key!r} must be a str, an int or a float, which are what NetCDF holds; "
+        f"got {type(value).__name__}; write it as JSON"
+    )
+
+
+def _with_plain_labels(ds: xr.Dataset) -> xr.Dataset:
+    """Text labels as fixed-width text, whatever string type pandas or the file had them in."""
+    import numpy as np
+
+    text: dict[Hashable, Any] = {}
+    for name, coord in ds.coords.items():
+        if coord.dtype.kind in "OT" and all(isinstance(v, str) for v in coord.values.flat):
+            text[name] = (coord.dims, np.asarray(coord.values, dtype=np.str_), coord.attrs)
+    return ds.assign_coords(text) if text else ds
+
+
+# ---- files --------------------------------------------------------------------------------------
+
+
+def save(idata: Container, path: str | os.PathLike[str]) -> Path:
+    """Write a container to a NetCDF (HDF5) file that any ArviZ reads.
+
+    The file appears whole or not at all: it is written beside its place under another name, and
+    moved there at the end. A file that is there is replaced.
+
+    Parameters
+    ----------
+    idata : InferenceData or DataTree
+    path : str or path
+        Customarily ending in ``.nc``. Its folder has to exist.
+
+    Returns
+    -------
+    Path
+        Where it was written.
+
+    Raises
+    ------
+    ContainerError
+        If the folder does not exist or cannot be written, or a label is of a kind that NetCDF cannot
+        hold.
+    """
+    groups(idata)
+    target = Path(os.path.realpath(Path(path).expanduser()))
+    if target.is_dir():
+        raise ContainerError(
+            f"cannot write {target}: it is a folder; add a file name, as in fit.nc"
+        )
+    if not target.parent.is_dir():
+        raise ContainerError(
+            f"cannot write {target}: there is no folder {target.parent}; create it"
+        )
+    # Not tempfile, whose files only their owner may read.
+    partial = target.with_name(f".{target.name}.{os.getpid()}.{secrets.token_hex(4)}.part")
+    try:
+        if hasattr(idata, "children"):
+            idata.to_netcdf(partial, engine="h5netcdf")
+        else:
+            # Draws hardly compress, and the lines should write alike.
+            idata.to_netcdf(str(partial), engine="h5netcdf", compress=False)
+        os.replace(partial, target)
+    except (OSError, TypeError, ValueError) as error:
+        raise ContainerError(f"cannot write {target}: {_one_line(error)}") from error
+    finally:
+        partial.unlink(missing_ok=True)
+    return target
+
+
+def load(path: str | os.PathLike[str]) -> Container:
+    """Read a container from a NetCDF file, into memory.
+
+    Parameters
+    ----------
+    path : str or path
+        A file by :func:`save`, by the command line's ``-o``, or by ``to_netcdf`` of any ArviZ. The
+        file is closed afterwards, and may be moved or written again.
+
+    Returns
+    -------
+    InferenceData or DataTree
+        Of the installed ArviZ, whichever line wrote the file.
+
+    Raises
+    ------
+    ContainerError
+        If there is no such file, or it is not NetCDF, is damaged, or holds neither a posterior nor a
+        prior.
+    """
+    file = Path(path).expanduser()
+    _check_signature(file)
+    try:
+        attrs, found = _read(file)
+    except ModuleNotFoundError:
+        raise
+    except Exception as error:
+        # h5py raises what the damaged byte happens to hit: OSError, KeyError, RuntimeError, ...
+        raise ContainerError(
+            f"cannot read {file}: the file is damaged or cut short ({_one_line(error)}); "
+            "write it again, or fetch it again"
+        ) from error
+    if not {"posterior", "prior"} & set(found):
+        raise ContainerError(
+            f"{file} is not a fitted model: it has no group 'posterior'; "
+            f"it has {listed(found) or 'no groups'}; write one with "
+            "idata.to_netcdf('fit.nc') or `hiermodels fit ... -o fit.nc`"
+        )
+    if arviz_line() == "0.x":
+        return _arviz().InferenceData(attrs=attrs, warn_on_custom_groups=False, **found)
+    import xarray as xr
+
+    return xr.DataTree.from_dict({"/": xr.Dataset(attrs=attrs), **found})
+
+
+def _check_signature(file: Path) -> None:
+    if not file.exists():
+        near = suggest(file.name, _names_beside(file))
+        raise ContainerError(f"there is no file {file}{near or '; check the path'}")
+    if file.is_dir():
+        raise ContainerError(f"cannot read {file}: it is a folder; give a file, as in fit.nc")
+    try:
+        with file.open("rb") as stream:
+            start = stream.read(len(_HDF5_SIGNATURE))
+    except OSError as error:
+        raise ContainerError(f"cannot read {file}: {_one_line(error)}") from error
+    if start == _HDF5_SIGNATURE:
+        return
+    what = "an empty file" if not start else "another kind of file"
+    if start.startswith(b"CDF"):
+        what = "a classic NetCDF-3 file"
+    raise ContainerError(
+        f"cannot read {file}: a NetCDF-4 (HDF5) file is needed, and this is {what}; "
+        "write one with idata.to_netcdf('fit.nc') or `hiermodels fit ... -o fit.nc`"
+    )
+
+
+def _names_beside(file: Path) -> list[str]:
+    try:
+        return [p.name for p in file.parent.iterdir()]
+    except OSError:
+        return []
+
+
+def _read(file: Path) -> tuple[dict[str, Any], dict[str, xr.Dataset]]:
+    # Read group by group rather than by ArviZ, whose lines differ in laziness and leave files open.
+    import h5netcdf
+    import xarray as xr
+
+    with h5netcdf.File(file, "r") as stream:
+        names = list(stream.groups)
+    attrs = xr.load_dataset(file, engine="h5netcdf").attrs
+    found: dict[str, xr.Dataset] = {}
+    for name in names:
+        ds = _with_plain_labels(xr.load_dataset(file, group=name, engine="h5netcdf"))
+        ds.attrs = {key: _plain_value(value) for key, value in ds.attrs.items()}
+        if ds.data_vars:
+            found[name] = ds
+    return {str(key): _plain_value(value) for key, value in attrs.items()}, found
+
+
+def _one_line(error: BaseException) -> str:
+    text = " ".join(str(error).split())
+    return text or type(error).__name__
+
+
+# ---- rulers -------------------------------------------------------------------------------------
+
+
+def rhat(ds: xr.Dataset) -> xr.Dataset:
+    """Rank-normalized split R-hat of every entry.
+
+    Parameters
+    ----------
+    ds : Dataset
+        Variables with dims (chain, draw, ...).
+
+    Returns
+    -------
+    Dataset
+        The same variables without chain and draw. NaN for entries that are constant or not finite,
+        and everywhere if there is one chain only.
+
+    References
+    ----------
+    Vehtari, A., Gelman, A., Simpson, D., Carpenter, B. and Bürkner, P.-C. (2021). Rank-normalization,
+    folding, and localization: an improved R-hat. Bayesian Analysis 16, 667-718.
+    """
+    return _measure(lambda x: _arviz().rhat(x, method="rank"), ds, fewest_chains=2)
+
+
+def ess(ds: xr.Dataset, method: Literal["bulk", "tail"] = "bulk") -> xr.Dataset:
+    """Effective sample size of every entry, in draws.
+
+    Parameters
+    ----------
+    ds : Dataset
+        Variables with dims (chain, draw, ...).
+    method : {"bulk", "tail"}
+        ``"bulk"`` for the centre (rank-normalized); ``"tail"`` for the smaller of those of the 5 %
+        and 95 % quantiles.
+
+    Returns
+    -------
+    Dataset
+        The same variables without chain and draw; NaN for entries that are constant or not finite.
+    """
+    return _measure(lambda x: _arviz().ess(x, method=method), ds)
+
+
+def mcse(ds: xr.Dataset, method: Literal["mean", "sd"] = "mean") -> xr.Dataset:
+    """Monte Carlo standard error of the mean or of the standard deviation of every entry.
+
+    Parameters
+    ----------
+    ds : Dataset
+        Variables with dims (chain, draw, ...).
+    method : {"mean", "sd"}
+
+    Returns
+    -------
+    Dataset
+        The same variables without chain and draw, in their units; NaN for entries that are constant
+        or not finite.
+    """
+    return _measure(lambda x: _arviz().mcse(x, method=method), ds)
+
+
+def bfmi(sample_stats: xr.Dataset) -> NDArray[np.float64]:
+    """Estimated Bayesian fraction of missing information (E-BFMI) of each chain.
+
+    Parameters
+    ----------
+    sample_stats : Dataset
+        With ``energy``, dims (chain, draw).
+
+    Returns
+    -------
+    ndarray
+        One number for each chain; NaN where the energy is constant or not finite.
+
+    Raises
+    ------
+    ContainerError
+        If there is no ``energy``.
+
+    References
+    ----------
+    Betancourt, M. (2016). Diagnosing suboptimal cotangent disintegrations in Hamiltonian Monte Carlo.
+    arXiv:1604.00695.
+    """
+    import numpy as np
+
+    if "energy" not in sample_stats:
+        raise ContainerError(
+            "E-BFMI needs the variable 'energy' in sample_stats; "
+            f"it has {listed(sorted(map(str, sample_stats.data_vars)))}; fit by engine='nuts'"
+        )
+    energy = np.asarray(sample_stats["energy"].transpose(*_SAMPLE_DIMS).values, dtype=np.float64)
+    measured = np.full(energy.shape[0], np.nan)
+    usable = np.isfinite(energy).all(axis=1)
+    usable &= np.ptp(np.where(np.isfinite(energy), energy, 0.0), axis=1) > 0
+    if usable.any():
+        measured[usable] = np.asarray(_arviz().bfmi(energy[usable]), dtype=np.float64)
+    return measured
+
+
+def _measure(
+    ruler: Callable[[xr.Dataset], xr.Dataset], ds: xr.Dataset, fewest_chains: int = 1
+) -> xr.Dataset:
+    """Apply a ruler of ArviZ; NaN, without a word, for what it cannot measure."""
+    import numpy as np
+    import xarray as xr
+
+    for dim in _SAMPLE_DIMS:
+        if dim not in ds.dims:
+            raise ContainerError(
+                f"draws need the dims 'chain' and 'draw'; got {listed(map(str, ds.dims))}"
+            )
+    if not ds.data_vars:
+        return ds.drop_dims(_SAMPLE_DIMS)
+    values = ds.astype(np.float64)
+    low, high = values.min(_SAMPLE_DIMS, skipna=False), values.max(_SAMPLE_DIMS, skipna=False)
+    # An infinity, or a NaN, makes the range not finite; a constant makes it nothing.
+    with np.errstate(invalid="ignore", over="ignore"):
+        measurable = np.isfinite(high - low) & (high > low)
+    if ds.sizes["chain"] < fewest_chains or ds.sizes["draw"] < _FEWEST_DRAWS:
+        return xr.full_like(low, np.nan)
+    # Any ramp will do in place of what cannot be measured: it keeps ArviZ from warning.
+    ramp = xr.DataArray(np.arange(ds.sizes["draw"], dtype=np.float64), dims="draw")
+    with np.errstate(all="ignore"), warnings.catch_warnings():
+        # Chains that each stand still, at different places, divide by nothing: R-hat is infinite.
+        warnings.simplefilter("ignore", RuntimeWarning)
+        measured = ruler(values.where(measurable, ramp))
+    result: xr.Dataset = measured.drop_attrs().where(measurable)
+    return result

@@ -1,0 +1,40 @@
+// One-way layout: no pooling.
+//
+//   y_i ~ N(theta_{j[i]}, sigma_{s[i]})
+//   each theta_j by itself
+//
+// s[i] is 1 for a common residual sd, j[i] for a residual sd of each group.
+// Gelman et al., Bayesian Data Analysis, 3rd ed., section 11.6.
+functions {
+#include priors.stanfunctions
+}
+data {
+  int<lower=1> N;                        // observations (rows)
+  int<lower=1> J;                        // groups
+  array[N] int<lower=1, upper=J> jj;     // group of each row
+  vector[N] y;                           // response
+  int<lower=1> S;                        // residual sds: 1 or J
+  array[N] int<lower=1, upper=S> ss;     // residual sd of each row
+  int<lower=0> theta_prior;              // prior of theta: family
+  vector[3] theta_hyper;                 //   and its numbers
+  int<lower=0> sigma_prior;              // prior of sigma: family
+  vector[3] sigma_hyper;                 //   and its numbers
+  int<lower=0, upper=1> prior_only;      // 1 leaves the data out
+}
+parameters {
+  vector[J] theta;                       // group means
+  // residual sds
+  vector<lower=0, upper=scale_upper(sigma_prior, sigma_hyper)>[S] sigma;
+}
+model {
+  theta ~ location(theta_prior, theta_hyper);  // prior
+  sigma ~ scale(sigma_prior, sigma_hyper);  // prior
+  if (prior_only == 0) {
+    y ~ normal(theta[jj], sigma[ss]);    // observation
+  }
+}
+generated quantities {
+  vector[2] lprior;                      // log prior of theta, sigma
+  lprior[1] = location_lpdf(theta | theta_prior, theta_hyper);
+  lprior[2] = scale_lpdf(sigma | sigma_prior, sigma_hyper);
+}
