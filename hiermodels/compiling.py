@@ -1,0 +1,218 @@
+"""From a Stan program's text to an executable file in the cache."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from . import cache
+from .cmdstan import CmdStan
+from .errors import CompileError
+from .toolchain import Toolchain, build_environment, make_local, run, tail, unfit_for_make
+
+# Options for stanc and the C++ compiler, as CmdStanPy takes them; part of the key.
+STANC_OPTIONS: dict[str, Any] = {}
+CPP_OPTIONS: dict[str, Any] = {}
+
+# What make takes from the environment and puts into a program.
+FLAG_VARIABLES = (
+    *("CC", "CXX", "CXX_TYPE", "CPPFLAGS", "CXXFLAGS", "LDFLAGS", "LDLIBS", "O", "STANCFLAGS"),
+    *("STAN_CPP_OPTIMS", "STAN_MPI", "STAN_NO_RANGE_CHECKS", "STAN_OPENCL", "STAN_THREADS"),
+    *("TBB_INC", "TBB_INTERFACE_NEW", "TBB_LIB"),
+)
+
+# CmdStanPy changes the working folder of its process while it compiles, which threads would trip
+# over, and wants $CMDSTAN set: it gets a process of its own, and this one stays as it was.
+_COMPILE_SCRIPT = """\
+import json, sys
+import cmdstanpy
+with cmdstanpy.disable_logging():
+    try:
+        cmdstanpy.CmdStanModel(force_compile=True, **json.loads(sys.argv[1]))
+    except (RuntimeError, ValueError) as error:
+        sys.exit(str(error))
+"""
+
+
+@dataclass(frozen=True)
+class Program:
+    """A Stan program, as its file was when it was loaded.
+
+    Attributes
+    ----------
+    name : str
+        The file's name without ``.stan``.
+    path : Path
+        The file.
+    source : str
+        Its text, which is also what ``str(program)`` gives.
+    """
+
+    name: str
+    path: Path
+    source: str
+
+    def __str__(self) -> str:
+        return self.source
+
+    @property
+    def includes(self) -> tuple[Path, ...]:
+        """Files that ``#include`` lines bring in, also through one another, in that order."""
+        return tuple(self.path.parent / name for name in self.included)
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the source and of all it includes, in hexadecimal digits."""
+        return cache.digest_of([self.source, *(list(pair) for pair in self.included.items())])
+
+    @cached_property
+    def included(self) -> dict[str, str]:
+        """Names in ``#include`` lines, also through one another, and the texts they stand for."""
+        found: dict[str, str] = {}
+        texts = [self.source]
+        while texts:
+            for name in re.findall(r'^\s*#include\s+[<"]?([^\s<>"]+)', texts.pop(0), re.MULTILINE):
+                if name in found or ".." in PurePosixPath(name).parts or name.startswith("/"):
+                    continue
+                # One that is not there is for stanc to complain of, with the line's number.
+                with contextlib.suppress(OSError):
+                    found[name] = (self.path.parent / name).read_text(encoding="utf-8")
+                    texts.append(found[name])
+        return found
+
+
+@dataclass(frozen=True)
+class Executable:
+    """A compiled program that was looked over and runs.
+
+    Attributes
+    ----------
+    path : Path
+        The file to run, and for CmdStanPy's ``exe_file=``.
+    program : Program
+        What it was compiled from.
+    key : str
+        SHA-256 of all that went into it, in hexadecimal digits.
+    cmdstan_version : str
+        The CmdStan that it holds: ``"2.40.0"``.
+    """
+
+    path: Path
+    program: Program
+    key: str
+    cmdstan_version: str
+
+
+def key_of(program: Program, found: CmdStan, tools: Toolchain) -> str:
+    """Give the SHA-256 of all that goes into an executable."""
+    return cache.digest_of(
+        {
+            "program": [program.name, program.digest],
+            # The path too: that to CmdStan's TBB is written into the executable.
+            "cmdstan": [found.version_text, str(found.path)],
+            "compiler": [tools.cxx, tools.cxx_version],
+            "machine": [platform.system(), platform.machine()],
+            "options": [STANC_OPTIONS, CPP_OPTIONS],
+            "make_local": make_local(found.path),
+            "variables": {v: os.environ[v] for v in FLAG_VARIABLES if v in os.environ},
+        }
+    )
+
+
+def compile_into_cache(
+    target: Executable,
+    found: CmdStan,
+    tools: Toolchain,
+    children: set[subprocess.Popen[str]] | None = None,
+) -> None:
+    """Compile in a fresh folder, and move the executable into its place in one step.
+
+    Parameters
+    ----------
+    target : Executable
+        What there is to be; its lock is held by the caller.
+    found : CmdStan
+    tools : Toolchain
+    children : set, optional
+        Holds the process while it runs, for another thread to stop.
+
+    Raises
+    ------
+    CompileError
+        stanc or the compiler does not accept the program.
+    OSError
+        A folder cannot be written to, or a disk is full.
+    """
+    program, entry = target.program, target.path.parent
+    with tempfile.TemporaryDirectory(prefix="hiermodels-", dir=_work_room(entry)) as temporary:
+        work = Path(temporary)
+        for name, text in {f"{program.name}.stan": program.source, **program.included}.items():
+            file = work / name
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(text, encoding="utf-8")
+        options = {
+            "stan_file": str(work / f"{program.name}.stan"),
+            "stanc_options": {**STANC_OPTIONS, "include-paths": [str(work)]},
+            "cpp_options": CPP_OPTIONS,
+        }
+        code, output = run(
+            [sys.executable, "-W", "ignore", "-c", _COMPILE_SCRIPT, json.dumps(options)],
+            cwd=work,
+            env=build_environment(CMDSTAN=str(found.path), MAKE=tools.make, TMPDIR=str(work)),
+            children=children,
+        )
+        built = work / program.name
+        if code != 0 or not built.is_file():
+            raise CompileError(
+                f"the Stan program {program.name} must compile with CmdStan {found.version_text} "
+                f"and {tools.cxx_version}, and does not:\n"
+                f"{tail(output.replace(str(work), str(program.path.parent)), 30)}\n"
+                f"next: correct {program.path} where stanc names a line of it; else see to the "
+                "compiler (`hiermodels doctor`)"
+            )
+        new = Path(tempfile.mkdtemp(prefix=f".new-{entry.name}-", dir=entry.parent))
+        try:
+            shutil.copyfile(built, new / program.name)
+            (new / program.name).chmod(0o700)
+            manifest = {
+                "name": program.name,
+                "key": target.key,
+                "digest": program.digest,
+                "sha256": cache.digest_of_file(built),
+                "size": built.stat().st_size,
+                "cmdstan_version": found.version_text,
+                "cmdstan_path": str(found.path),
+                "compiler": dataclasses.asdict(tools),
+                "created": datetime.now(tz=timezone.utc).isoformat(timespec="seconds"),
+            }
+            (new / "manifest.json").write_text(json.dumps(manifest, indent=1), encoding="utf-8")
+            cache.remove(entry)
+            new.rename(entry)
+        except BaseException:
+            cache.remove(new)
+            raise
+
+
+def _work_room(entry: Path) -> Path:
+    """Give a folder for the work whose path make can handle."""
+    rooms = [Path(tempfile.gettempdir()), entry.parent, Path("/var/tmp"), Path("/tmp")]  # noqa: S108
+    for room in rooms:
+        if not unfit_for_make(room.absolute()) and os.access(room, os.W_OK | os.X_OK):
+            return room
+    raise CompileError(
+        "Stan programs are compiled in a temporary folder without a space in its path, and "
+        f"{str(rooms[0])!r} has one; next: set TMPDIR to another"
+    )

@@ -1,0 +1,210 @@
+"""The data of a hierarchical model, whatever its family, as arrays.
+
+All three families are one model in different clothes,
+
+    y_i ~ N(x_i beta + z_i theta_{j[i]}, sigma_i),   theta_j ~ N_K(mu, Sigma),
+
+with z a column of ones in ``OneWay`` and ``EightSchools``, and sigma known in ``EightSchools``.
+What is computed after sampling (:mod:`hiermodels.effects`) is therefore written once, for this.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+Residual = Literal["known", "common", "group"]
+
+
+@dataclass(frozen=True)
+class Design:
+    """Response, columns and groups of N rows in J groups.
+
+    Attributes
+    ----------
+    response, group : str
+        Names of the response and of the group column.
+    y : array, shape (N,)
+        Response, in its own units.
+    index : array of int, shape (N,)
+        Group of each row, counted from 0.
+    labels : array, shape (J,)
+        Labels of the groups.
+    z : array, shape (N, K)
+        Varying columns; ones where only the intercept varies.
+    coefficients : tuple of str, or None
+        Names of the K varying coefficients; None where theta is one number for each group.
+    x : array, shape (N, P)
+        Common columns.
+    predictors : tuple of str
+        Names of the P common coefficients.
+    residual : {"known", "common", "group"}
+        Residual sd: known standard errors, one for all rows, or one for each group.
+    se : array, shape (N,), or None
+        The known standard errors.
+    rows : array of int, shape (N,)
+        Where each row stood in the frame.
+    dropped : int
+        Rows left out because a value was missing.
+    """
+
+    response: str
+    group: str
+    y: Array
+    index: NDArray[np.int64]
+    labels: NDArray[Any]
+    z: Array
+    coefficients: tuple[str, ...] | None
+    x: Array
+    predictors: tuple[str, ...]
+    residual: Residual
+    se: Array | None = None
+    rows: NDArray[np.int64] = field(default_factory=lambda: np.arange(0))
+    dropped: int = 0
+
+    @property
+    def N(self) -> int:
+        """Number of rows."""
+        return len(self.y)
+
+    @property
+    def J(self) -> int:
+        """Number of groups."""
+        return len(self.labels)
+
+    @property
+    def K(self) -> int:
+        """Number of varying coefficients."""
+        return int(self.z.shape[1])
+
+    @property
+    def P(self) -> int:
+        """Number of common coefficients."""
+        return int(self.x.shape[1])
+
+    @property
+    def observation_dim(self) -> str:
+        """Dim of the rows: the groups themselves where each group is one estimate."""
+        return self.group if self.residual == "known" else "observation"
+
+    @cached_property
+    def sizes(self) -> NDArray[np.int64]:
+        """Rows in each group, shape (J,)."""
+        return np.bincount(self.index, minlength=self.J)
+
+    @cached_property
+    def order(self) -> NDArray[np.int64]:
+        """Rows sorted by group, shape (N,)."""
+        return np.argsort(self.index, kind="stable")
+
+    @cached_property
+    def starts(self) -> NDArray[np.int64]:
+        """Where each group starts in the sorted rows, shape (J,)."""
+        return np.concatenate([[0], np.cumsum(self.sizes)[:-1]])
+
+    def group_sums(self, values: Array) -> Array:
+        """Sums over the rows of each group: shape (..., N) -> (..., J)."""
+        return np.add.reduceat(values[..., self.order], self.starts, axis=-1)
+
+    @cached_property
+    def within(self) -> Within:
+        """What each group's own least-squares fit on all its columns leaves."""
+        W = np.hstack([self.z, self.x])
+        rank = np.zeros(self.J, dtype=np.int64)
+        rss = np.zeros(self.J)
+        for j, rows in enumerate(np.split(self.order, self.starts[1:])):
+            rank[j], rss[j] = _least_squares(W[rows], self.y[rows])
+        return Within(columns=W.shape[1], rank=rank, rss=rss, sizes=self.sizes)
+
+    @cached_property
+    def pooled_residuals(self) -> Array:
+        """Residuals of one least-squares fit to all rows, shape (N,)."""
+        W = np.hstack([self.z, self.x])
+        scale = np.abs(W).max(axis=0)
+        W = W / np.where(scale > 0, scale, 1)
+        y = self.y - self.y.mean()
+        return np.asarray(y - W @ np.linalg.lstsq(W, y, rcond=None)[0])
+
+    def estimated_pooling(self) -> float:
+        """Mean pooling factor by moments: mean over groups of v_j / (v_j + tau^2).
+
+        v_j is the variance of group j's own mean, and tau^2 the moment estimate: DerSimonian and
+        Laird (1986) for known standard errors, analysis of variance (Searle, Casella and McCulloch
+        1992, Variance Components, section 3.6) for rows. Predictors are taken out by one
+        least-squares fit. 1 where the groups do not differ more than their rows.
+        """
+        J = self.J
+        if self.se is not None:
+            v = self.se**2
+            w = 1 / v
+            mean = np.sum(w * self.y) / np.sum(w)
+            Q = np.sum(w * (self.y - mean) ** 2)
+            tau2 = (Q - (J - 1)) / (np.sum(w) - np.sum(w**2) / np.sum(w))
+        else:
+            n = self.sizes
+            r = self.pooled_residuals
+            means = self.group_sums(r) / n
+            df = self.N - J
+            if df < 1:
+                return 1.0
+            sigma2 = float(np.sum((r - means[self.index]) ** 2)) / df
+            between = np.sum(n * (means - r.mean()) ** 2) / (J - 1)
+            n0 = (self.N - np.sum(n**2) / self.N) / (J - 1)
+            tau2 = (between - sigma2) / n0
+            v = sigma2 / n
+        if tau2 <= 0:
+            return 1.0
+        return float(np.mean(v / (v + tau2)))
+
+    @property
+    def columns_rank(self) -> int:
+        """Rank of the N x (K + P) matrix of all columns."""
+        return _rank(np.hstack([self.z, self.x]))
+
+
+@dataclass(frozen=True)
+class Within:
+    """Least squares within each group: numbers of columns, ranks, residual sums of squares."""
+
+    columns: int
+    rank: NDArray[np.int64]
+    rss: Array
+    sizes: NDArray[np.int64]
+
+    @property
+    def df(self) -> NDArray[np.int64]:
+        """Residual degrees of freedom of each group, shape (J,)."""
+        return self.sizes - self.rank
+
+
+def _standardized(W: Array) -> Array:
+    # A column's size must not decide what counts as collinear: centre what is not constant,
+    # then scale each column to length one.
+    spread = W - W.mean(axis=0)
+    norm = np.linalg.norm(spread, axis=0)
+    constant = norm <= 1e-12 * np.linalg.norm(W, axis=0)
+    has_constant = bool(constant.any())
+    out = np.where(constant, W, spread) if has_constant else W
+    length = np.linalg.norm(out, axis=0)
+    return np.asarray(out / np.where(length > 0, length, 1))
+
+
+def _rank(W: Array) -> int:
+    return int(np.linalg.matrix_rank(_standardized(W), tol=1e-9)) if W.size else 0
+
+
+def _least_squares(W: Array, y: Array) -> tuple[int, float]:
+    """Rank of W, and the residual sum of squares of y on it."""
+    if W.shape[1] == 1 and np.all(W == W[0]) and W[0, 0] != 0:
+        return 1, float(np.sum((y - y.mean()) ** 2))
+    Q = _standardized(W)
+    centred = y - y.mean() if np.any(np.all(W == W[0], axis=0) & (W[0] != 0)) else y
+    u, s, _ = np.linalg.svd(Q, full_matrices=False)
+    basis = u[:, s > 1e-9]
+    residual = centred - basis @ (basis.T @ centred)
+    return basis.shape[1], float(residual @ residual)

@@ -1,0 +1,572 @@
+"""How far the draws are to be trusted: one table, one verdict, and the next step in words.
+
+Limits, and where they come from:
+
+==================  ==========================  ==================================================
+quantity            wanted                      source
+==================  ==========================  ==================================================
+R-hat               at most 1.01                Vehtari et al. (2021), rank-normalized and split
+bulk and tail ESS   at least 100 a chain        Vehtari et al. (2021)
+divergences         none                        Betancourt (2017), arXiv:1701.02434
+E-BFMI              at least 0.3 in each chain  Betancourt (2016), arXiv:1604.00695; Stan
+tree depth          below its maximum           Stan reference manual; costs time, biases nothing
+==================  ==========================  ==================================================
+
+Vehtari, A., Gelman, A., Simpson, D., Carpenter, B. and Bürkner, P.-C. (2021). Rank-normalization,
+folding, and localization: an improved R-hat. Bayesian Analysis 16, 667-718.
+
+The numbers are those of the installed ArviZ; nothing here knows of Stan.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from . import inference_data
+from .errors import ContainerError, OptionError, listed, suggest
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+    import xarray as xr
+    from numpy.typing import NDArray
+
+    from .inference_data import Container
+
+__all__ = ["Diagnostics", "Finding", "check", "summary", "warnings_for"]
+
+R_HAT_LIMIT = 1.01
+ESS_LIMIT_PER_CHAIN = 100
+E_BFMI_LIMIT = 0.3
+
+# Where more than ten times the draws were needed, running longer is not the remedy.
+_MOST_LONGER = 10.0
+# The parameters that the report shows.
+_WORST_SHOWN = 4
+
+Kind = Literal[
+    "nan", "divergences", "r_hat", "ess_bulk", "ess_tail", "e_bfmi", "max_treedepth", "chains"
+]
+
+
+# ---- the table ----------------------------------------------------------------------------------
+
+
+def summary(
+    idata: Container,
+    var_names: str | Sequence[str] | None = None,
+    *,
+    group: str = "posterior",
+) -> pd.DataFrame:
+    """Posterior summaries and their Monte Carlo errors; the same columns with every ArviZ.
+
+    Parameters
+    ----------
+    idata : InferenceData or DataTree
+    var_names : str or list of str, optional
+        Variables to show, in this order. By default all of the group's.
+    group : str
+        A group of draws: ``"posterior"``, ``"prior"``, ``"posterior_predictive"``, ...
+
+    Returns
+    -------
+    DataFrame
+        One row for each scalar, named as ``mu``, ``theta[A]``, ``Omega[Intercept, x]`` (one row for
+        each pair of a correlation matrix). Columns: ``mean``, ``sd``, ``q5``, ``median``, ``q95``
+        (central 90 % interval), ``mcse_mean``, ``mcse_sd``, ``ess_bulk``, ``ess_tail``, ``r_hat``.
+        The last five are NaN for a constant, and ``r_hat`` is NaN if there is one chain only.
+
+    Raises
+    ------
+    ContainerError
+        If the group is not there, or holds no draws.
+    OptionError
+        If a variable is not there.
+    """
+    import numpy as np
+    import pandas as pd
+
+    labels, draws = _flat(inference_data.dataset(idata, group), var_names, group)
+    values = draws.to_numpy().reshape(-1, len(labels))
+    with np.errstate(invalid="ignore"):
+        quantiles = np.quantile(values, (0.05, 0.5, 0.95), axis=0)
+        columns = {"mean": values.mean(axis=0), "sd": _sd(values)}
+    columns |= dict(zip(("q5", "median", "q95"), quantiles, strict=True))
+    columns |= {"mcse_mean": _ruled("mcse", draws, "mean"), "mcse_sd": _ruled("mcse", draws, "sd")}
+    columns |= {"ess_bulk": _ruled("ess", draws, "bulk"), "ess_tail": _ruled("ess", draws, "tail")}
+    columns |= {"r_hat": _ruled("rhat", draws)}
+    return pd.DataFrame(columns, index=pd.Index(labels))
+
+
+def _flat(
+    ds: xr.Dataset, var_names: str | Sequence[str] | None, group: str
+) -> tuple[list[str], xr.DataArray]:
+    """Every scalar of a group: their labels, and their draws with dims (chain, draw, row)."""
+    import numpy as np
+    import xarray as xr
+
+    drawn = [str(name) for name, x in ds.items() if {"chain", "draw"} <= set(x.dims)]
+    if not drawn:
+        raise ContainerError(
+            f"group {group!r} holds no draws (variables with dims 'chain' and 'draw'); "
+            "ask for 'posterior'"
+        )
+    names = [var_names] if isinstance(var_names, str) else list(var_names or drawn)
+    for name in names:
+        if name not in drawn:
+            raise OptionError(
+                f"there is no variable {name!r} in group {group!r}; "
+                f"there are {listed(drawn)}{suggest(str(name), drawn)}"
+            )
+    labels: list[str] = []
+    columns: list[NDArray[np.float64]] = []
+    for name in names:
+        x = ds[name].transpose("chain", "draw", ...)
+        entries = _entries(x)
+        labels += [f"{name}[{', '.join(_labels(x, at))}]" if at else name for at in entries]
+        values = np.asarray(x.to_numpy(), dtype=np.float64)
+        flat = values.reshape(*values.shape[:2], -1)
+        if len(entries) < flat.shape[2]:
+            flat = flat[:, :, [int(np.ravel_multi_index(at, values.shape[2:])) for at in entries]]
+        columns.append(flat)
+    return labels, xr.DataArray(np.concatenate(columns, axis=2), dims=("chain", "draw", "row"))
+
+
+def _entries(x: xr.DataArray) -> list[tuple[int, ...]]:
+    """Positions that carry information: of a correlation matrix, each pair once."""
+    import numpy as np
+
+    dims, shape = x.dims[2:], x.shape[2:]
+    positions = [tuple(map(int, at)) for at in np.ndindex(*shape)]
+    if x.name == "Omega" and len(dims) == 2 and dims[1] == f"{dims[0]}_2":
+        return [(i, j) for i, j in positions if i < j]
+    return positions
+
+
+def _labels(x: xr.DataArray, at: tuple[int, ...]) -> list[str]:
+    return [str(x[dim].to_numpy()[i]) for dim, i in zip(x.dims[2:], at, strict=True)]
+
+
+def _sd(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    import numpy as np
+
+    if len(values) < 2:
+        return np.full(values.shape[1], np.nan)
+    spread: NDArray[np.float64] = values.std(axis=0, ddof=1)
+    return spread
+
+
+def _ruled(ruler: str, draws: xr.DataArray, method: str | None = None) -> NDArray[np.float64]:
+    """One of ArviZ's numbers for every row."""
+    ds = draws.to_dataset(name="row_draws")
+    measured = getattr(inference_data, ruler)(ds, *([] if method is None else [method]))
+    values: NDArray[np.float64] = measured["row_draws"].to_numpy()
+    return values
+
+
+# ---- the verdict --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that the diagnostics found.
+
+    Attributes
+    ----------
+    kind : str
+        ``"nan"``, ``"divergences"``, ``"r_hat"``, ``"ess_bulk"``, ``"ess_tail"``, ``"e_bfmi"``,
+        ``"max_treedepth"`` or ``"chains"``.
+    severity : {"error", "warning"}
+        An error means that the draws are not to be relied upon; a warning, that they cost more time
+        than they need, or that something could not be checked.
+    message : str
+        What was found, in one line.
+    remedy : str
+        What to do about it, in one line.
+    parameters : tuple of str
+        Whom it concerns, worst first; empty where it concerns the whole fit.
+    """
+
+    kind: Kind
+    severity: Literal["error", "warning"]
+    message: str
+    remedy: str
+    parameters: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Diagnostics:
+    """What :func:`check` found; prints as a short report.
+
+    Attributes
+    ----------
+    ok : bool
+        Whether there is no finding of severity ``"error"``.
+    verdict : str
+        The answer in one sentence.
+    findings : tuple of Finding
+        In the order in which to see to them.
+    parameters : DataFrame
+        For each scalar of the posterior that is not constant: ``mean``, ``sd``, ``mcse_mean``,
+        ``ess_bulk``, ``ess_tail``, ``r_hat``.
+    chains : DataFrame
+        For each chain: ``divergences`` and ``max_treedepth`` (iterations that reached it), in
+        iterations, and ``e_bfmi``; columns that could not be computed are missing.
+    unchecked : tuple of str
+        Those of ``"divergences"``, ``"max_treedepth"``, ``"e_bfmi"`` and ``"r_hat"`` that could
+        not be checked.
+    title : str
+        The model and the size of the sample.
+    draws : int
+        Draws of each chain.
+    """
+
+    ok: bool
+    verdict: str
+    findings: tuple[Finding, ...]
+    parameters: pd.DataFrame
+    chains: pd.DataFrame
+    unchecked: tuple[str, ...]
+    title: str
+    draws: int
+
+    def __str__(self) -> str:
+        return _report(self)
+
+    __repr__ = __str__
+
+
+def check(idata: Container) -> Diagnostics:
+    """Check the draws of a fit, and say what to do next.
+
+    Parameters
+    ----------
+    idata : InferenceData or DataTree
+        With ``posterior``; without ``sample_stats`` (exact draws have none) divergences, tree depth
+        and E-BFMI are not checked, and the report says so.
+
+    Returns
+    -------
+    Diagnostics
+        ``print`` it for a report; ``.ok`` is the answer in one bit.
+
+    Raises
+    ------
+    ContainerError
+        If there is no posterior.
+    """
+    import numpy as np
+    import pandas as pd
+
+    posterior = inference_data.dataset(idata, "posterior")
+    attrs = inference_data.attributes(idata)
+    labels, draws = _flat(posterior, None, "posterior")
+    values = draws.to_numpy().reshape(-1, len(labels))
+
+    finite = np.isfinite(values).all(axis=0)
+    moving = finite & (values.max(axis=0) > values.min(axis=0))
+    moved = draws[:, :, moving]
+    parameters = pd.DataFrame(
+        {
+            "mean": values[:, moving].mean(axis=0),
+            "sd": _sd(values[:, moving]),
+            "mcse_mean": _ruled("mcse", moved, "mean"),
+            "ess_bulk": _ruled("ess", moved, "bulk"),
+            "ess_tail": _ruled("ess", moved, "tail"),
+            "r_hat": _ruled("rhat", moved),
+        },
+        index=pd.Index([label for label, keep in zip(labels, moving, strict=True) if keep]),
+    )
+    chains = _by_chain(idata, posterior, attrs)
+    fit = _Fit(attrs, len(chains), draws.sizes["draw"], "tau" in posterior)
+    broken = [label for label, good in zip(labels, finite, strict=True) if not good]
+    findings = tuple(_findings(parameters, chains, broken, fit))
+    ok = all(f.severity != "error" for f in findings)
+    unchecked = [k for k in ("divergences", "max_treedepth", "e_bfmi") if k not in chains]
+    if fit.chains < 2:
+        unchecked.append("r_hat")
+    verdict = _verdict(ok, findings, parameters, tuple(unchecked))
+    return Diagnostics(
+        ok, verdict, findings, parameters, chains, tuple(unchecked), fit.title, fit.draws
+    )
+
+
+def warnings_for(diagnostics: Diagnostics) -> list[str]:
+    """One line for each kind of finding, fit for ``warnings.warn`` at the end of a fit."""
+    lines: dict[str, str] = {}
+    for finding in diagnostics.findings:
+        lines.setdefault(finding.kind, f"{finding.message}; {finding.remedy}")
+    return list(lines.values())
+
+
+def _by_chain(idata: Container, posterior: xr.Dataset, attrs: dict[str, Any]) -> pd.DataFrame:
+    import pandas as pd
+
+    index = pd.Index(posterior["chain"].to_numpy(), name="chain")
+    columns: dict[str, Any] = {}
+    if inference_data.has(idata, "sample_stats"):
+        stats = inference_data.dataset(idata, "sample_stats")
+        if "diverging" in stats:
+            columns["divergences"] = stats["diverging"].sum("draw").to_numpy()
+        if "reached_max_treedepth" in stats:
+            columns["max_treedepth"] = stats["reached_max_treedepth"].sum("draw").to_numpy()
+        elif "tree_depth" in stats and "max_treedepth" in attrs:
+            saturated = stats["tree_depth"] >= attrs["max_treedepth"]
+            columns["max_treedepth"] = saturated.sum("draw").to_numpy()
+        if "energy" in stats:
+            columns["e_bfmi"] = inference_data.bfmi(stats)
+    return pd.DataFrame(columns, index=index)
+
+
+@dataclass(frozen=True)
+class _Fit:
+    """How the draws came about, which is what the remedies depend on."""
+
+    attrs: dict[str, Any]
+    chains: int
+    draws: int
+    has_tau: bool
+
+    @property
+    def parameterization(self) -> str:
+        return str(self.attrs.get("parameterization", ""))
+
+    @property
+    def ess_limit(self) -> int:
+        return ESS_LIMIT_PER_CHAIN * self.chains
+
+    @property
+    def title(self) -> str:
+        words = [str(self.attrs.get("model", "posterior"))]
+        if pooling := self.attrs.get("pooling"):
+            words.append(f"{pooling} pooling")
+        if self.parameterization:
+            words.append(self.parameterization)
+        return f"{', '.join(words)}: {_count(self.chains, 'chain')} of {self.draws} draws"
+
+    def steadier(self) -> str:
+        """Remedy for a posterior that the sampler cannot follow everywhere."""
+        steps = []
+        if self.parameterization == "centered":
+            steps.append("parameterization='noncentered'")
+        if float(self.attrs.get("adapt_delta", 0.8)) < 0.99:
+            steps.append("adapt_delta=0.99")
+        if self.parameterization == "noncentered":
+            steps.append("parameterization='centered' where groups carry much data")
+        if self.has_tau and (len(steps) < 2 or self.parameterization == "noncentered"):
+            steps.append("a tighter prior on tau")
+        return f"fit again with {', then '.join(steps or ['tighter priors'])}"
+
+    def longer(self, factor: float) -> str:
+        """Remedy for too few draws, by how many times they are too few."""
+        if not factor <= _MOST_LONGER:
+            return self.steadier()
+        draws = math.ceil(max(1.2 * factor, 2.0) * self.draws / 500) * 500
+        return f"fit again with draws={draws}, now {self.draws}, and a warmup to match"
+
+
+def _findings(
+    parameters: pd.DataFrame, chains: pd.DataFrame, broken: list[str], fit: _Fit
+) -> Iterable[Finding]:
+    """Go through the limits, in the order in which to see to them."""
+    total = fit.chains * fit.draws
+    if broken:
+        yield Finding(
+            "nan",
+            "error",
+            f"draws of {listed(broken, 3)} are not finite",
+            "look for huge or tiny values in the data and at model.priors, and fit again",
+            tuple(broken),
+        )
+    if "divergences" in chains and (count := int(chains["divergences"].sum())):
+        where = _named_chains(chains.index[chains["divergences"] > 0])
+        yield Finding(
+            "divergences",
+            "error",
+            f"{count} of {total} iterations diverged ({where}), so the posterior may be biased",
+            fit.steadier(),
+        )
+    yield from _low_quality(parameters, broken, fit)
+    if "e_bfmi" in chains and (chains["e_bfmi"] < E_BFMI_LIMIT).any():
+        low = chains["e_bfmi"] < E_BFMI_LIMIT
+        yield Finding(
+            "e_bfmi",
+            "error",
+            f"E-BFMI is below {E_BFMI_LIMIT} in {_named_chains(chains.index[low])} "
+            f"(lowest {chains['e_bfmi'].min():.2f}), so the tails may be unexplored",
+            fit.steadier()
+            if fit.parameterization == "centered"
+            else "fit again with twice the warmup, then a tighter prior on the scale parameters",
+        )
+    if "max_treedepth" in chains and (count := int(chains["max_treedepth"].sum())):
+        limit = int(fit.attrs.get("max_treedepth", 10))
+        yield Finding(
+            "max_treedepth",
+            "warning",
+            f"{count} of {total} iterations reached the maximum tree depth of {limit}, "
+            "which costs time and biases nothing",
+            f"fit again with max_treedepth={limit + 2}",
+        )
+    if fit.chains < 2:
+        yield Finding(
+            "chains",
+            "warning",
+            "R-hat needs two chains or more, and there is one",
+            "fit again with chains=4",
+        )
+
+
+def _low_quality(parameters: pd.DataFrame, broken: list[str], fit: _Fit) -> Iterable[Finding]:
+    if parameters.empty:
+        if not broken:
+            yield Finding(
+                "r_hat",
+                "error",
+                "no parameter moves: all draws are the same",
+                "fit again with another seed or other inits",
+            )
+        return
+    # The smaller ESS says how many times longer a run would have to be.
+    least = min(parameters["ess_bulk"].min(), parameters["ess_tail"].min())
+    factor = fit.ess_limit / least
+    high = parameters["r_hat"][parameters["r_hat"] > R_HAT_LIMIT].sort_values(ascending=False)
+    if len(high):
+        yield Finding(
+            "r_hat",
+            "error",
+            f"R-hat is above {R_HAT_LIMIT} for {_share(high, parameters)}, "
+            f"at worst {high.iloc[0]:.3g} ({high.index[0]}), so the chains disagree",
+            fit.longer(factor),
+            tuple(high.index),
+        )
+    kinds: tuple[tuple[Kind, str, str], ...] = (
+        ("ess_bulk", "bulk ESS", "means and medians are imprecise"),
+        ("ess_tail", "tail ESS", "intervals are imprecise"),
+    )
+    for kind, name, harm in kinds:
+        low = parameters[kind][parameters[kind] < fit.ess_limit].sort_values()
+        if len(low):
+            yield Finding(
+                kind,
+                "error",
+                f"{name} is below {fit.ess_limit} ({ESS_LIMIT_PER_CHAIN} a chain) for "
+                f"{_share(low, parameters)}, at worst {low.iloc[0]:.0f} ({low.index[0]}), "
+                f"so {harm}",
+                fit.longer(fit.ess_limit / float(low.iloc[0])),
+                tuple(low.index),
+            )
+
+
+def _share(some: pd.Series[Any], all_of_them: pd.DataFrame) -> str:
+    return f"{len(some)} of {_count(len(all_of_them), 'parameter')}"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def _named_chains(index: pd.Index[Any]) -> str:
+    return f"chain{'' if len(index) == 1 else 's'} {listed(index.tolist())}"
+
+
+def _verdict(
+    ok: bool, findings: tuple[Finding, ...], parameters: pd.DataFrame, unchecked: tuple[str, ...]
+) -> str:
+    if not ok:
+        wrong = [_IN_WORDS[f.kind] for f in findings if f.severity == "error"]
+        return f"Do not rely on these draws yet: {', '.join(wrong)}."
+    least = min(parameters["ess_bulk"].min(), parameters["ess_tail"].min())
+    good = [] if "r_hat" in unchecked else [f"R-hat at most {parameters['r_hat'].max():.3f}"]
+    good.append(f"ESS at least {least:.0f}")
+    if "divergences" not in unchecked:
+        good.append("no divergences")
+    aside = [_IN_WORDS[f.kind] for f in findings]
+    remark = f"; but {' and '.join(aside)}" if aside else ""
+    return f"No sign of trouble: {', '.join(good)}{remark}."
+
+
+_IN_WORDS: dict[Kind, str] = {
+    "nan": "draws that are not finite",
+    "divergences": "divergences",
+    "r_hat": "high R-hat",
+    "ess_bulk": "low bulk ESS",
+    "ess_tail": "low tail ESS",
+    "e_bfmi": "low E-BFMI",
+    "max_treedepth": "the maximum tree depth slows the sampler",
+    "chains": "one chain cannot show disagreement",
+}
+
+
+# ---- the report ---------------------------------------------------------------------------------
+
+
+def _report(d: Diagnostics) -> str:
+    lines = [d.title, d.verdict, "", *_measures(d)]
+    worst = _worst(d.parameters)
+    if len(worst):
+        table = worst.drop(columns="sd").to_string(
+            formatters={
+                "mean": "{:.4g}".format,
+                "mcse_mean": "{:.2g}".format,
+                "ess_bulk": "{:.0f}".format,
+                "ess_tail": "{:.0f}".format,
+                "r_hat": "{:.3f}".format,
+            }
+        )
+        lines += ["", "Least well determined parameters:", *table.splitlines()]
+    steps = list(dict.fromkeys(f.remedy for f in d.findings))
+    if steps:
+        lines += ["", "Next:", *(f"  {i}. {step}." for i, step in enumerate(steps, start=1))]
+    return "\n".join(lines)
+
+
+def _worst(parameters: pd.DataFrame) -> pd.DataFrame:
+    least = parameters[["ess_bulk", "ess_tail"]].min(axis=1)
+    # A high R-hat first, as it makes the ESS of the same parameter hard to believe.
+    order = parameters.assign(
+        _high=(parameters["r_hat"] > R_HAT_LIMIT) * parameters["r_hat"], _least=least
+    ).sort_values(["_high", "_least"], ascending=[False, True])
+    return parameters.loc[order.index[:_WORST_SHOWN]]
+
+
+def _measures(d: Diagnostics) -> list[str]:
+    """One aligned line for each measure: what it is, what came, what is wanted, the mark."""
+    p, by_chain = d.parameters, d.chains
+    enough = f"at least {ESS_LIMIT_PER_CHAIN * len(by_chain)}"
+    total = len(by_chain) * d.draws
+    rows: list[tuple[str, str, str, str]] = []
+
+    def worst(kind: str, name: str, column: pd.Series[Any], form: str, wanted: str) -> None:
+        if column.notna().any():
+            # The worst is at the end.
+            column = column.dropna().sort_values(ascending=kind == "r_hat")
+            where = f"chain {column.index[-1]}" if kind == "e_bfmi" else column.index[-1]
+            rows.append((kind, name, f"{column.iloc[-1]:{form}} ({where})", wanted))
+
+    worst("r_hat", "R-hat", p["r_hat"], ".3f", f"at most {R_HAT_LIMIT}")
+    worst("ess_bulk", "bulk ESS", p["ess_bulk"], ".0f", enough)
+    worst("ess_tail", "tail ESS", p["ess_tail"], ".0f", enough)
+    for kind, name in (("divergences", "divergences"), ("max_treedepth", "at maximum tree depth")):
+        if kind in by_chain:
+            rows.append((kind, name, f"{by_chain[kind].sum()} of {total}", "none"))
+    if "e_bfmi" in by_chain:
+        worst("e_bfmi", "E-BFMI", by_chain["e_bfmi"], ".2f", f"at least {E_BFMI_LIMIT}")
+
+    found: dict[str, str] = {f.kind: f.severity for f in d.findings}
+    wide = [max((len(row[i]) for row in rows), default=0) for i in range(4)]
+    lines = [
+        f"{name:<{wide[1]}}  {got:<{wide[2]}}  wanted: {wanted:<{wide[3]}}  "
+        f"{ {'error': 'BAD', 'warning': 'note'}.get(found.get(kind, ''), 'ok') }"
+        for kind, name, got, wanted in rows
+    ]
+    if d.unchecked:
+        words = {"max_treedepth": "tree depth", "e_bfmi": "E-BFMI", "r_hat": "R-hat"}
+        names = ", ".join(words.get(name, name) for name in d.unchecked)
+        why = (
+            "there is one chain" if d.unchecked == ("r_hat",) else "the draws carry no such record"
+        )
+        lines.append(f"not checked: {names} ({why})")
+    return lines

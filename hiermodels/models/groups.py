@@ -1,0 +1,184 @@
+"""Stan's variables -> the groups of the container, with their dims and labels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from .. import effects
+
+if TYPE_CHECKING:
+    from .base import Model
+
+Array = NDArray[np.float64]
+
+EXTRAS = ("deviation", "eta", "L_Omega")
+# CmdStan's names of the sampler's own variables, and ArviZ's.
+_SAMPLE_STATS = {
+    "lp__": "lp",
+    "accept_stat__": "acceptance_rate",
+    "stepsize__": "step_size",
+    "treedepth__": "tree_depth",
+    "n_leapfrog__": "n_steps",
+    "divergent__": "diverging",
+    "energy__": "energy",
+}
+
+
+def labelled(
+    model: Model,
+    variables: Mapping[str, tuple[tuple[str, ...], Any]],
+    *,
+    chains: Sequence[int] | None,
+) -> xr.Dataset:
+    """Arrays with their dims as a dataset with the model's labels.
+
+    Parameters
+    ----------
+    model : Model
+        Whose coords name the entries.
+    variables : mapping of str to (dims, array)
+        Dims after chain and draw.
+    chains : sequence of int, or None
+        Labels of the chains; None for arrays without chain and draw.
+    """
+    lead = () if chains is None else ("chain", "draw")
+    out = xr.Dataset({n: ((*lead, *dims), values) for n, (dims, values) in variables.items()})
+    labels = {k: v for k, v in model.coords.items() if k in out.dims}
+    if chains is not None:
+        labels |= {"chain": list(chains), "draw": range(out.sizes["draw"])}
+    return out.assign_coords(labels)
+
+
+def posterior(
+    model: Model, stan: Mapping[str, Array], include: Sequence[str], chains: Sequence[int]
+) -> xr.Dataset:
+    """The parameters, and what the family derives from them.
+
+    ``theta`` is always the group's own coefficient, and under complete pooling the common one,
+    once for each group. ``icc`` is the share of the variance that lies between groups,
+    tau^2 / (tau^2 + sigma^2).
+    """
+    d = model.design
+    stan, dims = dict(stan), dict(model.dims)
+    if d.residual == "common":
+        stan["sigma"] = stan["sigma"][..., 0]
+    if model.pooling == "complete":
+        mu = stan["mu"][:, :, None]
+        stan["theta"] = np.repeat(mu, d.J, axis=2)
+    if model.stem == "one_way" and model.pooling == "partial":
+        tau = stan["tau"] if d.residual == "common" else stan["tau"][..., None]
+        stan["icc"] = tau**2 / (tau**2 + stan["sigma"] ** 2)
+        dims["icc"] = dims["sigma"]
+    if "deviation" in include and model.pooling == "partial":
+        stan["deviation"] = stan["theta"] - stan["mu"][:, :, None]
+        dims["deviation"] = dims["theta"]
+    if "eta" in include and "eta" in stan:
+        if d.coefficients is not None:  # a K x J matrix in Stan
+            stan["eta"] = np.swapaxes(stan["eta"], -1, -2)
+        dims["eta"] = dims["theta"]
+    if "L_Omega" in include and "Omega" in dims:
+        dims["L_Omega"] = dims["Omega"]
+    return labelled(model, {n: (dims[n], stan[n]) for n in dims}, chains=chains)
+
+
+def sample_stats(
+    model: Model, stan: Mapping[str, Array], max_treedepth: int, chains: Sequence[int]
+) -> xr.Dataset:
+    """The sampler's own variables, in ArviZ's names."""
+    stats: dict[str, Any] = {new: stan[old] for old, new in _SAMPLE_STATS.items()}
+    stats["diverging"] = stats["diverging"].astype(bool)
+    for name in ("tree_depth", "n_steps"):
+        stats[name] = stats[name].astype(np.int64)
+    stats["reached_max_treedepth"] = stats["tree_depth"] >= max_treedepth
+    return labelled(model, {n: ((), values) for n, values in stats.items()}, chains=chains)
+
+
+def log_prior(model: Model, stan: Mapping[str, Array], chains: Sequence[int]) -> xr.Dataset:
+    """The log prior by block: one variable for each parameter with a prior."""
+    return labelled(
+        model,
+        {
+            block.name: ((), stan["lprior"][..., place])
+            for place, block in model.lprior_places()
+            if block.elements is None or block.elements
+        },
+        chains=chains,
+    )
+
+
+def draws(model: Model, posterior: xr.Dataset) -> effects.Draws:
+    """A posterior's arrays with the chains laid end to end, as :mod:`~hiermodels.effects` wants."""
+    d = model.design
+
+    def flat(name: str, *shape: int) -> Array | None:
+        if name not in posterior:
+            return None
+        return np.asarray(posterior[name].values).reshape(-1, *shape)
+
+    n = posterior.sizes["chain"] * posterior.sizes["draw"]
+    beta = flat("beta", *((d.J, d.P) if model.pooling == "none" else (d.P,)))
+    Omega = flat("Omega", d.K, d.K)
+    return effects.Draws(
+        mu=flat("mu", d.K),
+        tau=flat("tau", d.K),
+        L_Omega=None if Omega is None else np.asarray(np.linalg.cholesky(Omega), dtype=np.float64),
+        # Under complete pooling theta is mu, once for each group: mu alone says it.
+        theta=None if model.pooling == "complete" else flat("theta", d.J, d.K),
+        beta=np.zeros((n, 0)) if beta is None else beta,
+        sigma=flat("sigma", d.J if d.residual == "group" else 1),
+    )
+
+
+def rows(model: Model, values: Array, chains: Sequence[int]) -> xr.Dataset:
+    """Something for each row, named as the response; shape (chain, draw, N)."""
+    d = model.design
+    return labelled(model, {d.response: ((d.observation_dim,), values)}, chains=chains)
+
+
+def pointwise(model: Model, posterior: xr.Dataset, seed: int) -> dict[str, xr.Dataset]:
+    """``log_likelihood`` and ``posterior_predictive``, by row."""
+    d = model.design
+    flat = draws(model, posterior)
+    shape = (posterior.sizes["chain"], posterior.sizes["draw"], d.N)
+    chains = posterior["chain"].values.tolist()
+    replicated = effects.replicate(d, flat, np.random.default_rng([seed, 0]))
+    return {
+        "log_likelihood": rows(model, effects.log_likelihood(d, flat).reshape(shape), chains),
+        "posterior_predictive": rows(model, replicated.reshape(shape), chains),
+    }
+
+
+def by_group(model: Model, posterior: xr.Dataset) -> dict[str, xr.Dataset]:
+    """``log_likelihood_group``; nothing without pooling, where groups have no distribution."""
+    d = model.design
+    values = effects.log_likelihood_group(d, draws(model, posterior))
+    if values is None:
+        return {}
+    shape = (posterior.sizes["chain"], posterior.sizes["draw"], d.J)
+    chains = posterior["chain"].values.tolist()
+    variable = {d.response: ((d.group,), values.reshape(shape))}
+    return {"log_likelihood_group": labelled(model, variable, chains=chains)}
+
+
+def data(model: Model) -> dict[str, xr.Dataset]:
+    """``observed_data`` (the response) and ``constant_data`` (what it is conditioned on)."""
+    d = model.design
+    row = (d.observation_dim,)
+    constant: dict[str, tuple[tuple[str, ...], Any]] = {}
+    if d.se is not None:
+        constant[model.columns["se"]] = (row, d.se)
+    else:
+        constant["group_index"] = (row, d.index)
+    if d.coefficients is not None:
+        constant["z"] = ((*row, "coefficient"), d.z)
+    if d.predictors:
+        constant["x"] = ((*row, "predictor"), d.x)
+    return {
+        "observed_data": labelled(model, {d.response: (row, d.y)}, chains=None),
+        "constant_data": labelled(model, constant, chains=None),
+    }

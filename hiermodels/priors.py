@@ -1,0 +1,603 @@
+"""The prior distributions, as data for the Stan programs, and what they leave proper.
+
+A prior is a family and at most three numbers. ``stan_models/priors.stanfunctions`` has the same
+families under the same codes; what is computed there in Stan, :meth:`Prior.log_density` computes
+here in NumPy, each beside its formula.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import special
+
+from .errors import OptionError, PriorError, suggest
+
+__all__ = [
+    "LKJ",
+    "Exponential",
+    "Flat",
+    "GammaPrecision",
+    "HalfCauchy",
+    "HalfNormal",
+    "HalfT",
+    "InverseGamma",
+    "LogFlat",
+    "Normal",
+    "Prior",
+    "Priors",
+    "StudentT",
+    "Uniform",
+]
+
+Array = NDArray[np.float64]
+
+_LOG_2PI = math.log(2 * math.pi)
+
+
+@dataclass(frozen=True)
+class Prior:
+    """A prior distribution: a family and its numbers.
+
+    Attributes
+    ----------
+    kinds : set of str
+        The kinds of parameter that can have it: "location", "scale", "correlation".
+    """
+
+    kinds: ClassVar[frozenset[str]] = frozenset()
+    code: ClassVar[dict[str, int]] = {}
+    positive: ClassVar[tuple[str, ...]] = ()
+    nonnegative: ClassVar[tuple[str, ...]] = ()
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, bool) or not isinstance(value, (int, float, np.number)):
+                raise PriorError(
+                    f"{type(self).__name__}: {field.name} must be a number, got {value!r}"
+                )
+            value = float(value)
+            if not math.isfinite(value):
+                raise PriorError(
+                    f"{type(self).__name__}: {field.name} must be finite, got {value}; "
+                    "for no prior information use Flat()"
+                )
+            if field.name in self.positive and value <= 0:
+                raise PriorError(
+                    f"{type(self).__name__}: {field.name} must be above 0, got {value:g}"
+                )
+            if field.name in self.nonnegative and value < 0:
+                raise PriorError(
+                    f"{type(self).__name__}: {field.name} must not be negative, got {value:g}"
+                )
+            object.__setattr__(self, field.name, value)
+
+    @property
+    def numbers(self) -> tuple[float, ...]:
+        """The family's numbers, in the order of the constructor."""
+        return tuple(getattr(self, f.name) for f in fields(self))
+
+    @property
+    def proper(self) -> bool:
+        """Whether the prior integrates to one."""
+        return True
+
+    def hyper(self) -> list[float]:
+        """The three numbers that Stan is given, those that the family lacks as 0."""
+        return [*self.numbers, 0.0, 0.0, 0.0][:3]
+
+    def log_density(self, x: Any) -> Array:
+        """Log density at ``x``, elementwise, with every constant (without, where improper)."""
+        raise NotImplementedError(x)  # pragma: no cover - every family has its own
+
+    def __str__(self) -> str:
+        return f"{type(self).__name__}({', '.join(f'{n:.4g}' for n in self.numbers)})"
+
+
+def _array(x: Any) -> Array:
+    return np.asarray(x, dtype=np.float64)
+
+
+@dataclass(frozen=True)
+class Flat(Prior):
+    """Flat, improper: p(x) ∝ 1, over the line for a location, over x > 0 for a scale.
+
+    Flat on a group standard deviation is the uniform prior of Gelman (2006), "Prior distributions
+    for variance parameters in hierarchical models", Bayesian Analysis 1, section 2.2.
+    """
+
+    kinds = frozenset({"location", "scale"})
+    code: ClassVar[dict[str, int]] = {"location": 0, "scale": 0}
+
+    @property
+    def proper(self) -> bool:
+        """Never: a flat prior has no integral."""
+        return False
+
+    def log_density(self, x: Any) -> Array:
+        """0 everywhere."""
+        return np.zeros_like(_array(x))
+
+
+@dataclass(frozen=True)
+class Normal(Prior):
+    """Normal for a location: log p(x) = -log(2 pi sd^2)/2 - (x - mean)^2 / (2 sd^2).
+
+    Parameters
+    ----------
+    mean, sd : float
+        Mean and standard deviation, in the units of the parameter; sd > 0.
+    """
+
+    mean: float = 0.0
+    sd: float = 1.0
+    kinds = frozenset({"location"})
+    code: ClassVar[dict[str, int]] = {"location": 1}
+    positive = ("sd",)
+
+    def log_density(self, x: Any) -> Array:
+        """Log density at ``x``."""
+        z = (_array(x) - self.mean) / self.sd
+        return -0.5 * (_LOG_2PI + z * z) - math.log(self.sd)
+
+
+@dataclass(frozen=True)
+class StudentT(Prior):
+    """Student's t for a location, with nu degrees of freedom.
+
+    Parameters
+    ----------
+    nu : float
+        Degrees of freedom, > 0.
+    location, scale : float
+        Center and scale, in the units of the parameter; scale > 0.
+    """
+
+    nu: float
+    location: float = 0.0
+    scale: float = 1.0
+    kinds = frozenset({"location"})
+    code: ClassVar[dict[str, int]] = {"location": 2}
+    positive = ("nu", "scale")
+
+    def log_density(self, x: Any) -> Array:
+        """Log density at ``x``."""
+        return _log_t((_array(x) - self.location) / self.scale, self.nu) - math.log(self.scale)
+
+
+def _log_t(z: Array, nu: float) -> Array:
+    # log Gamma((nu+1)/2) - log Gamma(nu/2) - log(nu pi)/2 - (nu+1)/2 log(1 + z^2/nu)
+    constant = special.gammaln((nu + 1) / 2) - special.gammaln(nu / 2) - 0.5 * np.log(nu * np.pi)
+    return np.asarray(constant - (nu + 1) / 2 * np.log1p(z * z / nu))
+
+
+@dataclass(frozen=True)
+class HalfNormal(Prior):
+    """Half-normal for a scale: twice the normal(0, sd) on x > 0.
+
+    Parameters
+    ----------
+    sd : float
+        Standard deviation of the normal that is folded, in the units of the parameter; > 0.
+    """
+
+    sd: float = 1.0
+    kinds = frozenset({"scale"})
+    code: ClassVar[dict[str, int]] = {"scale": 1}
+    positive = ("sd",)
+
+    def log_density(self, x: Any) -> Array:
+        """Log density at ``x``."""
+        return Normal(0, self.sd).log_density(x) + math.log(2)
+
+
+@dataclass(frozen=True)
+class HalfT(Prior):
+    """Half-t for a scale: twice Student's t(nu, 0, scale) on x > 0 (Gelman 2006, section 3.2).
+
+    Parameters
+    ----------
+    nu : float
+        Degrees of freedom, > 0.
+    scale : float
+        Scale, in the units of the parameter; > 0.
+    """
+
+    nu: float
+    scale: float = 1.0
+    kinds = frozenset({"scale"})
+    code: ClassVar[dict[str, int]] = {"scale": 2}
+    positive = ("nu", "scale")
+
+    def log_density(self, x: Any) -> Array:
+        """Log density at ``x``."""
+        return _log_t(_array(x) / self.scale, self.nu) - math.log(self.scale) + math.log(2)
+
+
+@dataclass(frozen=True)
+class HalfCauchy(Prior):
+    """Half-Cauchy for a scale: p(x) = 2 / (pi scale (1 + x^2/scale^2)) on x > 0.
+
+    Parameters
+    ----------
+    scale : float
+        The prior median, in the units of the parameter; > 0.
+    """
+
+    scale: float = 1.0
+    kinds = frozenset({"scale"})
+    code: ClassVar[dict[str, int]] = {"scale": 3}
+    positive = ("scale",)
+
+    def log_density(self, x: Any) -> Array:
+        """Log density at ``x``."""
+        z = _array(x) / self.scale
+        return math.log(2 / (math.pi * self.scale)) - np.log1p(z * z)
+
+
+@dataclass(frozen=True)
+class Exponential(Prior):
+    """Exponential for a scale: p(x) = rate exp(-rate x).
+
+    Parameters
+    ----------
+    rate : float
+        One over the prior mean, in one over the units of the parameter; > 0.
+    """
+
+    rate: float = 1.0
+    kinds = frozenset({"scale"})
+    code: ClassVar[dict[str, int]] = {"scale": 4}
+    positive = ("rate",)
+
+    def log_density(self, x: Any) -> Array:
+        """Log density at ``x``."""
+        return math.log(self.rate) - self.rate * _array(x)
+
+
+@dataclass(frozen=True)
+class Uniform(Prior):
+    """Uniform for a scale: p(x) = 1/upper on (0, upper).
+
+    Parameters
+    ----------
+    upper : float
+        Upper end of the support, in the units of the parameter; > 0.
+    """
+
+    upper: float
+    kinds = frozenset({"scale"})
+    code: ClassVar[dict[str, int]] = {"scale": 5}
+    positive = ("upper",)
+
+    def log_density(self, x: Any) -> Array:
+        """Log density at ``x``; minus infinity above ``upper``."""
+        return np.where(_array(x) <= self.upper, -math.log(self.upper), -np.inf)
+
+
+def _log_power_gamma(x: Any, shape: float, b: float) -> Array:
+    """Log density of a scale x whose precision x^-2 is gamma(shape, rate b).
+
+    p(x) = b^shape / Gamma(shape) * 2 x^(-2 shape - 1) exp(-b / x^2): the gamma density at x^-2
+    times the Jacobian 2 x^-3. The inverse-gamma(shape, b) density at x^2 times 2 x is the same.
+    """
+    x = _array(x)
+    constant = shape * math.log(b) - special.gammaln(shape) if shape > 0 and b > 0 else 0.0
+    return np.asarray(constant + math.log(2) - (2 * shape + 1) * np.log(x) - b / (x * x))
+
+
+@dataclass(frozen=True)
+class InverseGamma(Prior):
+    """Inverse-gamma on the variance of a scale x: x^2 ~ inverse-gamma(shape, scale).
+
+    The semi-conjugate prior: with nu_0 prior observations of variance s_0^2, shape = nu_0/2 and
+    scale = nu_0 s_0^2 / 2 (Gelman et al., Bayesian Data Analysis, 3rd ed., section 2.6).
+
+    Parameters
+    ----------
+    shape : float
+        Shape, >= 0; improper at 0.
+    scale : float
+        Scale, in squared units of the parameter, >= 0; improper at 0.
+    """
+
+    shape: float
+    scale: float
+    kinds = frozenset({"scale"})
+    code: ClassVar[dict[str, int]] = {"scale": 6}
+    nonnegative = ("shape", "scale")
+
+    @property
+    def proper(self) -> bool:
+        """Whether both numbers are above 0."""
+        return self.shape > 0 and self.scale > 0
+
+    def log_density(self, x: Any) -> Array:
+        """Log density at ``x`` (of the scale itself, not of its square)."""
+        return _log_power_gamma(x, self.shape, self.scale)
+
+
+@dataclass(frozen=True)
+class GammaPrecision(Prior):
+    """Gamma on the precision of a scale x: 1/x^2 ~ gamma(shape, rate).
+
+    The same prior as ``InverseGamma(shape, rate)``, written for 1/x^2. ``GammaPrecision(0, 0)`` is
+    flat on log x: 1/sigma^2 as a density of sigma^2.
+
+    Parameters
+    ----------
+    shape : float
+        Shape, >= 0; improper at 0.
+    rate : float
+        Rate, in squared units of the parameter, >= 0; improper at 0.
+    """
+
+    shape: float
+    rate: float
+    kinds = frozenset({"scale"})
+    code: ClassVar[dict[str, int]] = {"scale": 7}
+    nonnegative = ("shape", "rate")
+
+    @property
+    def proper(self) -> bool:
+        """Whether both numbers are above 0."""
+        return self.shape > 0 and self.rate > 0
+
+    def log_density(self, x: Any) -> Array:
+        """Log density at ``x`` (of the scale itself, not of its precision)."""
+        return _log_power_gamma(x, self.shape, self.rate)
+
+
+@dataclass(frozen=True)
+class LogFlat(Prior):
+    """Flat on log x, improper: p(x) ∝ 1/x, the reference prior of a residual sd.
+
+    The same as ``GammaPrecision(0, 0)``; as a density of x^2 it is 1/x^2
+    (Gelman et al., Bayesian Data Analysis, 3rd ed., section 2.8).
+    """
+
+    kinds = frozenset({"scale"})
+    code: ClassVar[dict[str, int]] = {"scale": 7}
+
+    @property
+    def proper(self) -> bool:
+        """Never: 1/x has no integral over x > 0."""
+        return False
+
+    def log_density(self, x: Any) -> Array:
+        """-log x, plus the log 2 that ``GammaPrecision(0, 0)`` has."""
+        return _log_power_gamma(x, 0.0, 0.0)
+
+
+@dataclass(frozen=True)
+class LKJ(Prior):
+    """LKJ for a correlation matrix: p(Omega) ∝ det(Omega)^(eta - 1).
+
+    Lewandowski, Kurowicka and Joe (2009), Journal of Multivariate Analysis 100, 1989-2001.
+
+    Parameters
+    ----------
+    eta : float
+        1 is uniform over correlation matrices, above 1 favours small correlations; > 0.
+    """
+
+    eta: float = 2.0
+    kinds = frozenset({"correlation"})
+    code: ClassVar[dict[str, int]] = {"correlation": 0}
+    positive = ("eta",)
+
+    def log_density(self, x: Any) -> Array:
+        """Log density of Omega's Cholesky factor, shape (..., K, K).
+
+        For the lower factor L: c_K + sum over k = 2..K of (K - k + 2 eta - 2) log L_kk, where the
+        constant c_K is that of Lewandowski et al. (2009), section 3.
+        """
+        L = _array(x)
+        K = L.shape[-1]
+        k = np.arange(2, K + 1)
+        log_diagonal = np.log(np.diagonal(L, axis1=-2, axis2=-1)[..., 1:])
+        return np.asarray(
+            np.sum((K - k + 2 * self.eta - 2) * log_diagonal, axis=-1) + self._constant(K)
+        )
+
+    def _constant(self, K: int) -> float:
+        # Each canonical partial correlation in column k is beta(a, a) on (-1, 1) with
+        # a = eta + (K - 1 - k)/2; row by row these give the constant of the Cholesky factor:
+        # sum over k of log Gamma(eta + (K-1)/2) - k/2 log pi - log Gamma(eta + (K-1-k)/2).
+        k = np.arange(1, K)
+        return float(
+            np.sum(
+                special.gammaln(self.eta + (K - 1) / 2)
+                - 0.5 * k * math.log(math.pi)
+                - special.gammaln(self.eta + (K - 1 - k) / 2)
+            )
+        )
+
+
+_FAMILIES: dict[str, type[Prior]] = {
+    cls.__name__: cls
+    for cls in (
+        Flat,
+        Normal,
+        StudentT,
+        HalfNormal,
+        HalfT,
+        HalfCauchy,
+        Exponential,
+        Uniform,
+        InverseGamma,
+        GammaPrecision,
+        LogFlat,
+        LKJ,
+    )
+}
+
+# What to take instead, when a family stands at the wrong kind of parameter.
+_INSTEAD = {
+    ("Normal", "scale"): "HalfNormal",
+    ("StudentT", "scale"): "HalfT",
+    ("HalfNormal", "location"): "Normal",
+    ("HalfT", "location"): "StudentT",
+}
+
+
+@dataclass(frozen=True)
+class Block:
+    """A parameter that has a prior: its name, kind, and the names of its elements.
+
+    ``elements`` is empty where one prior serves the whole parameter, and holds the coefficients'
+    names where each has its own.
+    """
+
+    name: str
+    kind: str
+    elements: tuple[str, ...] | None = None
+
+
+class Priors(Mapping[str, Any]):
+    """The priors in force: block -> prior, or block -> {coefficient: prior}.
+
+    Prints as a table. Blocks whose coefficients have priors of their own map to a dict.
+    """
+
+    def __init__(
+        self, blocks: tuple[Block, ...], defaults: Mapping[str, Any], given: Mapping[str, Any]
+    ) -> None:
+        self._blocks = {b.name: b for b in blocks}
+        self._given = frozenset(given)
+        for name in given:
+            if name not in self._blocks:
+                raise PriorError(
+                    f"priors: this model has no parameter {name!r}; its parameters with a prior "
+                    f"are {', '.join(self._blocks)}{suggest(str(name), self._blocks)}"
+                )
+        self._values = {
+            name: self._merge(block, defaults[name], given.get(name))
+            for name, block in self._blocks.items()
+        }
+
+    @staticmethod
+    def _merge(block: Block, default: Any, given: Any) -> Any:
+        if block.elements is None:
+            return _fitting(block.name, block.kind, default if given is None else given)
+        if given is None:
+            given = {}
+        elif isinstance(given, Prior):
+            given = dict.fromkeys(block.elements, given)
+        elif not isinstance(given, Mapping):
+            raise PriorError(
+                f"priors: {block.name} takes a prior, or a dict of priors by coefficient "
+                f"({', '.join(block.elements)}), got {given!r}"
+            )
+        for element in given:
+            if element not in block.elements:
+                raise PriorError(
+                    f"priors: {block.name} has no coefficient {element!r}; it has "
+                    f"{', '.join(block.elements) or 'none'}{suggest(str(element), block.elements)}"
+                )
+        return {
+            e: _fitting(f"{block.name}[{e}]", block.kind, given.get(e, default[e]))
+            for e in block.elements
+        }
+
+    def __getitem__(self, name: str) -> Any:
+        return self._values[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def flat(self) -> dict[str, Prior]:
+        """Every prior by its full name: ``{"mu[Intercept]": Normal(...), ...}``."""
+        out: dict[str, Prior] = {}
+        for name, value in self._values.items():
+            if isinstance(value, dict):
+                out |= {f"{name}[{e}]": p for e, p in value.items()}
+            else:
+                out[name] = value
+        return out
+
+    def as_list(self, name: str) -> list[Prior]:
+        """The priors of a block's elements in order; a list of one where they share it."""
+        value = self._values[name]
+        return list(value.values()) if isinstance(value, dict) else [value]
+
+    @property
+    def improper(self) -> dict[str, Prior]:
+        """The priors that do not integrate to one, by full name."""
+        return {name: p for name, p in self.flat().items() if not p.proper}
+
+    def stan_data(self) -> dict[str, Any]:
+        """Codes and numbers as the Stan programs read them."""
+        data: dict[str, Any] = {}
+        for name, block in self._blocks.items():
+            priors = self.as_list(name)
+            if block.kind == "correlation":
+                data[f"{name}_eta"] = priors[0].numbers[0]
+            elif block.elements is None:
+                data[f"{name}_prior"] = priors[0].code[block.kind]
+                data[f"{name}_hyper"] = priors[0].hyper()
+            else:
+                data[f"{name}_prior"] = [p.code[block.kind] for p in priors]
+                data[f"{name}_hyper"] = [p.hyper() for p in priors]
+        return data
+
+    def as_json(self) -> dict[str, Any]:
+        """Priors as plain data, for the container's attributes."""
+        return {name: {"family": type(p).__name__, **asdict(p)} for name, p in self.flat().items()}
+
+    def __str__(self) -> str:
+        rows = [
+            (name, str(p), "given" if name.split("[")[0] in self._given else "default")
+            for name, p in self.flat().items()
+        ]
+        wide = [max(len(row[i]) for row in rows) for i in (0, 1)]
+        return "\n".join(f"{n:<{wide[0]}} ~ {p:<{wide[1]}}  {by}" for n, p, by in rows)
+
+    def __repr__(self) -> str:
+        return f"<Priors\n{self}>"
+
+
+_EXAMPLE = {
+    "location": "hm.Normal(0, 1)",
+    "scale": "hm.HalfNormal(1)",
+    "correlation": "hm.LKJ(2)",
+}
+
+
+def _fitting(name: str, kind: str, prior: Any) -> Prior:
+    if isinstance(prior, type) and issubclass(prior, Prior):
+        raise PriorError(
+            f"priors: {name} got the family {prior.__name__} itself; call it with its "
+            f"numbers, as in {prior.__name__}(...)"
+        )
+    if not isinstance(prior, Prior):
+        raise PriorError(f"priors: {name} must be a prior such as {_EXAMPLE[kind]}, got {prior!r}")
+    if kind not in prior.kinds:
+        fitting = [n for n, cls in _FAMILIES.items() if kind in cls.kinds]
+        instead = _INSTEAD.get((type(prior).__name__, kind))
+        raise PriorError(
+            f"priors: {name} is a {kind} parameter and takes {', '.join(fitting)}; got {prior}"
+            + (f"; did you mean {instead}?" if instead else "")
+        )
+    return prior
+
+
+def check_given(priors: Any) -> dict[str, Any]:
+    """The ``priors=`` argument as a dict, or an OptionError."""
+    if priors is None:
+        return {}
+    if not isinstance(priors, Mapping):
+        raise OptionError(
+            "priors must be a dict from parameter to prior, such as "
+            f"{{'tau': hm.HalfCauchy(5)}}; got {type(priors).__name__}"
+        )
+    return dict(priors)

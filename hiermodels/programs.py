@@ -1,0 +1,399 @@
+"""From a Stan program's name to an executable in the user's cache.
+
+Programs lie in ``stan_models``; what is compiled from them lies in the cache folder, never beside
+the sources. An executable is kept under a key made of all that goes into it, so that a change of
+program, CmdStan, compiler or flags gives another; each is looked over before its first use in a
+process, and compiled anew where it is not what was put there.
+
+>>> from hiermodels import programs
+>>> print(programs.load("eight_schools_centered"))  # doctest: +SKIP
+>>> programs.executable("eight_schools_centered").path  # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import tempfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from . import cache as _cache
+from . import cmdstan
+from .cache import CacheEntry, cache_folder, entries
+from .compiling import (
+    CPP_OPTIONS,
+    FLAG_VARIABLES,
+    STANC_OPTIONS,
+    Executable,
+    Program,
+    compile_into_cache,
+    key_of,
+)
+from .errors import CompileError, HierModelsError, OptionError, ToolchainError, listed, suggest
+from .progress import bar, wanted
+from .toolchain import (
+    run,
+    say,
+    stop,
+    tail,
+    toolchain,
+)
+
+__all__ = [
+    "CacheEntry",
+    "Executable",
+    "Program",
+    "cache_folder",
+    "check_syntax",
+    "clear",
+    "compile_all",
+    "entries",
+    "executable",
+    "folder",
+    "load",
+    "names",
+]
+
+# ---- programs -----------------------------------------------------------------------------------
+
+
+def folder() -> Path:
+    """Find the folder of Stan programs.
+
+    Returns
+    -------
+    Path
+        ``hiermodels/stan_models`` in an installed package; ``stan_models`` at the top of the
+        repository in an editable install.
+
+    Raises
+    ------
+    HierModelsError
+        Neither is there.
+    """
+    package = Path(__file__).resolve().parent
+    for candidate in (package / "stan_models", package.parent / "stan_models"):
+        if candidate.is_dir():
+            return candidate
+    raise HierModelsError(
+        f"the Stan programs must lie in {package / 'stan_models'} (installed) or in "
+        f"{package.parent / 'stan_models'} (repository), and neither is there; next: install "
+        "hiermodels once more"
+    )
+
+
+def names() -> tuple[str, ...]:
+    """Names of all programs, sorted."""
+    return tuple(sorted(path.stem for path in folder().glob("*.stan")))
+
+
+# For functions with an argument of that name.
+_names = names
+
+
+def load(name: str) -> Program:
+    """Read a program.
+
+    Parameters
+    ----------
+    name : str
+        One of :func:`names`.
+
+    Returns
+    -------
+    Program
+
+    Raises
+    ------
+    OptionError
+        There is no program of that name.
+    """
+    known = names()
+    if name not in known:
+        raise OptionError(
+            f"there is no Stan program {name!r}{suggest(str(name), known)}; next: take one of "
+            f"{listed(known, 40)}"
+        )
+    path = folder() / f"{name}.stan"
+    return Program(name, path, path.read_text(encoding="utf-8"))
+
+
+def check_syntax(name_or_path: str | os.PathLike[str]) -> str:
+    """Give all that stanc has to say about a program, warnings of its pedantic mode included.
+
+    Parameters
+    ----------
+    name_or_path : str or path
+        One of :func:`names`, or a file; includes are looked for beside it.
+
+    Returns
+    -------
+    str
+        Empty where stanc has nothing to say.
+
+    Raises
+    ------
+    CompileError
+        stanc does not accept the program.
+    """
+    path = Path(name_or_path)
+    path = path if path.suffix == ".stan" else load(str(name_or_path)).path
+    path = path.resolve()
+    found = cmdstan.ensure()
+    with tempfile.TemporaryDirectory(prefix="hiermodels-") as temporary:
+        command = [
+            *(str(found.path / "bin" / "stanc"), "--warn-pedantic"),
+            *(f"--include-paths={path.parent}", f"--o={temporary}/out.hpp", str(path)),
+        ]
+        code, output = run(command, cwd=Path(temporary))
+    if code != 0:
+        raise CompileError(
+            f"the Stan program {path.name} must be accepted by stanc {found.version_text}, which "
+            f"says:\n{tail(output, 40)}\nnext: correct {path}"
+        )
+    return output.strip()
+
+
+# ---- executables --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """An executable that was looked over in this process, and what was the case then."""
+
+    executable: Executable
+    watched: tuple[Path, ...]
+    state: tuple[Any, ...]
+
+
+_seen: dict[str, _Seen] = {}
+
+
+def executable(name: str, *, progress: bool | None = None) -> Executable:
+    """Give a program's executable, out of the cache or compiled now.
+
+    Where several processes want the same one, one compiles it and the others wait. Where there is
+    no CmdStan, it is installed first (:func:`hiermodels.cmdstan.ensure`).
+
+    Parameters
+    ----------
+    name : str
+        One of :func:`names`.
+    progress : bool, optional
+        False says nothing of a compilation; else it is one line on standard error.
+
+    Returns
+    -------
+    Executable
+        Looked over once in this process: hash, size, and that it runs. Later calls look only
+        whether a file or setting has changed since.
+
+    Raises
+    ------
+    OptionError
+        There is no such program.
+    CompileError
+        stanc or the C++ compiler does not accept it, or the cache folder cannot be written to.
+    CmdStanError
+        CmdStan or the compiler is missing or broken.
+    """
+    return _executable(name, progress, None)
+
+
+def _executable(
+    name: str, progress: bool | None, children: set[subprocess.Popen[str]] | None
+) -> Executable:
+    seen = _seen.get(name)
+    if seen is not None and seen.state == _state(seen.watched):
+        return seen.executable
+    program = load(name)
+    found = cmdstan.ensure(progress=progress)
+    cache = cache_folder()
+    try:
+        tools = toolchain(found.path)
+    except ToolchainError:
+        # What was compiled while there was a compiler can still be run.
+        ready = _ready(cache, program, found)
+        if ready is None:
+            raise
+        return _remember(ready, found)
+    key = key_of(program, found, tools)
+    stem = f"{name}-{key[:16]}"
+    entry = cache / "programs" / stem
+    result = Executable(entry / name, program, key, found.version_text)
+    with _cache.locked(cache, stem, progress):
+        if entry.exists() or entry.is_symlink():
+            what = _whole_fault(result)
+            if not what:
+                return _remember(result, found)
+            say(f"the cached executable of {name} {what}: compiling it anew", progress)
+        say(f"compiling {name} (once; about 15 s) ...", progress)
+        for left in entry.parent.glob(f".*{stem}*"):
+            _cache.remove(left)
+        try:
+            compile_into_cache(result, found, tools, children)
+        except OSError as error:
+            raise CompileError(
+                f"the executable of {name} must go through a temporary folder into the cache "
+                f"folder {cache}, and does not ({error}); next: make room, or set TMPDIR and "
+                "HIERMODELS_CACHE to other folders"
+            ) from error
+        if what := _whole_fault(result):
+            raise CompileError(
+                f"the Stan program {name} was compiled, and its executable {what}; next: remove "
+                f"{found.path} and run `hiermodels install-cmdstan`"
+            )
+    return _remember(result, found)
+
+
+def _whole_fault(result: Executable) -> str:
+    """Say what is wrong with an executable, in its file or when it runs; "" for nothing."""
+    return _cache.fault(result.path.parent, result.program.name, result.key) or _cache.run_fault(
+        result.path, result.cmdstan_version
+    )
+
+
+def _remember(result: Executable, found: cmdstan.CmdStan) -> Executable:
+    watched = (
+        *(result.path, result.program.path, *result.program.includes),
+        *(found.path / "makefile", found.path / "make" / "local", cmdstan.default_directory()),
+    )
+    state = _state(watched)
+    # The file may have changed while an earlier state of it was compiled.
+    if load(result.program.name).digest == result.program.digest:
+        _seen[result.program.name] = _Seen(result, watched, state)
+    return result
+
+
+def _state(watched: Iterable[Path]) -> tuple[Any, ...]:
+    """Give what an executable depends on and may change in a process's life, for comparison."""
+    state: list[Any] = [str(folder()), STANC_OPTIONS.copy(), CPP_OPTIONS.copy()]
+    for path in watched:
+        try:
+            status = os.lstat(path)
+        except OSError:
+            state.append(None)
+        else:
+            state.append((status.st_mtime_ns, status.st_size, status.st_ino, status.st_mode))
+    for variable in ("CMDSTAN", "HIERMODELS_CACHE", "HOME", "MAKE", "PATH", "XDG_CACHE_HOME"):
+        state.append(os.environ.get(variable))
+    state.extend(os.environ.get(variable) for variable in FLAG_VARIABLES)
+    return tuple(state)
+
+
+def _ready(cache: Path, program: Program, found: cmdstan.CmdStan) -> Executable | None:
+    """Find an executable of this program and this CmdStan, by whatever compiler."""
+    for entry in sorted((cache / "programs").glob(f"{program.name}-*")):
+        if not _cache.ENTRY_NAME.fullmatch(entry.name) or _cache.fault(entry, program.name, None):
+            continue
+        manifest = _cache.read_manifest(entry)
+        same = (program.digest, found.version_text, str(found.path))
+        if tuple(manifest.get(k) for k in ("digest", "cmdstan_version", "cmdstan_path")) != same:
+            continue
+        if not _cache.run_fault(entry / program.name, found.version_text):
+            key = str(manifest["key"])
+            return Executable(entry / program.name, program, key, found.version_text)
+    return None
+
+
+def compile_all(
+    names: Iterable[str] | None = None,
+    *,
+    jobs: int | None = None,
+    progress: bool | None = None,
+) -> list[Executable]:
+    """Compile programs side by side; those that are in the cache are only looked over.
+
+    Parameters
+    ----------
+    names : iterable of str, optional
+        All programs by default.
+    jobs : int, optional
+        Compilers at work at once; as many as there are processors by default. Each takes about
+        1 GB of memory.
+    progress : bool, optional
+        True shows a bar, False says nothing, None shows a bar in a terminal and one line for each
+        program elsewhere.
+
+    Returns
+    -------
+    list of Executable
+        In the order of ``names``.
+
+    Raises
+    ------
+    CompileError
+        Some do not compile; the others were compiled all the same.
+    OptionError
+        There is no such program.
+    """
+    from concurrent.futures import ThreadPoolExecutor, as_completed
+
+    if isinstance(names, str):
+        names = [names]
+    chosen = list(dict.fromkeys(_names() if names is None else names))
+    for name in chosen:
+        load(name)
+    jobs = cmdstan.check_jobs(jobs)
+    if chosen:
+        cmdstan.ensure(progress=progress)
+    # Lines would break the bar.
+    each = False if wanted(progress) else progress
+    done: dict[str, Executable] = {}
+    failed: dict[str, CompileError] = {}
+    children: set[subprocess.Popen[str]] = set()
+    pool = ThreadPoolExecutor(jobs)
+    try:
+        futures = {pool.submit(_executable, name, each, children): name for name in chosen}
+        with bar(len(chosen), "compiling Stan programs", progress=progress) as shown:
+            for future in as_completed(futures):
+                try:
+                    done[futures[future]] = future.result()
+                except CompileError as error:
+                    failed[futures[future]] = error
+                shown.update(1)
+    except BaseException:
+        pool.shutdown(wait=False, cancel_futures=True)
+        for child in list(children):
+            stop(child)
+        raise
+    finally:
+        pool.shutdown()
+    if failed:
+        first = failed[min(failed, key=chosen.index)]
+        raise CompileError(
+            f"{len(failed)} of {len(chosen)} Stan programs did not compile "
+            f"({listed(sorted(failed))}); the first of them: {first}"
+        ) from first
+    return [done[name] for name in chosen]
+
+
+def clear(names: Iterable[str] | None = None) -> int:
+    """Remove executables from the cache; a compilation that is under way is waited for.
+
+    Parameters
+    ----------
+    names : iterable of str, optional
+        Programs whose executables go; all by default.
+
+    Returns
+    -------
+    int
+        Bytes freed.
+
+    Raises
+    ------
+    OptionError
+        A name is neither a program's nor in the cache.
+    """
+    if names is None:
+        return _cache.clear(None)
+    chosen = [names] if isinstance(names, str) else list(names)
+    known = {*_names(), *_cache.known()}
+    for name in chosen:
+        if name not in known:
+            raise OptionError(f"there is no Stan program {name!r}{suggest(str(name), known)}")
+    return _cache.clear(chosen)

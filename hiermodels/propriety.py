@@ -1,0 +1,189 @@
+"""Whether there is a posterior at all: refused before anything is compiled.
+
+An improper prior is harmless where the likelihood vanishes fast enough at both ends. For the
+standard deviations of a hierarchical normal model it need not (Gelman 2006, "Prior distributions
+for variance parameters in hierarchical models", Bayesian Analysis 1, sections 2.2 and 3.2;
+Gelman et al., Bayesian Data Analysis, 3rd ed., section 5.4 and exercise 5.8):
+
+- tau -> 0: the likelihood tends to a positive constant, so p(tau) must have a finite integral
+  there; 1/tau has none.
+- tau -> infinity: with mu flat the likelihood falls as tau^-(J-1), so a flat tau needs J >= 3
+  (J >= K + 2 where K means are estimated beside it).
+- sigma -> 0: with nu residual degrees of freedom and residual sum of squares R the likelihood
+  behaves as sigma^-nu exp(-R / 2 sigma^2): without replication (nu = 0), or with a perfect fit
+  (R = 0), nothing keeps sigma away from 0.
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .design import Design
+from .errors import DataError, DataWarning, ImproperPosteriorError, listed
+from .priors import Flat, GammaPrecision, InverseGamma, LogFlat, Prior, Priors
+
+# A residual sum of squares below this share of the total is a perfect fit, up to rounding.
+_PERFECT = 1e-20
+
+
+def check(design: Design, priors: Priors, pooling: str) -> None:
+    """Refuse data and priors that have no proper posterior, or none that the data inform.
+
+    Raises
+    ------
+    DataError
+        Too few groups, collinear columns, a perfect fit, or groups too small for no pooling.
+    ImproperPosteriorError
+        Priors that leave no posterior.
+
+    Warns
+    -----
+    DataWarning
+        Groups whose answer leans on a prior that was given.
+    """
+    if pooling == "partial":
+        if design.J < 2:
+            raise DataError(
+                f"partial pooling needs at least 2 groups, got 1 ({listed(design.labels)}); "
+                "pooling='complete' fits a single group"
+            )
+        for name, prior in _of(priors, "tau"):
+            _check_tau(name, prior, design)
+    if design.residual == "known":
+        return
+    _check_columns(design)
+    if pooling == "none":
+        _check_own_regressions(design, priors)
+    _check_sigma(design, priors["sigma"], pooling)
+
+
+def _of(priors: Priors, block: str) -> list[tuple[str, Prior]]:
+    return [(n, p) for n, p in priors.flat().items() if n.partition("[")[0] == block]
+
+
+def _check_tau(name: str, prior: Prior, design: Design) -> None:
+    if _infinite_at_zero(prior):
+        raise ImproperPosteriorError(
+            f"{name}: {prior} {_flat_on_log(prior)}, and the likelihood does not vanish as {name} "
+            "goes to 0, so the posterior has infinite mass there and does not exist; "
+            "use Flat(), HalfCauchy(...) or another proper prior"
+        )
+    least = design.K + 2
+    if isinstance(prior, Flat) and design.J < least:
+        raise ImproperPosteriorError(
+            f"{name}: Flat() needs at least {least} groups, got {design.J}: with fewer the "
+            f"likelihood falls too slowly as {name} grows and the posterior does not exist; "
+            "use HalfCauchy(...) or another proper prior"
+        )
+
+
+def _infinite_at_zero(prior: Prior) -> bool:
+    """Whether p(x) has no finite integral at x -> 0."""
+    if isinstance(prior, LogFlat):
+        return True
+    return isinstance(prior, (GammaPrecision, InverseGamma)) and prior.numbers[1] == 0
+
+
+def _flat_on_log(prior: Prior) -> str:
+    if isinstance(prior, LogFlat) or prior.numbers[0] == 0:
+        return "is flat on the logarithm"
+    return f"goes to infinity as x^-{2 * prior.numbers[0] + 1:g} at 0"
+
+
+def _check_columns(design: Design) -> None:
+    columns = design.K + design.P
+    rank = design.columns_rank
+    if rank < columns:
+        names = [*(design.coefficients or ()), *design.predictors]
+        raise DataError(
+            f"the columns must be linearly independent over the rows, got {columns} columns "
+            f"({listed(names)}) of rank {rank} in {design.N} rows; leave one out"
+        )
+
+
+def _check_own_regressions(design: Design, priors: Priors) -> None:
+    within = design.within
+    short = within.rank < within.columns
+    if not short.any():
+        return
+    named = listed(design.labels[short])
+    flat = {n for n, p in priors.improper.items() if n.partition("[")[0] in ("theta", "beta")}
+    if flat:
+        raise DataError(
+            f"no pooling fits {within.columns} coefficients to each group by itself, and "
+            f"{int(short.sum())} of {design.J} groups cannot give them (too few rows, or columns "
+            f"that do not vary within the group): {named}; leave those groups or columns out, use "
+            "pooling='partial', or give theta and beta proper priors"
+        )
+    warnings.warn(
+        f"{int(short.sum())} of {design.J} groups are too small for a regression of their own: "
+        f"{named}; their coefficients lean on the priors of theta and beta",
+        DataWarning,
+        stacklevel=2,
+    )
+
+
+def _check_sigma(design: Design, prior: Any, pooling: str) -> None:
+    if pooling == "complete":
+        rank = design.columns_rank
+        df = np.array([design.N - rank])
+        rss = np.array([float(np.sum(design.pooled_residuals**2))])
+        if design.residual == "group":
+            df, rss = np.asarray(design.sizes), design.group_sums(design.pooled_residuals**2)
+    elif design.residual == "group":
+        df, rss = design.within.df, design.within.rss
+    else:
+        df, rss = np.array([design.within.df.sum()]), np.array([design.within.rss.sum()])
+    total = float(np.sum((design.y - design.y.mean()) ** 2))
+    _check_perfect_fit(design, prior, df, rss, total)
+    alone = df < 1
+    if not alone.any():
+        # A flat sigma needs the likelihood to fall faster than 1/sigma.
+        thin = df < 2 if pooling != "partial" else df < 1
+        if isinstance(prior, Flat) and thin.any():
+            raise ImproperPosteriorError(
+                f"sigma: Flat() needs at least 2 residual degrees of freedom"
+                f"{_which(design, thin)}; use LogFlat() or a proper prior such as HalfNormal(...)"
+            )
+        return
+    what = f"sigma cannot be learned without replication{_which(design, alone)}"
+    if not prior.proper:
+        raise ImproperPosteriorError(
+            f"sigma: {prior} leaves no posterior, because {what}; use a proper prior such as "
+            "HalfNormal(...)"
+        )
+    if pooling == "none" or len(alone) == 1:
+        # Nothing but the prior would speak of sigma (and, without pooling, of every interval).
+        remedy = (
+            "EightSchools takes one estimate a group with its standard error"
+            if len(alone) == 1
+            else "use sigma='common', pooling='partial', or leave those groups out"
+        )
+        if pooling == "none":
+            raise DataError(f"{what}: the answer would be the prior's alone; {remedy}")
+    warnings.warn(f"{what}: there it comes from its prior, {prior}", DataWarning, stacklevel=2)
+
+
+def _check_perfect_fit(
+    design: Design, prior: Prior, df: NDArray[np.int64], rss: NDArray[np.float64], total: float
+) -> None:
+    perfect = (df > 0) & (rss <= _PERFECT * total)
+    vanishes = isinstance(prior, (GammaPrecision, InverseGamma)) and prior.numbers[1] > 0
+    if perfect.any() and not vanishes:
+        raise DataError(
+            f"the model fits {design.response!r} perfectly{_which(design, perfect)}: the residuals "
+            "are all 0, so sigma goes to 0 and there is no posterior; check the data, or give "
+            "sigma a prior that vanishes at 0, such as InverseGamma(...)"
+        )
+
+
+def _which(design: Design, mask: NDArray[np.bool_]) -> str:
+    """``" in group 'A'"`` where the mask is by group, nothing where it is for all rows."""
+    if len(mask) == 1:
+        return ""
+    groups = design.labels[mask]
+    return f" in group{'s' if len(groups) > 1 else ''} {listed(groups)}"

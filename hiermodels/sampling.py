@@ -1,0 +1,501 @@
+"""Run NUTS: one CmdStan process for each chain, on any executor.
+
+CmdStanPy's own ``sample`` loses the finished chains when one fails, cannot be interrupted and
+shows no progress that a caller can place; here each chain is a task of its own, so that chains
+can run on any ``concurrent.futures`` executor, and what one chain does is that chain's alone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import progress as bars
+from .errors import OptionError, SamplingError, suggest
+
+Array = NDArray[np.float64]
+
+METRICS = ("diag", "dense", "unit")
+# Digits of each number in Stan's CSV files. CmdStan's default, 6, cannot tell draws of a mean of
+# 1e6 with a spread of 1 apart.
+SIGNIFICANT_DIGITS = 12
+_ITERATION = re.compile(rb"Iteration:\s*(\d+)\s*/")
+_STOP_CHECK = 0.2  # seconds between looks at whether to stop
+_GRACE = 5.0  # seconds that a chain has to end by itself once told to
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What NUTS is told.
+
+    Attributes
+    ----------
+    chains, draws, warmup : int
+        Chains; draws kept of each; warmup iterations before them.
+    seed : int
+        Seed of CmdStan's generators, 0 to 2^31 - 1; each chain has its own stream.
+    adapt_delta : float
+        Target acceptance rate of the step size's adaptation, in (0, 1).
+    max_treedepth : int
+        A trajectory has at most 2^max_treedepth - 1 leapfrog steps.
+    metric : {"diag", "dense", "unit"}
+        Shape of the inverse mass matrix.
+    save_warmup : bool
+        Whether the warmup's draws are kept as well.
+    """
+
+    chains: int = 4
+    draws: int = 1000
+    warmup: int = 1000
+    seed: int = 0
+    adapt_delta: float = 0.8
+    max_treedepth: int = 10
+    metric: str = "diag"
+    save_warmup: bool = False
+
+    def __post_init__(self) -> None:
+        _whole("chains", self.chains, 1)
+        _whole("draws", self.draws, 1)
+        _whole("warmup", self.warmup, 0)
+        _whole("seed", self.seed, 0, 2**31 - 1)
+        _whole("max_treedepth", self.max_treedepth, 1, 30)
+        if isinstance(self.adapt_delta, bool) or not isinstance(self.adapt_delta, (int, float)):
+            raise OptionError(f"adapt_delta must be a number, got {self.adapt_delta!r}")
+        if not 0 < self.adapt_delta < 1:
+            raise OptionError(
+                f"adapt_delta must lie between 0 and 1, got {self.adapt_delta}; 0.8 is usual, "
+                "0.99 is careful"
+            )
+        if self.metric not in METRICS:
+            raise OptionError(
+                f"metric must be one of {', '.join(map(repr, METRICS))}, got {self.metric!r}"
+                f"{suggest(str(self.metric), METRICS)}"
+            )
+        if not isinstance(self.save_warmup, bool):
+            raise OptionError(f"save_warmup must be True or False, got {self.save_warmup!r}")
+
+
+def _whole(name: str, value: Any, low: int, high: int | None = None) -> None:
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+        raise OptionError(f"{name} must be a whole number, got {value!r}")
+    if value < low or (high is not None and value > high):
+        bound = f"at least {low}" if high is None else f"from {low} to {high}"
+        raise OptionError(f"{name} must be {bound}, got {value}")
+
+
+def check_parallel(parallel_chains: int | None, chains: int, threads: int) -> int:
+    """How many chains run at once: as asked, or as many as this process has processors."""
+    _whole("threads", threads, 1)
+    if threads > 1:
+        raise OptionError(
+            f"threads must be 1, got {threads}: these programs do not split a chain over threads; "
+            "run more chains at once with parallel_chains"
+        )
+    if parallel_chains is None:
+        available = (
+            len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+        )
+        return max(1, min(chains, available or 1))
+    _whole("parallel_chains", parallel_chains, 1)
+    return int(parallel_chains)
+
+
+@dataclass(frozen=True)
+class Task:
+    """One chain, with all that a worker process needs to run it."""
+
+    chain: int
+    command: tuple[str, ...]
+    csv: Path
+    console: Path
+    stop: Path
+    warmup: int
+    draws: int
+    leave_out: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Chain:
+    """What became of one chain.
+
+    Attributes
+    ----------
+    number : int
+        The chain's number, from 1.
+    columns : tuple of str
+        Names of the columns, as in Stan's CSV file.
+    draws, warmup : array, shape (iterations, columns)
+        Kept draws; warmup has no rows unless it was saved.
+    failure : str or None
+        None where the chain finished; else what happened to it.
+    messages : str
+        The end of what Stan printed.
+    seconds : float
+        From start to end of the process.
+    """
+
+    number: int
+    columns: tuple[str, ...] = ()
+    draws: Array = field(default_factory=lambda: np.empty((0, 0)))
+    warmup: Array = field(default_factory=lambda: np.empty((0, 0)))
+    failure: str | None = None
+    messages: str = ""
+    seconds: float = 0.0
+
+    @property
+    def finished(self) -> bool:
+        """Whether all its draws are there."""
+        return self.failure is None
+
+
+def sample(
+    executable: Path,
+    data: Mapping[str, Any],
+    inits: float | Sequence[Mapping[str, Any]],
+    settings: Settings,
+    *,
+    leave_out: Sequence[str] = (),
+    parallel_chains: int = 1,
+    executor: Executor | None = None,
+    progress: bool | None = None,
+    output_dir: str | os.PathLike[str] | None = None,
+) -> list[Chain]:
+    """Run the chains and read their draws.
+
+    Parameters
+    ----------
+    executable : Path
+        A compiled Stan program.
+    data : mapping
+        Stan's data.
+    inits : float or sequence of mapping
+        Radius of Stan's random inits on the unconstrained scale, or a dict for each chain.
+    settings : Settings
+        What NUTS is told.
+    leave_out : sequence of str
+        Stan variables that are not read back.
+    parallel_chains : int
+        Chains at once, where there is no executor.
+    executor : concurrent.futures.Executor, optional
+        Where the chains run. Its workers must see this machine's files.
+    progress : bool, optional
+        Whether to show a bar; by default where a person looks on.
+    output_dir : path, optional
+        Folder that keeps Stan's own files.
+
+    Returns
+    -------
+    list of Chain
+        One for each chain, in order, finished or not.
+
+    Raises
+    ------
+    OptionError
+        The output folder cannot be used.
+    KeyboardInterrupt
+        As it came, once every child process has ended.
+    """
+    if executor is not None and not hasattr(executor, "submit"):
+        raise OptionError(
+            "executor must be a concurrent.futures.Executor (it needs a submit method), got "
+            f"{type(executor).__name__}"
+        )
+    with _run_folder(output_dir) as folder:
+        tasks = _tasks(executable, data, inits, settings, leave_out, folder)
+        own = None if executor is not None else ThreadPoolExecutor(parallel_chains)
+        where: Any = own or executor
+        futures: list[Future[Chain]] = []
+        try:
+            futures = [where.submit(run_chain, task) for task in tasks]
+            _watch(tasks, futures, settings, progress)
+            return [_result(task, future) for task, future in zip(tasks, futures, strict=True)]
+        except BaseException:
+            # Whoever is running sees this file and ends its child.
+            (folder / _stop_name(tasks)).touch()
+            for future in futures:
+                future.cancel()
+            wait(futures, timeout=_GRACE + 1)
+            raise
+        finally:
+            if own is not None:
+                own.shutdown(wait=True, cancel_futures=True)
+            (folder / _stop_name(tasks)).unlink(missing_ok=True)
+
+
+def _stop_name(tasks: Sequence[Task]) -> str:
+    return tasks[0].stop.name
+
+
+@contextlib.contextmanager
+def _run_folder(output_dir: str | os.PathLike[str] | None) -> Iterator[Path]:
+    if output_dir is not None:
+        folder = Path(output_dir).expanduser().resolve()
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=folder):
+                pass
+        except OSError as error:
+            raise OptionError(
+                f"output_dir must be a folder that can be written, got {str(folder)!r} "
+                f"({error.strerror}); choose another"
+            ) from error
+        yield folder
+        return
+    folder = Path(tempfile.mkdtemp(prefix="hiermodels-"))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _tasks(
+    executable: Path,
+    data: Mapping[str, Any],
+    inits: float | Sequence[Mapping[str, Any]],
+    settings: Settings,
+    leave_out: Sequence[str],
+    folder: Path,
+) -> list[Task]:
+    import stanio
+
+    # A stamp keeps the files of two fits into one output folder apart.
+    stem = f"{executable.stem}-{time.strftime('%Y%m%d%H%M%S')}-{os.getpid()}-{time.monotonic_ns()}"
+    data_file = folder / f"{stem}_data.json"
+    stanio.write_stan_json(str(data_file), dict(data))
+    tasks = []
+    for number in range(1, settings.chains + 1):
+        if isinstance(inits, (int, float)):
+            init = f"{inits:g}"
+        else:
+            init_file = folder / f"{stem}_init_{number}.json"
+            stanio.write_stan_json(str(init_file), dict(inits[number - 1]))
+            init = str(init_file)
+        csv = folder / f"{stem}_{number}.csv"
+        tasks.append(
+            Task(
+                chain=number,
+                command=tuple(_command(executable, number, data_file, init, csv, settings)),
+                csv=csv,
+                console=folder / f"{stem}_{number}.txt",
+                stop=folder / f"{stem}.stop",
+                warmup=settings.warmup if settings.save_warmup else 0,
+                draws=settings.draws,
+                leave_out=tuple(leave_out),
+            )
+        )
+    return tasks
+
+
+def _command(
+    executable: Path, number: int, data: Path, init: str, csv: Path, settings: Settings
+) -> list[str]:
+    """CmdStan's command line for one chain (CmdStan User's Guide, MCMC sampling)."""
+    refresh = max(1, (settings.draws + settings.warmup) // 50)
+    return [
+        str(executable),
+        f"id={number}",
+        "random",
+        f"seed={settings.seed}",
+        "data",
+        f"file={data}",
+        f"init={init}",
+        "output",
+        f"file={csv}",
+        f"refresh={refresh}",
+        f"sig_figs={SIGNIFICANT_DIGITS}",
+        "method=sample",
+        f"num_samples={settings.draws}",
+        f"num_warmup={settings.warmup}",
+        f"save_warmup={int(settings.save_warmup)}",
+        "algorithm=hmc",
+        "engine=nuts",
+        f"max_depth={settings.max_treedepth}",
+        f"metric={settings.metric}_e",
+        "adapt",
+        f"engaged={int(settings.warmup > 0)}",
+        f"delta={settings.adapt_delta}",
+    ]
+
+
+def run_chain(task: Task) -> Chain:
+    """Run one chain to its end and read its draws; also in another process."""
+    began = time.monotonic()
+    try:
+        with open(task.console, "wb") as console:
+            process = subprocess.Popen(
+                task.command,
+                stdin=subprocess.DEVNULL,
+                stdout=console,
+                stderr=subprocess.STDOUT,
+                env=os.environ | {"STAN_NUM_THREADS": "1"},
+            )
+    except OSError as error:
+        return Chain(task.chain, failure=f"could not be started ({error.strerror or error})")
+    try:
+        code = _wait(process, task.stop)
+    finally:
+        _end(process)
+    seconds = time.monotonic() - began
+    messages = _last_messages(task.console)
+    if code != 0:
+        return Chain(task.chain, failure=_how_it_ended(code), messages=messages, seconds=seconds)
+    try:
+        columns, values = _read_csv(task.csv, task.leave_out)
+    except (OSError, ValueError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        return Chain(
+            task.chain,
+            failure=f"left no draws that can be read ({reason})",
+            messages=messages,
+            seconds=seconds,
+        )
+    if len(values) != task.warmup + task.draws:
+        return Chain(
+            task.chain,
+            failure=f"wrote {len(values)} of {task.warmup + task.draws} draws",
+            messages=messages,
+            seconds=seconds,
+        )
+    return Chain(
+        task.chain,
+        columns=columns,
+        warmup=values[: task.warmup],
+        draws=values[task.warmup :],
+        messages=messages,
+        seconds=seconds,
+    )
+
+
+def _wait(process: subprocess.Popen[bytes], stop: Path) -> int:
+    while True:
+        try:
+            return process.wait(timeout=_STOP_CHECK)
+        except subprocess.TimeoutExpired:
+            if stop.exists() or not stop.parent.exists():
+                process.terminate()
+                return process.wait(timeout=_GRACE)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Leave no orphan, however the wait ended."""
+    if process.poll() is None:
+        process.kill()
+        process.wait()
+
+
+def _how_it_ended(code: int) -> str:
+    if code >= 0:
+        return f"ended with exit code {code}"
+    try:
+        name = signal.Signals(-code).name
+    except ValueError:  # pragma: no cover - a signal that this Python does not know
+        name = f"signal {-code}"
+    hint = " (out of memory?)" if name == "SIGKILL" else ""
+    return f"was killed by {name}{hint}"
+
+
+def _last_messages(console: Path, lines: int = 6) -> str:
+    """The end of what Stan printed, without its progress and its echo of the settings."""
+    try:
+        text = console.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+    skip = re.compile(r"^\s*(Iteration:|Gradient evaluation|\d+ transitions using|$)")
+    # The settings are indented or "name = value"; Stan's own words are not.
+    setting = re.compile(r"^\s*\w+ = |^\s+\w+$|^(method|id|data|init|random|output)\b")
+    said = [x for x in text.splitlines() if not skip.match(x) and not setting.match(x)]
+    return "\n".join(said[-lines:])
+
+
+def _read_csv(path: Path, leave_out: Sequence[str]) -> tuple[tuple[str, ...], Array]:
+    import pandas as pd
+
+    def wanted(column: str) -> bool:
+        return column.partition(".")[0] not in leave_out
+
+    frame = pd.read_csv(path, comment="#", usecols=wanted, dtype=np.float64)
+    return tuple(frame.columns), frame.to_numpy()
+
+
+def _watch(
+    tasks: Sequence[Task],
+    futures: Sequence[Future[Chain]],
+    settings: Settings,
+    progress: bool | None,
+) -> None:
+    """Wait for the chains, moving the bar by what they print."""
+    each = settings.warmup + settings.draws
+    with bars.bar(each * len(tasks), f"{len(tasks)} chains", progress=progress) as bar:
+        pending = set(futures)
+        while pending:
+            _, pending = wait(pending, timeout=None if bar.disable else 0.1)
+            if not bar.disable:
+                done = sum(
+                    each if future.done() else _iterations(task.console)
+                    for task, future in zip(tasks, futures, strict=True)
+                )
+                bar.update(done - bar.n)
+
+
+def _iterations(console: Path) -> int:
+    """How far a chain says it is."""
+    try:
+        with open(console, "rb") as file:
+            file.seek(0, os.SEEK_END)
+            file.seek(max(0, file.tell() - 4096))
+            found = _ITERATION.findall(file.read())
+    except OSError:
+        return 0
+    return int(found[-1]) if found else 0
+
+
+def _result(task: Task, future: Future[Chain]) -> Chain:
+    try:
+        return future.result()
+    except Exception as error:
+        # The worker died, or the executor broke: that chain's trouble, not the others'.
+        return Chain(
+            task.chain, failure=f"was lost with its worker ({type(error).__name__}: {error})"
+        )
+
+
+def report(chains: Sequence[Chain]) -> str:
+    """Which chains failed, how, and the end of what Stan said of it."""
+    lines = []
+    for chain in chains:
+        if not chain.finished:
+            lines.append(f"chain {chain.number} of {len(chains)} {chain.failure}")
+            lines += [f"    {said}" for said in chain.messages.splitlines()]
+    return "\n".join(lines)
+
+
+def unpack(chains: Sequence[Chain], *, warmup: bool = False) -> dict[str, Array]:
+    """Stan's variables as arrays of shape (chain, draw, ...), those of the sampler among them.
+
+    Raises
+    ------
+    SamplingError
+        The chains' files have different columns (they come from different programs).
+    """
+    import stanio
+
+    columns = chains[0].columns
+    if any(chain.columns != columns for chain in chains):
+        raise SamplingError("the chains have different columns; run them again")
+    stacked = np.stack([chain.warmup if warmup else chain.draws for chain in chains])
+    variables = stanio.parse_header(",".join(columns))
+    return {name: v.extract_reshape(stacked) for name, v in variables.items()}

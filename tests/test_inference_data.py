@@ -1,0 +1,337 @@
+"""What goes into a container comes out of it: through ArviZ's class, and through a file."""
+
+import builtins
+import subprocess
+import sys
+import warnings
+
+import arviz as az
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+
+from hiermodels import inference_data as hi
+from hiermodels.errors import ContainerError
+
+ATTRS = {"model": "EightSchools", "priors": '{"tau": "HalfCauchy(5)"}', "note": "", "seed": 2**40}
+ATTRS |= {"seconds": 0.25}
+
+
+def draws(labels, chains=4, n=200, seed=5):
+    rng = np.random.default_rng(seed)
+    dims = ("chain", "draw")
+    return xr.Dataset(
+        {
+            "mu": (dims, rng.normal(size=(chains, n))),
+            "theta": ((*dims, "school"), rng.normal(size=(chains, n, len(labels)))),
+        },
+        coords={"chain": range(chains), "draw": range(n), "school": labels},
+    )
+
+
+def groups_of(labels=("A", "B", "C")):
+    posterior = draws(list(labels))
+    stats = xr.Dataset(
+        {
+            "energy": posterior["mu"] ** 2,
+            "diverging": posterior["mu"] > 2,
+            "tree_depth": (posterior["mu"] * 0 + 3).astype(np.int64),
+        }
+    )
+    log_lik = posterior[["theta"]].rename(theta="effect")
+    return {
+        "posterior": posterior,
+        "sample_stats": stats,
+        "log_likelihood": log_lik,
+        "observed_data": xr.Dataset(
+            {"effect": ("school", np.arange(len(labels)) * 1.0)}, coords={"school": list(labels)}
+        ),
+        "log_likelihood_group": log_lik,
+        "log_prior": posterior[["mu"]],
+    }
+
+
+@pytest.fixture
+def idata():
+    return hi.container(groups_of(), ATTRS)
+
+
+# ---- the container ------------------------------------------------------------------------------
+
+
+def test_importing_the_module_loads_neither_arviz_nor_xarray():
+    code = "import sys, hiermodels.inference_data; print({'arviz', 'xarray'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
+
+
+def test_the_container_is_the_class_of_the_installed_line(idata):
+    assert hi.arviz_version() == az.__version__
+    assert type(idata).__name__ == {"0.x": "InferenceData", "1.x": "DataTree"}[hi.arviz_line()]
+
+
+def test_an_arviz_that_cannot_be_imported_is_told_with_the_way_out(monkeypatch):
+    real = builtins.__import__
+
+    def fail(name, *args, **kwargs):
+        if name == "arviz":
+            raise AttributeError("module 'matplotlib.style' has no attribute 'core'")
+        return real(name, *args, **kwargs)
+
+    monkeypatch.setattr(builtins, "__import__", fail)
+    hi._arviz.cache_clear()
+    with pytest.raises(ContainerError, match=r"'core'\).*pip install 'matplotlib<3\.11'"):
+        hi.rhat(draws(["A"]))
+
+
+def test_groups_come_back_as_they_went_in(idata):
+    assert set(hi.groups(idata)) == set(groups_of())
+    for name, ds in groups_of().items():
+        xr.testing.assert_equal(hi.dataset(idata, name), ds)
+        assert hi.has(idata, name)
+    assert not hi.has(idata, "prior")
+
+
+def test_attributes_are_on_the_whole_and_on_the_posterior(idata):
+    assert hi.attributes(idata) == ATTRS
+    assert dict(idata.attrs) == ATTRS
+    assert hi.dataset(idata, "posterior").attrs == ATTRS
+    assert hi.dataset(idata, "sample_stats").attrs == {}
+
+
+def test_without_a_posterior_the_attributes_are_on_the_prior():
+    prior = hi.container({"prior": draws(["A"]), "observed_data": xr.Dataset({"y": 1.0})}, ATTRS)
+    assert hi.dataset(prior, "prior").attrs == ATTRS
+
+
+def test_building_leaves_the_datasets_alone():
+    given = groups_of()
+    hi.container(given, ATTRS)
+    assert given["posterior"].attrs == {}
+
+
+def test_numbers_of_numpy_and_booleans_become_plain_attributes():
+    c = hi.container({"posterior": draws(["A"])}, {"n": np.int64(3), "x": np.float64(1), "b": True})
+    assert hi.attributes(c) == {"n": 3, "x": 1.0, "b": 1}
+    assert [type(v) for v in hi.attributes(c).values()] == [int, float, int]
+
+
+def test_an_attribute_that_a_file_cannot_hold_is_refused():
+    with pytest.raises(ContainerError, match=r"attribute 'priors' must be a str.*got dict"):
+        hi.container({"posterior": draws(["A"])}, {"priors": {}})
+
+
+def test_a_missing_group_is_named_with_those_there_are(idata):
+    with pytest.raises(ContainerError, match=r"no group 'postrior'.*did you mean 'posterior'"):
+        hi.dataset(idata, "postrior")
+    with pytest.raises(ContainerError, match=r"'log_prior'.*model.prior_predictive\(\) makes it"):
+        hi.dataset(idata, "prior")
+
+
+@pytest.mark.parametrize("thing", [None, 3, {"posterior": 1}, pd.DataFrame()])
+def test_what_is_no_container_is_refused(thing):
+    with pytest.raises(ContainerError, match=r"an ArviZ container .* is needed; got"):
+        hi.dataset(thing, "posterior")
+
+
+def test_a_dataset_handed_out_can_be_written_without_touching_the_container(idata):
+    ds = hi.dataset(idata, "posterior")
+    ds["tau"] = ds["mu"] * 2
+    assert "tau" not in hi.dataset(idata, "posterior")
+
+
+@pytest.mark.parametrize("name", ["prior", "log_prior", "my_own"])
+def test_a_group_is_added_or_replaced_in_place(idata, name):
+    new = draws(["X"], seed=6)
+    hi.add(idata, name, new)
+    xr.testing.assert_equal(hi.dataset(idata, name), new)
+    assert hi.groups(idata).count(name) == 1
+    with pytest.raises(ContainerError, match="needs at least one variable"):
+        hi.add(idata, name, xr.Dataset())
+
+
+def test_arviz_works_on_the_container(idata):
+    assert az.loo(idata).n_data_points == 3
+    assert len(az.summary(idata)) == 4
+
+
+# ---- files --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        ("A", "B", "C"),
+        ("", "Ö, [x]", "a longer label"),
+        (10, 2, 33),
+        pd.Index(["north", "south", "east"]),
+        pd.array(["n", "s", "e"], dtype="string"),
+    ],
+    ids=["text", "odd text", "integers", "pandas index", "pandas string"],
+)
+def test_a_file_gives_back_what_was_written(tmp_path, labels):
+    given = hi.container(groups_of(labels), ATTRS)
+    path = hi.save(given, tmp_path / "fit.nc")
+    got = hi.load(path)
+    assert hi.attributes(got) == ATTRS
+    assert set(hi.groups(got)) == set(hi.groups(given))
+    for name in hi.groups(given):
+        before, after = hi.dataset(given, name), hi.dataset(got, name)
+        xr.testing.assert_identical(before, after)
+        for variable in before.variables:
+            assert after[variable].dtype == before[variable].dtype, (name, variable)
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_arviz_reads_our_file_and_we_read_arvizs(tmp_path, idata):
+    hi.save(idata, tmp_path / "ours.nc")
+    theirs = az.from_netcdf(tmp_path / "ours.nc")
+    xr.testing.assert_equal(hi.dataset(theirs, "posterior").load(), groups_of()["posterior"])
+    getattr(theirs, "close", lambda: None)()
+    idata.to_netcdf(str(tmp_path / "theirs.nc"))
+    xr.testing.assert_equal(
+        hi.dataset(hi.load(tmp_path / "theirs.nc"), "posterior"), groups_of()["posterior"]
+    )
+
+
+def test_a_loaded_file_is_closed_and_no_longer_needed(tmp_path, idata):
+    path = hi.save(idata, tmp_path / "fit.nc")
+    got = hi.load(path)
+    hi.save(got, path)  # a file still open could not be written
+    path.unlink()
+    assert np.isfinite(hi.dataset(got, "log_likelihood")["effect"].to_numpy()).all()
+
+
+def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path, idata):
+    path = hi.save(idata, tmp_path / "fit.nc")
+    before = path.read_bytes()
+    labels = np.array(["A", 1, None], dtype=object)
+    hi.add(idata, "my_own", xr.Dataset({"x": ("g", [1.0, 2, 3])}, coords={"g": labels}))
+    with pytest.raises(ContainerError, match=r"cannot write .*fit\.nc: "):
+        hi.save(idata, path)
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_file_is_as_readable_as_any_other(tmp_path, idata):
+    plain = tmp_path / "plain"
+    plain.touch()
+    assert hi.save(idata, tmp_path / "fit.nc").stat().st_mode == plain.stat().st_mode
+
+
+def test_where_a_file_cannot_be_written_the_folder_is_named(tmp_path, idata):
+    with pytest.raises(ContainerError, match=r"create the folder .*missing first"):
+        hi.save(idata, tmp_path / "missing" / "fit.nc")
+    with pytest.raises(ContainerError, match="it is a folder"):
+        hi.save(idata, tmp_path)
+
+
+def test_a_file_that_is_not_there_gets_a_suggestion(tmp_path, idata):
+    hi.save(idata, tmp_path / "schools.nc")
+    with pytest.raises(ContainerError, match=r"there is no file .*did you mean 'schools\.nc'"):
+        hi.load(tmp_path / "school.nc")
+    with pytest.raises(ContainerError, match="check the path"):
+        hi.load(tmp_path / "missing" / "x.nc")
+    with pytest.raises(ContainerError, match="it is a folder"):
+        hi.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        (b"", "an empty file"),
+        (b"school,effect\nA,28\n", "another kind of file"),
+        (b"CDF\x01" + bytes(20), "a classic NetCDF-3 file"),
+    ],
+)
+def test_a_file_of_another_kind_is_refused(tmp_path, content, what):
+    (tmp_path / "x.nc").write_bytes(content)
+    with pytest.raises(ContainerError, match=f"NetCDF-4 .* is needed, and this is {what}"):
+        hi.load(tmp_path / "x.nc")
+
+
+@pytest.mark.parametrize("part", [0.02, 0.3, 0.9, 0.999])
+def test_a_file_cut_short_is_refused(tmp_path, idata, part):
+    path = hi.save(idata, tmp_path / "fit.nc")
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(len(whole) * part)])
+    with pytest.raises(ContainerError, match="damaged or cut short"):
+        hi.load(path)
+
+
+def test_a_file_without_draws_is_refused_with_what_it_has(tmp_path):
+    path = tmp_path / "x.nc"
+    xr.Dataset({"rain": ("day", [1.0])}).to_netcdf(path, group="weather", engine="h5netcdf")
+    with pytest.raises(ContainerError, match="no group 'posterior'; it has 'weather'"):
+        hi.load(path)
+    xr.Dataset({"rain": ("day", [1.0])}).to_netcdf(path, engine="h5netcdf")
+    with pytest.raises(ContainerError, match="it has no groups"):
+        hi.load(path)
+
+
+# ---- rulers -------------------------------------------------------------------------------------
+
+RULERS = [
+    (hi.rhat, lambda ds: az.rhat(ds)),
+    (hi.ess, lambda ds: az.ess(ds)),
+    (lambda ds: hi.ess(ds, "tail"), lambda ds: az.ess(ds, method="tail")),
+    (hi.mcse, lambda ds: az.mcse(ds)),
+    (lambda ds: hi.mcse(ds, "sd"), lambda ds: az.mcse(ds, method="sd")),
+]
+
+
+@pytest.mark.parametrize(("ours", "theirs"), RULERS)
+def test_rulers_are_those_of_arviz(ours, theirs):
+    ds = draws(["A", "B"])
+    xr.testing.assert_allclose(ours(ds), theirs(ds), rtol=1e-12)
+
+
+def test_bfmi_is_that_of_arviz_by_chain():
+    energy = draws(["A"])["mu"].cumsum("draw")
+    expected = np.asarray(az.bfmi(energy.values))
+    assert expected.shape == (4,)
+    np.testing.assert_allclose(hi.bfmi(xr.Dataset({"energy": energy})), expected, rtol=1e-12)
+    # The other order of dims is the same energy.
+    turned = xr.Dataset({"energy": energy.transpose("draw", "chain")})
+    np.testing.assert_allclose(hi.bfmi(turned), expected, rtol=1e-12)
+    with pytest.raises(ContainerError, match="needs the variable 'energy'"):
+        hi.bfmi(xr.Dataset({"lp": energy}))
+
+
+@pytest.mark.parametrize("ruler", [ours for ours, _ in RULERS])
+def test_what_cannot_be_measured_is_nan_in_silence_and_harms_no_other(ruler, caplog, capfd):
+    ds = draws(list("ABCDE"))
+    ds["theta"][..., 0] = 7.0
+    ds["theta"][2, 50, 1] = np.nan
+    ds["theta"][2, 50, 2] = np.inf
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        measured = ruler(ds)
+    assert np.isnan(measured["theta"].to_numpy()[:3]).all()
+    rest = ds.isel(school=[3, 4])
+    xr.testing.assert_allclose(measured.isel(school=[3, 4]), ruler(rest))
+    assert np.isfinite(ruler(rest)["theta"]).all()
+    assert measured["theta"].attrs == {}
+    assert caplog.records == []
+    assert capfd.readouterr() == ("", "")
+
+
+def test_one_chain_has_ess_but_no_rhat_and_says_nothing_of_it(caplog):
+    one = draws(["A"], chains=1)
+    assert np.isnan(hi.rhat(one)["mu"])
+    assert np.isfinite(hi.ess(one)["mu"])
+    assert caplog.records == []
+
+
+def test_chains_that_stand_still_apart_have_infinite_rhat():
+    ds = draws(["A"])
+    ds["mu"][:] = np.arange(4)[:, None]
+    assert hi.rhat(ds)["mu"] > 1e3
+
+
+@pytest.mark.parametrize("energy", [3.0, np.nan])
+def test_the_bfmi_of_a_chain_that_does_not_move_is_nan(energy):
+    stats = xr.Dataset({"energy": draws(["A"])["mu"].copy()})
+    stats["energy"][1] = energy
+    assert np.isnan(hi.bfmi(stats)).tolist() == [False, True, False, False]
