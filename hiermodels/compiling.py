@@ -179,7 +179,7 @@ def compile_into_cache(
             raise CompileError(
                 f"the Stan program {program.name} must compile with CmdStan {found.version_text} "
                 f"and {tools.cxx_version}, and does not:\n"
-                f"{tail(output.replace(str(work), str(program.path.parent)), 30)}\n"
+                f"{tail(_said(output, work, program.path.parent), 30)}\n"
                 f"next: correct {program.path} where stanc names a line of it; else see to the "
                 "compiler (`hiermodels doctor`)"
             )
@@ -204,6 +204,16 @@ def compile_into_cache(
         except BaseException:
             cache.remove(new)
             raise
+
+
+def _said(output: str, work: Path, home: Path) -> str:
+    """Give what stanc and the compiler said, of the file where the user knows it.
+
+    CmdStanPy frames it in the command that it ran, and in a guess at the meaning of its code.
+    """
+    frame = ("Command [", "\texited with code", "Failed to compile Stan model")
+    lines = [line for line in output.splitlines() if not line.startswith(frame)]
+    return "\n".join(lines).replace(str(work), str(home))
 
 
 def _work_room(entry: Path) -> Path:

@@ -75,12 +75,18 @@ def _arviz() -> Any:
         try:
             import arviz
         except (AttributeError, ImportError) as error:
-            # ArviZ 0.x imports arviz-plots where it is installed, whose older releases fail with
+            # ArviZ imports arviz-plots where it is installed, whose older releases fail with
             # Matplotlib 3.11. No requirement of ours can forbid a package that we do not require.
             raise ContainerError(
                 f"the installed ArviZ {arviz_version()} cannot be imported ({_one_line(error)}); "
                 "where an old arviz-plots is installed beside Matplotlib 3.11 or later: "
                 "pip install --upgrade arviz-plots, or pip install 'matplotlib<3.11'"
+            ) from error
+        except OSError as error:
+            # ArviZ 0.23 writes the day of its last announcement into the user's cache folder.
+            raise ContainerError(
+                f"the installed ArviZ {arviz_version()} cannot be imported ({_one_line(error)}); "
+                "it needs a cache folder that it can write: set XDG_CACHE_HOME to one"
             ) from error
     return arviz
 

@@ -1,18 +1,20 @@
 // One-way layout: complete pooling.
 //
-//   y_i ~ N(mu, sigma_{s[i]})
+//   y_i ~ N(mu, sigma)
 //   one mean for all groups
 //
-// s[i] is 1 for a common residual sd, j[i] for a residual sd of each group.
+// The residual sd is common (S = 1), or each group has its own (S = J).
 // Gelman et al., Bayesian Data Analysis, 3rd ed., section 11.6.
 functions {
 #include priors.stanfunctions
+#include rows.stanfunctions
 }
 data {
   int<lower=1> N;                        // observations (rows)
+  int<lower=1> J;                        // groups
+  array[N] int<lower=1, upper=J> jj;     // group of each row
   vector[N] y;                           // response
-  int<lower=1> S;                        // residual sds: 1 or J
-  array[N] int<lower=1, upper=S> ss;     // residual sd of each row
+  int<lower=1, upper=J> S;               // residual sds: 1 (common) or J
   int<lower=0> mu_prior;                 // prior of mu: family
   vector[3] mu_hyper;                    //   and its numbers
   int<lower=0> sigma_prior;              // prior of sigma: family
@@ -28,7 +30,7 @@ model {
   [mu]' ~ location(mu_prior, mu_hyper);  // prior
   sigma ~ scale(sigma_prior, sigma_hyper);  // prior
   if (prior_only == 0) {
-    y ~ normal(mu, sigma[ss]);           // observation
+    y ~ rows_normal(rep_vector(mu, N), sigma, jj);  // observation
   }
 }
 generated quantities {

@@ -1,20 +1,20 @@
 // One-way random effects: partial pooling, noncentered.
 //
-//   y_i ~ N(theta_{j[i]}, sigma_{s[i]})
+//   y_i ~ N(theta_{j[i]}, sigma)
 //   theta_j = mu + tau eta_j,  eta_j ~ N(0, 1)
 //
-// s[i] is 1 for a common residual sd, j[i] for a residual sd of each group.
+// The residual sd is common (S = 1), or each group has its own (S = J).
 // Gelman et al., Bayesian Data Analysis, 3rd ed., section 11.6.
 functions {
 #include priors.stanfunctions
+#include rows.stanfunctions
 }
 data {
   int<lower=1> N;                        // observations (rows)
   int<lower=1> J;                        // groups
   array[N] int<lower=1, upper=J> jj;     // group of each row
   vector[N] y;                           // response
-  int<lower=1> S;                        // residual sds: 1 or J
-  array[N] int<lower=1, upper=S> ss;     // residual sd of each row
+  int<lower=1, upper=J> S;               // residual sds: 1 (common) or J
   int<lower=0> mu_prior;                 // prior of mu: family
   vector[3] mu_hyper;                    //   and its numbers
   int<lower=0> tau_prior;                // prior of tau: family
@@ -40,7 +40,7 @@ model {
   sigma ~ scale(sigma_prior, sigma_hyper);  // prior
   eta ~ std_normal();                    // population
   if (prior_only == 0) {
-    y ~ normal(theta[jj], sigma[ss]);    // observation
+    y ~ rows_normal(theta[jj], sigma, jj);  // observation
   }
 }
 generated quantities {

@@ -1,15 +1,15 @@
 // Varying intercepts and slopes: partial pooling, centered.
 //
-//   y_i ~ N(x_i beta + z_i theta_{j[i]}, sigma_{s[i]})
+//   y_i ~ N(x_i beta + z_i theta_{j[i]}, sigma)
 //   theta_j ~ N_K(mu, diag(tau) Omega diag(tau))
 //
 // z_i holds the K varying columns of row i, x_i the P common ones;
-// s[i] is 1 for a common residual sd, j[i] for a residual sd of each group.
+// The residual sd is common (S = 1), or each group has its own (S = J).
 // Gelman and Hill, Data Analysis Using Regression and Multilevel/Hierarchical
 // Models (2007), sections 13.1 and 13.3.
 functions {
 #include priors.stanfunctions
-#include lines.stanfunctions
+#include rows.stanfunctions
 }
 data {
   int<lower=1> N;                        // observations (rows)
@@ -20,8 +20,7 @@ data {
   matrix[N, K] z;                        // varying columns
   matrix[N, P] x;                        // common columns
   vector[N] y;                           // response
-  int<lower=1> S;                        // residual sds: 1 or J
-  array[N] int<lower=1, upper=S> ss;     // residual sd of each row
+  int<lower=1, upper=J> S;               // residual sds: 1 (common) or J
   array[K] int<lower=0> mu_prior;        // prior of mu: families
   array[K] vector[3] mu_hyper;           //   and their numbers
   array[K] int<lower=0> tau_prior;       // prior of tau: families
@@ -61,8 +60,7 @@ model {
   // population
   theta ~ multi_normal_cholesky(mu, diag_pre_multiply(tau, L_Omega));
   if (prior_only == 0) {
-    // observation
-    y ~ normal(x * beta + lines(z, theta, jj), sigma[ss]);
+    y ~ rows_normal(x * beta + lines(z, theta, jj), sigma, jj);  // observation
   }
 }
 generated quantities {

@@ -1,23 +1,25 @@
 // One regression for all groups: complete pooling.
 //
-//   y_i ~ N(x_i beta + z_i mu, sigma_{s[i]})
+//   y_i ~ N(x_i beta + z_i mu, sigma)
 //
 // z_i holds the K varying columns of row i, x_i the P common ones;
-// s[i] is 1 for a common residual sd, j[i] for a residual sd of each group.
+// The residual sd is common (S = 1), or each group has its own (S = J).
 // Gelman and Hill, Data Analysis Using Regression and Multilevel/Hierarchical
 // Models (2007), sections 13.1 and 13.3.
 functions {
 #include priors.stanfunctions
+#include rows.stanfunctions
 }
 data {
   int<lower=1> N;                        // observations (rows)
+  int<lower=1> J;                        // groups
   int<lower=1> K;                        // varying coefficients
   int<lower=0> P;                        // common coefficients
+  array[N] int<lower=1, upper=J> jj;     // group of each row
   matrix[N, K] z;                        // varying columns
   matrix[N, P] x;                        // common columns
   vector[N] y;                           // response
-  int<lower=1> S;                        // residual sds: 1 or J
-  array[N] int<lower=1, upper=S> ss;     // residual sd of each row
+  int<lower=1, upper=J> S;               // residual sds: 1 (common) or J
   array[K] int<lower=0> mu_prior;        // prior of mu: families
   array[K] vector[3] mu_hyper;           //   and their numbers
   array[P] int<lower=0> beta_prior;      // prior of beta: families
@@ -41,8 +43,7 @@ model {
   }
   sigma ~ scale(sigma_prior, sigma_hyper);  // prior
   if (prior_only == 0) {
-    // observation
-    y ~ normal(x * beta + z * mu, sigma[ss]);
+    y ~ rows_normal(x * beta + z * mu, sigma, jj);  // observation
   }
 }
 generated quantities {

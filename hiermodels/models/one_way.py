@@ -148,13 +148,11 @@ def varying_response(values: Array, name: str) -> Array:
 
 
 def row_data(design: Design) -> dict[str, Any]:
-    """Stan's data for rows in groups: response, groups, and which residual sd each row has."""
-    by_group = design.residual == "group"
+    """Stan's data for rows in groups: response, groups, and the number of residual sds."""
     return {
         "N": design.N,
         "J": design.J,
         "jj": design.index + 1,
         "y": design.y,
-        "S": design.J if by_group else 1,
-        "ss": design.index + 1 if by_group else np.ones(design.N, dtype=np.int64),
+        "S": design.J if design.residual == "group" else 1,
     }
