@@ -109,24 +109,28 @@ def entries() -> list[CacheEntry]:
         match = ENTRY_NAME.fullmatch(path.name)
         if match is None:
             continue
-        try:
-            manifest = read_manifest(path)
-            created = datetime.fromisoformat(manifest.get("created", ""))
-        except (OSError, TypeError, ValueError):
-            manifest = {}
-            created = datetime.fromtimestamp(path.stat().st_mtime, tz=timezone.utc)
-        found.append(
-            CacheEntry(
-                name=match["name"],
-                key=match["key"],
-                cmdstan_version=str(manifest.get("cmdstan_version", "")),
-                size=bytes_in(path),
-                created=created,
-                path=path,
-                ok=not fault(path, match["name"], None),
-            )
-        )
+        # Another process may clear the cache just now.
+        with contextlib.suppress(FileNotFoundError):
+            found.append(_entry(path, match["name"], match["key"]))
     return sorted(found, key=lambda entry: (entry.name, entry.created))
+
+
+def _entry(path: Path, name: str, key: str) -> CacheEntry:
+    created = datetime.fromtimestamp(path.stat().st_mtime, tz=timezone.utc)
+    version = ""
+    with contextlib.suppress(OSError, TypeError, ValueError):
+        manifest = read_manifest(path)
+        version = str(manifest.get("cmdstan_version", ""))
+        created = datetime.fromisoformat(manifest.get("created", "")).astimezone(timezone.utc)
+    return CacheEntry(
+        name=name,
+        key=key,
+        cmdstan_version=version,
+        size=bytes_in(path),
+        created=created,
+        path=path,
+        ok=not fault(path, name, None),
+    )
 
 
 def clear(chosen: Collection[str] | None) -> int:
@@ -207,7 +211,12 @@ def fault(entry: Path, name: str, key: str | None) -> str:
         return "is not there"
     if not stat.S_ISREG(status.st_mode) or not os.access(file, os.X_OK):
         return "is not a file that can be run"
-    if status.st_size != manifest.get("size") or digest_of_file(file) != manifest.get("sha256"):
+    try:
+        same = status.st_size == manifest.get("size")
+        same = same and digest_of_file(file) == manifest.get("sha256")
+    except OSError as error:
+        return f"cannot be read ({error.strerror})"
+    if not same:
         return "is not the file that was put there"
     return ""
 

@@ -301,8 +301,10 @@ def install(
             f"written to, and {error}; next: `--dir` with another folder"
         ) from error
     say(f"CmdStan {number} is installed: {done}", progress)
-    if folder != default_directory().absolute():
-        say(f"to have it found there: export CMDSTAN={done}", progress)
+    named = os.environ.get("CMDSTAN", "")
+    if (named and Path(named).absolute() != done) or folder != default_directory().absolute():
+        now = f"CMDSTAN is {named} now" if named else "CMDSTAN is not set now"
+        say(f"to have it found: export CMDSTAN={done} ({now})", progress)
     return _read(done, "installed")
 
 

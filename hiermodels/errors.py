@@ -135,7 +135,8 @@ def suggest(name: str, known: Iterable[str]) -> str:
 
 def listed(items: Iterable[object], most: int = 8) -> str:
     """Name items in a message, at most ``most`` of them: ``'A', 'B' and 3 more``."""
-    names = [repr(i) if isinstance(i, str) else str(i) for i in items]
+    # NumPy's strings would print as np.str_('A').
+    names = [repr(str(i)) if isinstance(i, str) else str(i) for i in items]
     if len(names) <= most:
         return ", ".join(names)
     return f"{', '.join(names[:most])} and {len(names) - most} more"

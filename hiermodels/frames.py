@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import narwhals as nw
+import narwhals.stable.v2 as nw
 import numpy as np
 from numpy.typing import NDArray
 
@@ -229,7 +229,8 @@ def _eager(frame: Any) -> Any:
         ) from None
     except Exception as error:
         # Narwhals' own complaint, such as duplicated column names.
-        raise DataError(f"the data frame cannot be read: {str(error).splitlines()[0]}") from error
+        said = " ".join(line.strip(" -") for line in str(error).splitlines() if line.strip())
+        raise DataError(f"the data frame cannot be read: {said}") from error
     if isinstance(data, nw.LazyFrame):
         data = data.collect()
     if not isinstance(data, nw.DataFrame):

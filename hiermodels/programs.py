@@ -243,8 +243,9 @@ def _executable(
             ) from error
         if what := _whole_fault(result):
             raise CompileError(
-                f"the Stan program {name} was compiled, and its executable {what}; next: remove "
-                f"{found.path} and run `hiermodels install-cmdstan`"
+                f"the Stan program {name} was compiled, and its executable {what}; next: see that "
+                f"programs may be run in {cache} (else set HIERMODELS_CACHE to another folder); "
+                f"else remove {found.path} and run `hiermodels install-cmdstan`"
             )
     return _remember(result, found)
 

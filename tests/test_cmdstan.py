@@ -12,11 +12,12 @@ import sys
 import time
 from pathlib import Path
 
-import fake_cmdstan
 import pytest
 
 from hiermodels import cmdstan, cmdstan_install
 from hiermodels.errors import CmdStanError, OptionError, ToolchainError
+
+from . import fake_cmdstan
 
 
 @pytest.fixture(autouse=True)
@@ -248,9 +249,14 @@ def test_where_github_does_not_answer_it_comes_from_pypi(home, pypi, capfd):
     assert capfd.readouterr().err == ""
 
 
-def test_a_folder_of_ones_own_is_said_with_the_variable_that_leads_there(pypi, tmp_path, capfd):
+def test_a_folder_of_ones_own_is_said_with_the_variable_that_leads_there(
+    pypi, tmp_path, monkeypatch, capfd
+):
     made = cmdstan.install(source="pypi", directory=tmp_path / "opt", jobs=1)
-    assert f"export CMDSTAN={made.path}" in capfd.readouterr().err
+    assert f"export CMDSTAN={made.path} (CMDSTAN is not set now)" in capfd.readouterr().err
+    monkeypatch.setenv("CMDSTAN", "/elsewhere")
+    cmdstan.install(source="pypi", overwrite=True)
+    assert "(CMDSTAN is /elsewhere now)" in capfd.readouterr().err
 
 
 def test_a_half_built_one_is_replaced(home, pypi):

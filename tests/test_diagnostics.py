@@ -380,6 +380,15 @@ def test_the_worst_report_still_fits_a_screen():
     assert lines[0] == "EightSchools, partial pooling, centered: 4 chains of 1000 draws"
     assert lines[1].startswith("Do not rely on these draws yet")
     assert report.count("BAD") == 5
+    # Each measure names its worst.
+    result = everything_wrong()
+    at = result.parameters["ess_tail"].idxmin()
+    (measure,) = [line for line in lines if line.startswith("tail ESS")]
+    assert f" {result.parameters.loc[at, 'ess_tail']:.0f} ({at}) " in measure
+    (measure,) = [line for line in lines if line.startswith("R-hat")]
+    assert f" {result.parameters['r_hat'].max():.3f} (mu) " in measure
+    (measure,) = [line for line in lines if line.startswith("E-BFMI")]
+    assert "(chain 2)" in measure
     assert report.count("note") == 1
     # No step is given twice.
     steps = [line.partition(". ")[2] for line in lines[lines.index("Next:") + 1 :]]

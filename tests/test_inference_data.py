@@ -31,7 +31,8 @@ def draws(labels, chains=4, n=200, seed=5):
 
 
 def groups_of(labels=("A", "B", "C")):
-    posterior = draws(list(labels))
+    labels = labels if hasattr(labels, "dtype") else list(labels)
+    posterior = draws(labels)
     stats = xr.Dataset(
         {
             "energy": posterior["mu"] ** 2,
@@ -45,7 +46,7 @@ def groups_of(labels=("A", "B", "C")):
         "sample_stats": stats,
         "log_likelihood": log_lik,
         "observed_data": xr.Dataset(
-            {"effect": ("school", np.arange(len(labels)) * 1.0)}, coords={"school": list(labels)}
+            {"effect": ("school", np.arange(len(labels)) * 1.0)}, coords={"school": labels}
         ),
         "log_likelihood_group": log_lik,
         "log_prior": posterior[["mu"]],
@@ -71,17 +72,24 @@ def test_the_container_is_the_class_of_the_installed_line(idata):
     assert type(idata).__name__ == {"0.x": "InferenceData", "1.x": "DataTree"}[hi.arviz_line()]
 
 
-def test_an_arviz_that_cannot_be_imported_is_told_with_the_way_out(monkeypatch):
+@pytest.mark.parametrize(
+    ("error", "way_out"),
+    [
+        (AttributeError("no attribute 'core'"), r"'core'\).*pip install 'matplotlib<3\.11'"),
+        (PermissionError(13, "Permission denied"), r"denied\).*set XDG_CACHE_HOME"),
+    ],
+)
+def test_an_arviz_that_cannot_be_imported_is_told_with_the_way_out(monkeypatch, error, way_out):
     real = builtins.__import__
 
     def fail(name, *args, **kwargs):
         if name == "arviz":
-            raise AttributeError("module 'matplotlib.style' has no attribute 'core'")
+            raise error
         return real(name, *args, **kwargs)
 
     monkeypatch.setattr(builtins, "__import__", fail)
     hi._arviz.cache_clear()
-    with pytest.raises(ContainerError, match=r"'core'\).*pip install 'matplotlib<3\.11'"):
+    with pytest.raises(ContainerError, match=way_out):
         hi.rhat(draws(["A"]))
 
 
@@ -166,9 +174,10 @@ def test_arviz_works_on_the_container(idata):
         ("", "Ö, [x]", "a longer label"),
         (10, 2, 33),
         pd.Index(["north", "south", "east"]),
+        np.array(["north", "south", "east"], dtype=object),
         pd.array(["n", "s", "e"], dtype="string"),
     ],
-    ids=["text", "odd text", "integers", "pandas index", "pandas string"],
+    ids=["text", "odd text", "integers", "pandas index", "objects", "pandas string"],
 )
 def test_a_file_gives_back_what_was_written(tmp_path, labels):
     given = hi.container(groups_of(labels), ATTRS)
@@ -181,6 +190,8 @@ def test_a_file_gives_back_what_was_written(tmp_path, labels):
         xr.testing.assert_identical(before, after)
         for variable in before.variables:
             assert after[variable].dtype == before[variable].dtype, (name, variable)
+    assert type(hi.dataset(got, "posterior").attrs["seed"]) is int
+    assert hi.dataset(got, "posterior")["school"].dtype.kind in "iU"
     assert list(tmp_path.iterdir()) == [path]
 
 
@@ -198,7 +209,7 @@ def test_arviz_reads_our_file_and_we_read_arvizs(tmp_path, idata):
 def test_a_loaded_file_is_closed_and_no_longer_needed(tmp_path, idata):
     path = hi.save(idata, tmp_path / "fit.nc")
     got = hi.load(path)
-    hi.save(got, path)  # a file still open could not be written
+    hi.save(got, path)
     path.unlink()
     assert np.isfinite(hi.dataset(got, "log_likelihood")["effect"].to_numpy()).all()
 
@@ -212,6 +223,17 @@ def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path, idata):
         hi.save(idata, path)
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_who_reads_the_old_file_goes_on_reading_it_while_the_new_one_takes_its_place(
+    tmp_path, idata
+):
+    path = hi.save(idata, tmp_path / "fit.nc")
+    before = path.read_bytes()
+    with path.open("rb") as reader:
+        hi.save(hi.container({"posterior": draws(["A"], seed=8)}, {}), path)
+        assert reader.read() == before
+    assert path.read_bytes() != before
 
 
 def test_a_file_is_as_readable_as_any_other(tmp_path, idata):
@@ -317,11 +339,16 @@ def test_what_cannot_be_measured_is_nan_in_silence_and_harms_no_other(ruler, cap
     assert capfd.readouterr() == ("", "")
 
 
-def test_one_chain_has_ess_but_no_rhat_and_says_nothing_of_it(caplog):
-    one = draws(["A"], chains=1)
-    assert np.isnan(hi.rhat(one)["mu"])
-    assert np.isfinite(hi.ess(one)["mu"])
-    assert caplog.records == []
+def test_one_chain_has_ess_but_no_rhat_and_says_nothing_of_it():
+    # In a process of its own: ArviZ 0.x speaks through a log handler that pytest does not see.
+    code = (
+        "import numpy as np, xarray as xr; from hiermodels import inference_data as hi;"
+        "x = np.random.default_rng(1).normal(size=(1, 100));"
+        "ds = xr.Dataset({'mu': (('chain', 'draw'), x)});"
+        "print(float(hi.rhat(ds)['mu']), 20 < hi.ess(ds)['mu'].item() < 500)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert (done.stdout.strip(), done.stderr) == ("nan True", "")
 
 
 def test_chains_that_stand_still_apart_have_infinite_rhat():

@@ -42,7 +42,9 @@ def eight_schools(**more):
 
 def one_way(groups=100, seed=9):
     """Rows in a random order, groups by integers from 1."""
-    frame, _ = datasets.simulate_one_way(groups=groups, size=4, tau=10, seed=seed)
+    frame, _ = datasets.simulate_one_way(
+        groups=groups, size=[2, *[4] * (groups - 2), 9], tau=10, seed=seed
+    )
     frame = frame.sample(frac=1, random_state=1)
     raw = frame.groupby("group")["y"].mean()
     index = frame["group"].to_numpy() - 1
@@ -128,7 +130,7 @@ def test_raw_and_pooled_differ_in_shape_and_fill_as_well_as_in_colour():
     assert raw.get_markerfacecolor() == "white" != pooled.get_markerfacecolor()
 
 
-@pytest.mark.parametrize("groups", [2, 40, 100])
+@pytest.mark.parametrize("groups", [2, 8, 25, 40, 100])
 def test_labels_stay_apart_and_inside_the_figure(groups):
     ax = plots.shrinkage(one_way(groups)[1])
     ax.figure.canvas.draw()

@@ -1,0 +1,200 @@
+"""Frames: every kind of label, every kind of bad column, with the message it gives."""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pytest
+
+from hiermodels import frames
+from hiermodels.errors import ColumnError, DataError, DataWarning, OptionError
+
+FRAME = pd.DataFrame(
+    {
+        "school": ["b", "a", "b", "c", "a"],
+        "score": [1.0, 2.0, 3.0, 4.0, 5.0],
+        "ses": [0.1, 0.2, 0.3, 0.4, 0.6],
+        "sex": ["M", "F", "F", "M", "F"],
+    }
+)
+
+
+def take(frame: Any = FRAME, **options: Any) -> frames.Table:
+    options = {"roles": {"y": "score"}, "group": "school", **options}
+    return frames.table(frame, **options)
+
+
+def test_labels_stand_in_order_of_first_appearance() -> None:
+    groups = take().groups
+    assert groups.labels.tolist() == ["b", "a", "c"]
+    assert groups.index.tolist() == [0, 1, 0, 2, 1]
+    assert groups.sizes.tolist() == [2, 2, 1]
+
+
+def test_labels_of_a_categorical_stand_in_order_of_its_categories_without_unused_ones() -> None:
+    school = pd.Categorical(FRAME["school"], categories=["c", "z", "b", "a"])
+    groups = take(FRAME.assign(school=school)).groups
+    assert groups.labels.tolist() == ["c", "b", "a"]
+    assert groups.labels[groups.index].tolist() == ["b", "a", "b", "c", "a"]
+
+
+def test_integer_labels_stay_integers_even_where_pandas_made_them_floats() -> None:
+    assert take(FRAME.assign(school=[3, 1, 3, 2, 1])).groups.labels.tolist() == [3, 1, 2]
+    labels = take(FRAME.assign(school=[3.0, 1.0, 3.0, 2.0, 1.0])).groups.labels
+    assert labels.dtype.kind == "i"
+
+
+@pytest.mark.parametrize(
+    "convert",
+    [
+        lambda f: f,
+        pl.from_pandas,
+        lambda f: pl.from_pandas(f).lazy(),
+        lambda f: pa.Table.from_pandas(f),
+        lambda f: f.convert_dtypes(),
+    ],
+    ids=["pandas", "polars", "polars lazy", "pyarrow", "pandas nullable"],
+)
+def test_any_frame_gives_the_same_table(convert: Any) -> None:
+    table = take(convert(FRAME), predictors=["ses", "sex"])
+    np.testing.assert_array_equal(table.numeric["score"], FRAME["score"])
+    assert table.groups.labels.tolist() == ["b", "a", "c"]
+    np.testing.assert_array_equal(table.predictors["sex[M]"], [1, 0, 0, 1, 0])
+
+
+def test_the_first_level_of_text_is_the_alphabets_and_of_a_categorical_its_first() -> None:
+    assert list(take(predictors=["sex"]).predictors) == ["sex[M]"]
+    sex = pd.Categorical(FRAME["sex"], categories=["M", "F"])
+    assert list(take(FRAME.assign(sex=sex), predictors=["sex"]).predictors) == ["sex[F]"]
+
+
+def test_a_boolean_predictor_is_coded_0_and_1() -> None:
+    table = take(FRAME.assign(new=[True, False, True, True, False]), predictors=["new"])
+    np.testing.assert_array_equal(table.predictors["new"], [1, 0, 1, 1, 0])
+
+
+@pytest.mark.parametrize("name", ["data.csv", "data.csv.gz", "data.parquet", "data.tsv"])
+def test_a_path_is_read(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    if name.endswith(".parquet"):
+        FRAME.to_parquet(path)
+    elif name.endswith(".gz"):
+        with gzip.open(path, "wt") as file:
+            FRAME.to_csv(file, index=False)
+    else:
+        FRAME.to_csv(path, index=False, sep="\t" if name.endswith("tsv") else ",")
+    assert take(path).groups.labels.tolist() == ["b", "a", "c"]
+    assert take(str(path)).numeric["score"].tolist() == [1, 2, 3, 4, 5]
+
+
+def test_missing_values_are_counted_by_column_and_refused() -> None:
+    frame = FRAME.assign(score=[1, np.nan, 3, 4, 5], ses=[0.1, np.nan, 0.3, 0.4, np.nan])
+    with pytest.raises(
+        DataError, match=r"2 of 5 rows have missing values \(score: 1, ses: 2\); .*missing='drop'"
+    ):
+        take(frame, predictors=["ses"])
+
+
+def test_dropping_says_how_many_rows_went_and_where_the_others_stood() -> None:
+    frame = FRAME.assign(school=["b", None, "b", "c", "a"])
+    with pytest.warns(DataWarning, match=r"1 of 5 rows .*\(school: 1\) and were dropped"):
+        table = take(frame, missing="drop")
+    assert table.dropped == 1
+    assert table.rows.tolist() == [0, 2, 3, 4]
+
+
+def test_missing_values_of_every_frame_are_seen() -> None:
+    frame = pl.DataFrame({"school": ["a", None, "b"], "score": [1.0, 2.0, None]})
+    with pytest.raises(DataError, match=r"2 of 3 rows .*\(school: 1, score: 1\)"):
+        take(frame)
+    with pytest.raises(DataError, match=r"1 of 2 rows .*\(score: 1\)"):
+        take(pd.DataFrame({"school": ["a", "b"], "score": pd.array([1, pd.NA], dtype="Int64")}))
+
+
+def column(name: str, values: Any) -> pd.DataFrame:
+    return FRAME.assign(**{name: values})
+
+
+INFINITE = [1.0, np.inf, 3.0, -np.inf, 5.0]
+
+BAD: list[tuple[str, Any, dict[str, Any], type[Exception], str]] = [
+    ("missing column", FRAME, {"roles": {"y": "scores"}}, ColumnError,
+     r"y: the data frame has no column 'scores'; it has 'school', 'score'.*did you mean 'score'"),
+    ("column in other case", FRAME, {"group": "SCHOOL"}, ColumnError, "did you mean 'school'"),
+    ("a position for a name", FRAME, {"group": 0}, OptionError,
+     r"group must be the name of a column \(a string\), got 0"),
+    ("text for numbers", FRAME, {"roles": {"y": "sex"}}, DataError,
+     r"y='sex' must be a column of numbers, got text; pandas.to_numeric"),
+    ("booleans for numbers", column("score", [True] * 5), {}, DataError,
+     "y='score' must be a column of numbers, got boolean"),
+    ("dates for numbers", column("score", pd.date_range("2026-01-01", periods=5)), {}, DataError,
+     "y='score' must be a column of numbers, got datetime"),
+    ("infinite", column("score", INFINITE), {}, DataError,
+     "column 'score' must be finite, got 2 infinite values in 5 rows"),
+    ("empty", FRAME.iloc[:0], {}, DataError, "the data frame is empty: it has columns but no rows"),
+    ("all missing", column("score", [np.nan] * 5), {"missing": "drop"}, DataError,
+     "5 of 5 rows have missing values .* none is left to fit"),
+    ("a column used twice", FRAME, {"predictors": ["score"]}, DataError,
+     "column 'score' is used twice, as y and as predictor"),
+    ("a reserved name", FRAME.rename(columns={"score": "draw"}), {"roles": {"y": "draw"}},
+     DataError, "y: the column name 'draw' is reserved"),
+    ("a group named as a parameter", FRAME.rename(columns={"school": "theta"}),
+     {"group": "theta"}, DataError, "group: the column name 'theta' is reserved"),
+    ("a name that no file can hold", FRAME.rename(columns={"score": "score/points"}),
+     {"roles": {"y": "score/points"}}, DataError, "cannot be a variable's name in a NetCDF file"),
+    ("mixed labels", column("school", ["a", 1, "b", 2, "a"]), {}, DataError,
+     r"labels in column 'school' must be all of one type, got a mix of int, str; .*astype\(str\)"),
+    ("measured labels", column("school", [0.5, 1.5, 0.5, 2.0, 1.5]), {}, DataError,
+     "group labels in column 'school' must be strings or integers, got numbers with fractions"),
+    ("a factor of one level", column("sex", "F"), {"predictors": ["sex"]}, DataError,
+     "predictor 'sex' must vary, got the one value 'F' in all rows"),
+    ("not a frame", {"school": [1]}, {}, OptionError, "frame must be a data frame .*, got dict"),
+    ("a series", FRAME["score"], {}, OptionError, "frame must be a data frame"),
+    ("an unknown missing=", FRAME, {"missing": "ignore"}, OptionError,
+     "missing must be 'raise' or 'drop', got 'ignore'"),
+    ("columns of one name", pd.concat([FRAME, FRAME[["score"]]], axis=1), {}, DataError, "score"),
+    ("no such file", "no/such/file.csv", {}, DataError, "no such file 'no/such/file.csv'"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("frame", "options", "error", "message"),
+    [case[1:] for case in BAD],
+    ids=[case[0] for case in BAD],
+)
+def test_bad_input_is_refused_with_its_reason(
+    frame: Any, options: dict[str, Any], error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        take(frame, **options)
+
+
+def test_a_text_column_with_a_level_for_each_row_is_no_factor() -> None:
+    frame = pd.DataFrame({"school": ["a", "b"] * 60, "score": range(120)})
+    frame["id"] = [f"pupil {i}" for i in range(120)]
+    with pytest.raises(DataError, match="at most 100 levels, got text with 120 levels"):
+        take(frame, predictors=["id"])
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("data.txt", b"a", r"'data.txt' must end in .csv, .tsv, .csv.gz or .parquet"),
+        ("data.csv", b"", "'data.csv' could not be read as csv: No columns"),
+        ("data.parquet", b"not parquet", "'data.parquet' could not be read as parquet"),
+        ("data.csv", b"\xff\xfe\x00bad\x80", "'data.csv' could not be read as csv"),
+    ],
+)
+def test_a_file_of_the_wrong_kind_is_refused(
+    tmp_path: Path, name: str, content: bytes, message: str
+) -> None:
+    path = tmp_path / name
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=message):
+        frames.read(path)

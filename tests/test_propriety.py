@@ -1,0 +1,163 @@
+"""Posteriors that do not exist are refused, with the reason, before anything is compiled."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import hiermodels as hm
+from hiermodels import programs
+from hiermodels.errors import DataError, DataWarning, ImproperPosteriorError
+
+RNG = np.random.default_rng(5)
+ROWS = pd.DataFrame({"g": np.repeat(list("abcde"), 6), "y": RNG.normal(size=30)})
+ROWS["x"] = RNG.normal(size=30)
+SCHOOLS = pd.DataFrame({"g": list("abcde"), "y": RNG.normal(size=5), "se": 1.0})
+
+
+@pytest.fixture(autouse=True)
+def _nothing_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*args: Any, **kwargs: Any) -> None:
+        raise AssertionError("a program was asked for")
+
+    monkeypatch.setattr(programs, "executable", refuse)
+
+
+def one_way(frame: pd.DataFrame = ROWS, **options: Any) -> hm.OneWay:
+    return hm.OneWay(frame, y="y", group="g", **options)
+
+
+def schools(frame: pd.DataFrame = SCHOOLS, **options: Any) -> hm.EightSchools:
+    return hm.EightSchools(frame, effect="y", se="se", group="g", **options)
+
+
+def slopes(frame: pd.DataFrame = ROWS, **options: Any) -> hm.VaryingSlopes:
+    return hm.VaryingSlopes(frame, y="y", group="g", varying=["x"], **options)
+
+
+@pytest.mark.parametrize("make", [one_way, schools, slopes])
+@pytest.mark.parametrize(
+    "prior",
+    [hm.LogFlat(), hm.GammaPrecision(0, 0), hm.InverseGamma(0, 0), hm.GammaPrecision(1, 0)],
+    ids=str,
+)
+def test_a_prior_with_infinite_mass_at_tau_0_is_refused(make: Any, prior: Any) -> None:
+    with pytest.raises(ImproperPosteriorError, match="infinite mass there and does not exist"):
+        make(priors={"tau": prior})
+
+
+def test_flat_on_log_tau_is_named_as_such() -> None:
+    with pytest.raises(
+        ImproperPosteriorError,
+        match=r"tau: GammaPrecision\(0, 0\) is flat on the logarithm, and the likelihood does not",
+    ):
+        one_way(priors={"tau": hm.GammaPrecision(0, 0)})
+
+
+def test_flat_tau_needs_three_groups() -> None:
+    message = r"tau: Flat\(\) needs at least 3 groups, got 2"
+    with pytest.raises(ImproperPosteriorError, match=message):
+        schools(SCHOOLS[:2], priors={"tau": hm.Flat()})
+    with pytest.raises(ImproperPosteriorError, match=message):
+        one_way(ROWS[ROWS.g.isin(["a", "b"])], priors={"tau": hm.Flat()})
+    schools(SCHOOLS[:3], priors={"tau": hm.Flat(), "mu": hm.Flat()})
+
+
+def test_flat_taus_of_two_coefficients_need_four_groups() -> None:
+    with pytest.raises(ImproperPosteriorError, match="at least 4 groups, got 3"):
+        slopes(ROWS[ROWS.g.isin(["a", "b", "c"])], priors={"tau": hm.Flat()})
+    slopes(ROWS[ROWS.g != "e"], priors={"tau": hm.Flat()})
+
+
+@pytest.mark.parametrize("prior", [hm.Flat(), hm.LogFlat(), hm.GammaPrecision(0, 0)], ids=str)
+def test_an_improper_sigma_without_replication_is_refused(prior: Any) -> None:
+    single = ROWS.drop_duplicates("g")
+    with pytest.raises(
+        ImproperPosteriorError, match="no posterior, because sigma cannot be learned without"
+    ):
+        one_way(single, priors={"sigma": prior})
+
+
+def test_an_improper_sigma_by_group_needs_replication_in_each_group() -> None:
+    frame = pd.concat([ROWS[ROWS.g != "e"], ROWS[ROWS.g == "e"][:1]])
+    with pytest.raises(ImproperPosteriorError, match="without replication in group 'e'"):
+        one_way(frame, sigma="group", priors={"sigma": hm.LogFlat()})
+    with pytest.warns(DataWarning, match="in group 'e': there it comes from its prior, HalfT"):
+        one_way(frame, sigma="group")
+
+
+def test_a_proper_sigma_without_replication_is_allowed_and_said() -> None:
+    with pytest.warns(DataWarning, match="cannot be learned without replication: there it comes"):
+        one_way(ROWS.drop_duplicates("g"))
+
+
+def test_one_group_cannot_be_partially_pooled() -> None:
+    one = ROWS[ROWS.g == "a"]
+    with pytest.raises(DataError, match=r"at least 2 groups, got 1 \('a'\); pooling='complete'"):
+        one_way(one)
+    assert one_way(one, pooling="complete").design.J == 1
+
+
+def test_no_pooling_refuses_groups_too_small_for_a_regression_of_their_own() -> None:
+    frame = pd.concat([ROWS[ROWS.g != "e"], ROWS[ROWS.g == "e"][:1]])
+    with pytest.raises(
+        DataError, match="1 of 5 groups cannot give them .*: 'e'; leave those groups"
+    ):
+        slopes(frame, pooling="none")
+    # A group whose predictor does not vary has no slope, however many rows it has.
+    frame = ROWS.assign(x=np.where(ROWS.g == "b", 1.0, ROWS.x))
+    with pytest.raises(DataError, match="do not vary within the group.*: 'b'"):
+        slopes(frame, pooling="none")
+
+
+def test_no_pooling_counts_common_columns_as_the_groups_own() -> None:
+    frame = ROWS.assign(w=np.where(ROWS.g == "a", 1.0, ROWS.x**2))
+    with pytest.raises(DataError, match="fits 3 coefficients .*: 'a'"):
+        slopes(frame, common=["w"], pooling="none")
+
+
+def test_no_pooling_with_proper_priors_says_which_groups_lean_on_them() -> None:
+    frame = pd.concat([ROWS[ROWS.g != "e"], ROWS[ROWS.g == "e"][:1]])
+    with pytest.warns(DataWarning, match="1 of 5 groups are too small .*: 'e'"):
+        slopes(frame, pooling="none", priors={"theta": hm.Normal(0, 1)})
+
+
+def test_no_pooling_refuses_a_sigma_that_only_the_prior_speaks_of() -> None:
+    frame = pd.concat([ROWS[ROWS.g != "e"], ROWS[ROWS.g == "e"][:2]])
+    slopes(frame, pooling="none")  # two rows fit a line; sigma comes from the other groups
+    with pytest.raises(DataError, match="without replication in group 'e': the answer would be"):
+        slopes(frame, pooling="none", sigma="group")
+    with pytest.raises(DataError, match="EightSchools takes one estimate a group"):
+        one_way(ROWS.drop_duplicates("g"), pooling="none")
+
+
+def test_a_perfect_fit_is_refused() -> None:
+    frame = ROWS.assign(y=ROWS.g.map({"a": 1.0, "b": 2.0, "c": 4.0, "d": 3.0, "e": 5.0}))
+    for pooling in ("partial", "none"):
+        with pytest.raises(DataError, match="fits 'y' perfectly: the residuals are all 0"):
+            one_way(frame, pooling=pooling)
+    one_way(frame, pooling="complete")
+    one_way(frame, priors={"sigma": hm.InverseGamma(1, 1)})
+    with pytest.raises(DataError, match="fits 'y' perfectly"):
+        slopes(ROWS.assign(y=1 + 2 * ROWS.x), pooling="complete")
+
+
+def test_a_flat_sigma_needs_two_degrees_of_freedom() -> None:
+    frame = ROWS[ROWS.g == "a"][:2]
+    with pytest.raises(ImproperPosteriorError, match="at least 2 residual degrees of freedom"):
+        one_way(frame, pooling="complete", priors={"sigma": hm.Flat()})
+    one_way(frame, pooling="complete", priors={"sigma": hm.LogFlat()})
+
+
+def test_collinear_columns_are_refused() -> None:
+    frame = ROWS.assign(w=3 - 2 * ROWS.x)
+    with pytest.raises(DataError, match=r"linearly independent .* got 3 columns .* of rank 2"):
+        slopes(frame, common=["w"])
+
+
+def test_collinearity_is_judged_whatever_the_units() -> None:
+    frame = ROWS.assign(w=1e8 + ROWS.y**2, x=1e-8 * ROWS.x)
+    slopes(frame, common=["w"])
