@@ -114,6 +114,27 @@ def check_parallel(parallel_chains: int | None, chains: int, threads: int) -> in
     return int(parallel_chains)
 
 
+def check_place(executor: Any, output_dir: str | os.PathLike[str] | None) -> None:
+    """Refuse an executor that is none, and an output folder that cannot be written."""
+    if executor is not None and not hasattr(executor, "submit"):
+        raise OptionError(
+            "executor must be a concurrent.futures.Executor (it needs a submit method), got "
+            f"{type(executor).__name__}"
+        )
+    if output_dir is None:
+        return
+    folder = Path(output_dir).expanduser().resolve()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise OptionError(
+            f"output_dir must be a folder that can be written, got {str(folder)!r} "
+            f"({error.strerror}); choose another"
+        ) from error
+
+
 @dataclass(frozen=True)
 class Task:
     """One chain, with all that a worker process needs to run it."""
@@ -209,11 +230,7 @@ def sample(
     KeyboardInterrupt
         As it came, once every child process has ended.
     """
-    if executor is not None and not hasattr(executor, "submit"):
-        raise OptionError(
-            "executor must be a concurrent.futures.Executor (it needs a submit method), got "
-            f"{type(executor).__name__}"
-        )
+    check_place(executor, output_dir)
     with _run_folder(output_dir) as folder:
         tasks = _tasks(executable, data, inits, settings, leave_out, folder)
         own = None if executor is not None else ThreadPoolExecutor(parallel_chains)
@@ -243,17 +260,7 @@ def _stop_name(tasks: Sequence[Task]) -> str:
 @contextlib.contextmanager
 def _run_folder(output_dir: str | os.PathLike[str] | None) -> Iterator[Path]:
     if output_dir is not None:
-        folder = Path(output_dir).expanduser().resolve()
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryFile(dir=folder):
-                pass
-        except OSError as error:
-            raise OptionError(
-                f"output_dir must be a folder that can be written, got {str(folder)!r} "
-                f"({error.strerror}); choose another"
-            ) from error
-        yield folder
+        yield Path(output_dir).expanduser().resolve()
         return
     folder = Path(tempfile.mkdtemp(prefix="hiermodels-"))
     try:

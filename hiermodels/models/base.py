@@ -322,6 +322,7 @@ class Model(ABC):
             save_warmup=save_warmup,
         )
         parallel = sampling.check_parallel(parallel_chains, chains, threads)
+        sampling.check_place(executor, output_dir)
         starts = inits_of(self, inits, chains, settings.seed)
         idata, trouble = fitting.posterior(
             self,
