@@ -76,7 +76,7 @@ def cache_folder() -> Path:
     import platformdirs
 
     named = os.environ.get("HIERMODELS_CACHE", "")
-    path = Path(named).expanduser().absolute() if named else None
+    path = Path(os.path.expanduser(named)).absolute() if named else None
     path = path or platformdirs.user_cache_path("hiermodels", appauthor=False)
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)

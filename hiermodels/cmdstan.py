@@ -80,7 +80,7 @@ class CmdStan:
 
 def default_directory() -> Path:
     """Where CmdStanPy looks for CmdStan and installs it: ``~/.cmdstan``."""
-    return Path("~/.cmdstan").expanduser()
+    return Path(os.path.expanduser("~/.cmdstan"))
 
 
 def find() -> CmdStan | None:
@@ -101,7 +101,7 @@ def find() -> CmdStan | None:
     """
     named = os.environ.get("CMDSTAN", "")
     if named:
-        path = Path(named).expanduser().absolute()
+        path = Path(os.path.expanduser(named)).absolute()
         if what := _fault(path):
             raise CmdStanError(
                 f"the environment variable CMDSTAN must name the folder of a CmdStan "
@@ -257,7 +257,7 @@ def install(
     """
     attempts = _check_options(source, version)
     jobs = check_jobs(jobs)
-    folder = default_directory() if directory is None else Path(directory).expanduser()
+    folder = default_directory() if directory is None else Path(os.path.expanduser(directory))
     folder = folder.absolute()
     if bad := unfit_for_make(folder):
         raise OptionError(

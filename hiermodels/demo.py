@@ -79,7 +79,7 @@ def run(folder: str | os.PathLike[str], *, progress: bool | None = None) -> Demo
     from .models.eight_schools import EightSchools
 
     # First of all, so that a fit is not made for a folder that cannot be.
-    place = Path(folder).expanduser()
+    place = Path(os.path.expanduser(folder)).resolve()
     try:
         place.mkdir(parents=True, exist_ok=True)
     except OSError as error:

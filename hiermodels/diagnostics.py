@@ -429,9 +429,9 @@ def _low_quality(parameters: pd.DataFrame, broken: list[str], fit: _Fit) -> Iter
                 "fit again with another seed or other inits",
             )
         return
-    # The smaller ESS says how many times longer a run would have to be.
+    # The smallest ESS says how many times longer a run would have to be, for all findings alike.
     least = min(parameters["ess_bulk"].min(), parameters["ess_tail"].min())
-    factor = fit.ess_limit / least
+    remedy = fit.longer(fit.ess_limit / least)
     high = parameters["r_hat"][parameters["r_hat"] > R_HAT_LIMIT].sort_values(ascending=False)
     if len(high):
         yield Finding(
@@ -439,7 +439,7 @@ def _low_quality(parameters: pd.DataFrame, broken: list[str], fit: _Fit) -> Iter
             "error",
             f"R-hat is above {R_HAT_LIMIT} for {_share(high, parameters)}, "
             f"at worst {high.iloc[0]:.3g} ({high.index[0]}), so the chains disagree",
-            fit.longer(factor),
+            remedy,
             tuple(high.index),
         )
     kinds: tuple[tuple[Kind, str, str], ...] = (
@@ -455,7 +455,7 @@ def _low_quality(parameters: pd.DataFrame, broken: list[str], fit: _Fit) -> Iter
                 f"{name} is below {fit.ess_limit} ({ESS_LIMIT_PER_CHAIN} a chain) for "
                 f"{_share(low, parameters)}, at worst {low.iloc[0]:.0f} ({low.index[0]}), "
                 f"so {harm}",
-                fit.longer(fit.ess_limit / float(low.iloc[0])),
+                remedy,
                 tuple(low.index),
             )
 

@@ -155,8 +155,8 @@ def _compiler() -> list[Finding]:
 
     try:
         found = cmdstan.find()
-    except HierModelsError:
-        found = None
+    except Exception:
+        found = None  # what is wrong with it stands under its own name
     try:
         tools = cmdstan.toolchain(None if found is None else found.path)
     except HierModelsError as error:
@@ -200,7 +200,9 @@ def _programs() -> list[Finding]:
 
     names = programs.names()
     found = f"{len(names)} Stan programs, {programs.folder()}"
-    return [Finding("programs", bool(names), found, "" if names else "pip install hiermodels again")]
+    return [
+        Finding("programs", bool(names), found, "" if names else "pip install hiermodels again")
+    ]
 
 
 def _cache() -> list[Finding]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import numbers
 import os
 import warnings
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -99,7 +100,7 @@ def read(path: str | os.PathLike[str]) -> Any:
     """
     import pandas as pd
 
-    path = Path(path)
+    path = Path(os.path.expanduser(path))
     readers = {
         ".csv": pd.read_csv,
         ".gz": pd.read_csv,
@@ -121,7 +122,7 @@ def read(path: str | os.PathLike[str]) -> Any:
         raise DataError(
             f"data file: reading {path.name!r} needs pyarrow; pip install 'hiermodels[large]'"
         ) from error
-    except (ValueError, OSError, UnicodeError) as error:
+    except (ValueError, OSError, EOFError, zlib.error) as error:  # the last two: a damaged .csv.gz
         reason = str(error).strip().splitlines()[0] if str(error).strip() else "unknown reason"
         raise DataError(
             f"data file: {path.name!r} could not be read as {path.suffix[1:]}: {reason}"

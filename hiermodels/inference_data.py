@@ -284,7 +284,7 @@ def save(idata: Container, path: str | os.PathLike[str]) -> Path:
         cannot hold.
     """
     groups(idata)
-    target = Path(os.path.realpath(Path(path).expanduser()))
+    target = Path(os.path.realpath(Path(os.path.expanduser(path))))
     if target.is_dir():
         raise ContainerError(f"cannot write {target}: it is a folder; add a file name (fit.nc)")
     if not target.parent.is_dir():
@@ -325,7 +325,7 @@ def load(path: str | os.PathLike[str]) -> Container:
         If there is no such file, or it is not NetCDF, is damaged, or holds neither a posterior
         nor a prior.
     """
-    file = Path(path).expanduser()
+    file = Path(os.path.expanduser(path))
     _check_signature(file)
     try:
         attrs, found = _read(file)

@@ -118,7 +118,7 @@ def save(ax: Axes, path: str | os.PathLike[str]) -> Path:
     OptionError
         If the suffix is another one, or the file cannot be written.
     """
-    file = Path(path).expanduser()
+    file = Path(os.path.expanduser(path))
     if file.suffix.lower() not in _SUFFIXES:
         raise OptionError(f"a picture's name must end in {listed(_SUFFIXES)}; got {file.name!r}")
     # By way of the canvas: of axes in a sub-figure it is the whole figure, with every Matplotlib.

@@ -123,7 +123,7 @@ def check_place(executor: Any, output_dir: str | os.PathLike[str] | None) -> Non
         )
     if output_dir is None:
         return
-    folder = Path(output_dir).expanduser().resolve()
+    folder = Path(os.path.expanduser(output_dir)).resolve()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
@@ -156,7 +156,7 @@ class Chain:
     Attributes
     ----------
     number : int
-        The chain's number, from 1.
+        The chain's number, from 0, as in the container.
     columns : tuple of str
         Names of the columns, as in Stan's CSV file.
     draws, warmup : array, shape (iterations, columns)
@@ -260,7 +260,7 @@ def _stop_name(tasks: Sequence[Task]) -> str:
 @contextlib.contextmanager
 def _run_folder(output_dir: str | os.PathLike[str] | None) -> Iterator[Path]:
     if output_dir is not None:
-        yield Path(output_dir).expanduser().resolve()
+        yield Path(os.path.expanduser(output_dir)).resolve()
         return
     folder = Path(tempfile.mkdtemp(prefix="hiermodels-"))
     try:
@@ -284,12 +284,12 @@ def _tasks(
     data_file = folder / f"{stem}_data.json"
     stanio.write_stan_json(str(data_file), dict(data))
     tasks = []
-    for number in range(1, settings.chains + 1):
+    for number in range(settings.chains):
         if isinstance(inits, (int, float)):
             init = f"{inits:g}"
         else:
             init_file = folder / f"{stem}_init_{number}.json"
-            stanio.write_stan_json(str(init_file), dict(inits[number - 1]))
+            stanio.write_stan_json(str(init_file), dict(inits[number]))
             init = str(init_file)
         csv = folder / f"{stem}_{number}.csv"
         tasks.append(
@@ -314,7 +314,7 @@ def _command(
     refresh = max(1, (settings.draws + settings.warmup) // 50)
     return [
         str(executable),
-        f"id={number}",
+        f"id={number + 1}",
         "random",
         f"seed={settings.seed}",
         "data",
@@ -485,7 +485,7 @@ def report(chains: Sequence[Chain]) -> str:
     lines = []
     for chain in chains:
         if not chain.finished:
-            lines.append(f"chain {chain.number} of {len(chains)} {chain.failure}")
+            lines.append(f"chain {chain.number} (of 0 to {len(chains) - 1}) {chain.failure}")
             lines += [f"    {said}" for said in chain.messages.splitlines()]
     return "\n".join(lines)
 

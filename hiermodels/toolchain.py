@@ -116,7 +116,7 @@ def unfit_for_make(path: Path) -> str:
 def make_local(path: Path) -> str:
     """Give what a CmdStan's ``make/local`` sets, after what the user sets for all of them."""
     texts = []
-    for file in (Path("~/.config/stan/make.local").expanduser(), path / "make" / "local"):
+    for file in (Path(os.path.expanduser("~/.config/stan/make.local")), path / "make" / "local"):
         with contextlib.suppress(OSError):
             texts.append(file.read_text(encoding="utf-8", errors="replace"))
     return "\n".join(texts)

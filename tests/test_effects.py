@@ -55,7 +55,9 @@ def row_sd(design: Design, draws: Draws, d: int) -> np.ndarray:
     if draws.sigma is None:
         assert design.se is not None
         return design.se
-    return np.broadcast_to(draws.sigma[d][design.index if draws.sigma.shape[1] > 1 else 0], design.N)
+    return np.broadcast_to(
+        draws.sigma[d][design.index if draws.sigma.shape[1] > 1 else 0], design.N
+    )
 
 
 @pytest.mark.parametrize("residual", ["known", "common", "group"])

@@ -104,18 +104,18 @@ def test_one_group_cannot_be_partially_pooled() -> None:
 def test_no_pooling_refuses_groups_too_small_for_a_regression_of_their_own() -> None:
     frame = pd.concat([ROWS[ROWS.g != "e"], ROWS[ROWS.g == "e"][:1]])
     with pytest.raises(
-        DataError, match="1 of 5 groups cannot give them .*: 'e'; leave those groups"
+        DataError, match=r"1 of 5 groups cannot give them .*: 'e'; leave those groups"
     ):
         slopes(frame, pooling="none")
     # A group whose predictor does not vary has no slope, however many rows it has.
     frame = ROWS.assign(x=np.where(ROWS.g == "b", 1.0, ROWS.x))
-    with pytest.raises(DataError, match="do not vary within the group.*: 'b'"):
+    with pytest.raises(DataError, match=r"do not vary within the group.*: 'b'"):
         slopes(frame, pooling="none")
 
 
 def test_no_pooling_counts_common_columns_as_the_groups_own() -> None:
     frame = ROWS.assign(w=np.where(ROWS.g == "a", 1.0, ROWS.x**2))
-    with pytest.raises(DataError, match="fits 3 coefficients .*: 'a'"):
+    with pytest.raises(DataError, match=r"fits 3 coefficients .*: 'a'"):
         slopes(frame, common=["w"], pooling="none")
 
 

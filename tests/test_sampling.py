@@ -9,7 +9,6 @@ import sys
 import textwrap
 import threading
 import time
-from collections.abc import Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -76,7 +75,7 @@ def test_options_are_checked_before_anything_runs(
     options: dict[str, Any],
     message: str,
 ) -> None:
-    monkeypatch.setattr(sampling, "run_chain", lambda task: pytest.fail("a chain ran"))
+    monkeypatch.setattr(sampling, "run_chain", lambda _: pytest.fail("a chain ran"))
     with pytest.raises(OptionError, match=message):
         schools.fit(**{"progress": False, **options})
 
@@ -113,7 +112,7 @@ class Losing(Executor):
 
     def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
         future: Future[Any] = Future()
-        if args[0].chain == 2:
+        if args[0].chain == 1:
             future.set_exception(RuntimeError("the worker died"))
         else:
             future.set_result(fn(*args, **kwargs))
@@ -123,7 +122,8 @@ class Losing(Executor):
 @pytest.mark.stan
 def test_a_lost_worker_costs_its_own_chain_only(schools: hm.EightSchools) -> None:
     with pytest.raises(
-        SamplingError, match=r"chain 2 of 2 was lost with its worker \(RuntimeError: the worker"
+        SamplingError,
+        match=r"chain 1 \(of 0 to 1\) was lost with its worker \(RuntimeError: the worker",
     ) as caught:
         schools.fit(**QUICK, executor=Losing())
     assert idatas.dataset(caught.value.idata, "posterior")["chain"].values.tolist() == [0]
@@ -131,7 +131,9 @@ def test_a_lost_worker_costs_its_own_chain_only(schools: hm.EightSchools) -> Non
 
 @pytest.mark.stan
 def test_inits_that_stan_refuses_come_back_with_stans_words(schools: hm.EightSchools) -> None:
-    with pytest.raises(SamplingError, match=r"(?s)no chain finished:\nchain 1 of 2.*bounded .* is -1"):
+    with pytest.raises(
+        SamplingError, match=r"(?s)no chain finished:\nchain 0 \(of 0 to 1\).*bounded .* is -1"
+    ):
         schools.fit(**QUICK, inits={"mu": 0, "tau": -1.0, "eta": np.zeros(8)})
 
 
@@ -143,7 +145,9 @@ def test_finished_chains_are_kept_when_another_fails(schools: hm.EightSchools) -
         schools.fit(**options, inits=[good, bad, good])
     assert idatas.dataset(caught.value.idata, "posterior")["chain"].values.tolist() == [0, 2]
 
-    with pytest.warns(DiagnosticWarning, match=r"(?s)chain 2 of 3 .*holds the other 2 chains"):
+    with pytest.warns(
+        DiagnosticWarning, match=r"(?s)chain 1 \(of 0 to 2\) .*holds the other 2 chains"
+    ):
         idata = schools.fit(**options, inits=[good, bad, good], allow_failed_chains=True)
     np.testing.assert_array_equal(theta(idata), theta(caught.value.idata))
     assert idatas.attributes(idata)["failed_chains"] == 1
@@ -178,7 +182,9 @@ def test_a_killed_chain_is_named_and_the_others_are_kept(schools: hm.EightSchool
 
     killer = threading.Thread(target=kill_the_second)
     killer.start()
-    with pytest.raises(SamplingError, match="chain 2 of 3 was killed by SIGKILL") as caught:
+    with pytest.raises(
+        SamplingError, match=r"chain 1 \(of 0 to 2\) was killed by SIGKILL"
+    ) as caught:
         schools.fit(**{**QUICK, "chains": 3, "draws": 20_000}, parallel_chains=3, pointwise=False)
     killer.join()
     assert theta(caught.value.idata).shape == (2, 20_000, 8)
@@ -215,7 +221,7 @@ def test_ctrl_c_ends_the_children_and_leaves_nothing(tmp_path: Path) -> None:
         # To the parent alone, as a notebook's kernel gets it; a terminal would tell all of them.
         parent.send_signal(signal.SIGINT)
         assert parent.wait(timeout=20) == 77
-        gone, alive = psutil.wait_procs(running, timeout=5)
+        _, alive = psutil.wait_procs(running, timeout=5)
         assert not alive
         assert not list(work.glob("hiermodels-*"))
     finally:
@@ -231,17 +237,17 @@ def test_output_dir_keeps_stans_files_and_two_fits_apart(
     schools.fit(**QUICK, output_dir=folder)
     schools.fit(**QUICK, output_dir=folder)
     names = [p.name for p in folder.iterdir()]
-    assert len([n for n in names if n.endswith((".csv"))]) == 4
+    assert len([n for n in names if n.endswith(".csv")]) == 4
     assert len([n for n in names if n.endswith("_data.json")]) == 2
     assert not [n for n in names if n.endswith(".stop")]
 
 
 @pytest.fixture
-def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     import tempfile
 
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    yield tmp_path
+    return tmp_path
 
 
 @pytest.mark.stan
@@ -262,7 +268,7 @@ def test_inits_may_be_a_radius_or_a_function(schools: hm.EightSchools) -> None:
         return {"mu": float(number), "tau": 1.0, "eta": np.zeros(8)}
 
     schools.fit(**QUICK, inits=start)
-    assert seen == [1, 2]
+    assert seen == [0, 1]
 
 
 @pytest.mark.stan

@@ -262,7 +262,7 @@ class Model(ABC):
         inits : float, dict, sequence of dict, or callable, optional
             By default dispersed around quick estimates. A number is the radius of Stan's random
             inits; a dict (one for all chains, or a sequence with one each, or a function of the
-            chain's number) holds values of Stan's parameters.
+            chain's number, from 0) holds values of Stan's parameters.
         parallel_chains : int, optional
             Chains at once; by default as many as there are processors.
         threads : int

@@ -108,7 +108,7 @@ def _parts(
     settings: sampling.Settings,
     include: Sequence[str],
 ) -> dict[str, xr.Dataset]:
-    chains = [chain.number - 1 for chain in finished]
+    chains = [chain.number for chain in finished]
     depth = settings.max_treedepth
     stan = sampling.unpack(finished)
     drawn = groups.posterior(model, stan, include, chains)

@@ -33,7 +33,7 @@ def starts(model: Model, inits: Any, chains: int, seed: int) -> float | list[dic
             raise OptionError(f"inits: a radius must be finite and at least 0, got {inits}")
         return float(inits)
     if callable(inits):
-        inits = [inits(number) for number in range(1, chains + 1)]
+        inits = [inits(number) for number in range(chains)]
     elif isinstance(inits, Mapping):
         inits = [inits] * chains
     if (

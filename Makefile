@@ -1,0 +1,57 @@
+# The two commands of the README are `make demo` and `make test`.
+# PYTHON=... chooses the interpreter (3.10 or later), VENV=... where its environment lies.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN = $(VENV)/bin
+
+.PHONY: demo test lint types unit contract toolchain clean
+.DEFAULT_GOAL := demo
+
+demo: $(VENV)/.installed toolchain
+	$(BIN)/hiermodels install-cmdstan
+	$(BIN)/hiermodels demo
+
+test: $(VENV)/.installed-for-tests toolchain lint types
+	$(BIN)/hiermodels install-cmdstan
+	$(BIN)/hiermodels compile
+	$(BIN)/python -m pytest
+
+# What depends on which ArviZ is installed, for an environment of another Python.
+contract: $(VENV)/.installed-for-tests toolchain
+	$(BIN)/hiermodels install-cmdstan
+	$(BIN)/python -m pytest tests/test_container.py tests/test_inference_data.py \
+	    tests/test_diagnostics.py tests/test_plots.py tests/test_package.py
+
+lint: $(VENV)/.installed-for-tests
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.installed-for-tests
+	$(BIN)/mypy
+
+toolchain:
+	@command -v "$${CXX:-g++}" >/dev/null 2>&1 \
+	    || command -v c++ >/dev/null 2>&1 || command -v clang++ >/dev/null 2>&1 || { \
+	    echo "error: there is no C++ compiler, and Stan programs need one; install it with:" \
+	         "apt-get install g++ make (Debian, Ubuntu), xcode-select --install (macOS)" >&2; \
+	    exit 2; }
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { \
+	    echo "error: Python 3.10 or later is needed, got $$($(PYTHON) --version 2>&1);" \
+	         "name another with make PYTHON=python3.12" >&2; exit 2; }
+	@$(PYTHON) -m venv $(VENV) || { \
+	    echo "error: $(PYTHON) could not make a virtual environment; on Debian and Ubuntu" \
+	         "install it with: apt-get install python3-venv" >&2; exit 2; }
+
+$(VENV)/.installed: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[data]'
+	@touch $@
+
+$(VENV)/.installed-for-tests: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
+	@touch $@ $(VENV)/.installed
+
+clean:
+	rm -rf $(VENV) .venv-* build dist demo .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,307 @@
+"""``hiermodels fit``: one command for each family, with the options of all fits."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import re
+import shlex
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from .console import check_output, printable, say, summary_table, typed
+from .errors import OptionError, PriorError, SamplingError, suggest
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from .priors import Prior
+
+__all__ = ["app"]
+
+# Plain help: with rich's, square brackets in an example (mu[x]=...) would be taken for markup.
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
+
+
+# ---- priors -------------------------------------------------------------------------------------
+
+_PRIOR = re.compile(r"\s*(\w+)\s*(?:\[(.*)\])?\s*=\s*(\w+)\s*\(([^()]*)\)\s*")
+
+
+def _priors(given: Sequence[str]) -> dict[str, Any]:
+    """Read ``tau=HalfCauchy(5)`` and ``mu[x]=Normal(0, 1)``; numbers only, nothing is evaluated."""
+    priors: dict[str, Any] = {}
+    for text in given:
+        match = _PRIOR.fullmatch(text)
+        if match is None:
+            raise PriorError(
+                f"--prior must read NAME=FAMILY(NUMBERS), as tau=HalfCauchy(5) or "
+                f"'mu[x]=Normal(0, 1)' does; got {text!r}"
+            )
+        name, element, family, numbers = match.groups()
+        prior = _prior(text, family, numbers)
+        if element is None:
+            if name in priors:
+                raise PriorError(f"--prior: {name} has a prior already, got {text!r} as well")
+            priors[name] = prior
+            continue
+        by_element = priors.setdefault(name, {})
+        if not isinstance(by_element, dict) or element in by_element:
+            raise PriorError(f"--prior: {name}[{element}] has a prior already, got {text!r} too")
+        by_element[element] = prior
+    return priors
+
+
+def _prior(text: str, family: str, numbers: str) -> Prior:
+    from . import priors
+
+    kinds = {c.__name__: c for c in priors.Prior.__subclasses__() if c.__name__ in priors.__all__}
+    if family not in kinds:
+        raise PriorError(
+            f"--prior: there is no family {family!r}, in {text!r}; there are "
+            f"{', '.join(kinds)}{suggest(family, kinds)}"
+        )
+    takes = list(inspect.signature(kinds[family]).parameters)
+    values: dict[str, float] = {}
+    for place, part in enumerate(numbers.split(",") if numbers.strip() else []):
+        named, equals, number = part.rpartition("=")
+        name = named.strip() if equals else "".join(takes[place : place + 1])
+        if name not in takes or name in values:
+            wants = f"takes {', '.join(takes)}" if takes else "takes no numbers"
+            raise PriorError(f"--prior: {family} {wants}; got {text!r}")
+        try:
+            values[name] = float(number)
+        except ValueError:
+            raise PriorError(
+                f"--prior: {family}: {name} must be a number, got {number.strip()!r} in {text!r}"
+            ) from None
+    try:
+        return kinds[family](**values)
+    except TypeError:
+        raise PriorError(f"--prior: {family} takes {', '.join(takes)}; got {text!r}") from None
+
+
+# ---- fit ----------------------------------------------------------------------------------------
+
+_MOST_ROWS = 40  # a summary that is longer is shown without the groups
+_File = Annotated[Path, typer.Argument(metavar="FILE", help=".csv, .csv.gz, .tsv or .parquet")]
+_Y = Annotated[str, typer.Option(metavar="COLUMN", help="The response.")]
+_Group = Annotated[str, typer.Option(metavar="COLUMN", help="The groups' labels.")]
+_Sigma = Annotated[
+    str, typer.Option(metavar="common|group", help="One residual sd, or one for each group.")
+]
+
+
+def _shared(
+    pooling: Annotated[str, typer.Option(metavar="partial|none|complete")] = "partial",
+    parameterization: Annotated[
+        str, typer.Option(metavar="auto|centered|noncentered", help="How it is written for NUTS.")
+    ] = "auto",
+    prior: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=FAMILY(NUMBERS)",
+            help="A prior in place of the default, in quotes: 'tau=HalfCauchy(5)', "
+            "'mu[x]=Normal(0, 1)'. Repeatable.",
+        ),
+    ] = None,
+    missing: Annotated[
+        str, typer.Option(metavar="raise|drop", help="Rows with missing values.")
+    ] = "raise",
+    chains: Annotated[int, typer.Option(metavar="N")] = 4,
+    draws: Annotated[int, typer.Option(metavar="N", help="Draws kept of each chain.")] = 1000,
+    warmup: Annotated[int, typer.Option(metavar="N", help="Iterations before them.")] = 1000,
+    seed: Annotated[
+        int | None, typer.Option(metavar="N", help="Makes the fit reproducible.")
+    ] = None,
+    adapt_delta: Annotated[
+        float, typer.Option(metavar="X", help="Raise it against divergences.")
+    ] = 0.95,
+    max_treedepth: Annotated[int, typer.Option(metavar="N")] = 10,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="FIT.nc", help="Where the fit is saved (NetCDF)."),
+    ] = None,
+    output_dir: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Keeps Stan's own files.")
+    ] = None,
+    allow_failed_chains: Annotated[
+        bool, typer.Option("--allow-failed-chains", help="Go on with the chains that finished.")
+    ] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Warnings and errors only; needs -o.")
+    ] = False,
+) -> None:
+    """Options of every family."""
+
+
+def _fitting(columns: Callable[..., dict[str, Any]]) -> Callable[..., None]:
+    """Make a command of a family: its own options, then the shared ones, then the fit."""
+    own = inspect.signature(columns, eval_str=True)
+    shared = inspect.signature(_shared, eval_str=True)
+
+    @functools.wraps(columns)
+    def command(**given: Any) -> None:
+        mine = columns(**{name: given[name] for name in own.parameters})
+        others = {name: given[name] for name in shared.parameters}
+        _fit(mine.pop("file"), mine.pop("family"), mine, **others)
+
+    parameters = [*own.parameters.values(), *shared.parameters.values()]
+    keyword = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in parameters]
+    command.__signature__ = inspect.Signature(keyword)  # type: ignore[attr-defined]
+    command.__annotations__ = {p.name: p.annotation for p in parameters}
+    return command
+
+
+@app.command("eight-schools")
+@_fitting
+def _eight_schools(
+    *,
+    file: _File,
+    effect: Annotated[str, typer.Option(metavar="COLUMN", help="The estimates.")],
+    se: Annotated[str, typer.Option(metavar="COLUMN", help="Their standard errors.")],
+    group: _Group,
+) -> dict[str, Any]:
+    """One estimate and its standard error a group.
+
+    \b
+    Example:
+      hiermodels datasets eight_schools -o schools.csv
+      hiermodels fit eight-schools schools.csv \\
+          --effect effect --se se --group school -o fit.nc
+    """  # noqa: D301 - typer's sign for "do not wrap"
+    return {"file": file, "family": "EightSchools", "effect": effect, "se": se, "group": group}
+
+
+@app.command("one-way")
+@_fitting
+def _one_way(*, file: _File, y: _Y, group: _Group, sigma: _Sigma = "common") -> dict[str, Any]:
+    """Rows in groups, each with a mean of its own.
+
+    \b
+    Example:
+      hiermodels datasets mathscore -o scores.csv
+      hiermodels fit one-way scores.csv --y mathscore --group school -o fit.nc
+    """  # noqa: D301
+    return {"file": file, "family": "OneWay", "y": y, "group": group, "sigma": sigma}
+
+
+@app.command("varying-slopes")
+@_fitting
+def _varying_slopes(
+    *,
+    file: _File,
+    y: _Y,
+    group: _Group,
+    varying: Annotated[
+        list[str] | None,
+        typer.Option(metavar="COLUMN", help="Its coefficient varies by group. Repeatable."),
+    ] = None,
+    common: Annotated[
+        list[str] | None,
+        typer.Option(metavar="COLUMN", help="One coefficient for all groups. Repeatable."),
+    ] = None,
+    intercept: Annotated[str, typer.Option(metavar="varying|common|none")] = "varying",
+    sigma: _Sigma = "common",
+) -> dict[str, Any]:
+    """Rows in groups, each with a regression of its own.
+
+    \b
+    Example:
+      hiermodels datasets exam -o exam.csv
+      hiermodels fit varying-slopes exam.csv --y normexam --group school \\
+          --varying standLRT --common sex -o fit.nc
+    """  # noqa: D301
+    return {
+        "file": file,
+        "family": "VaryingSlopes",
+        "y": y,
+        "group": group,
+        "varying": varying or [],
+        "common": common or [],
+        "intercept": intercept,
+        "sigma": sigma,
+    }
+
+
+def _fit(
+    file: Path,
+    family: str,
+    columns: dict[str, Any],
+    *,
+    prior: list[str] | None,
+    pooling: str,
+    parameterization: str,
+    missing: str,
+    output: Path | None,
+    output_dir: Path | None,
+    quiet: bool,
+    **settings: Any,
+) -> None:
+    if quiet and output is None:
+        raise OptionError("--quiet needs --output: nothing would be left of the fit; add -o fit.nc")
+    check_output(output, file)
+    priors = _priors(prior or [])
+
+    import hiermodels
+
+    from . import inference_data
+
+    model = getattr(hiermodels, family)(
+        file,
+        **columns,
+        pooling=pooling,
+        parameterization=parameterization,
+        priors=priors,
+        missing=missing,
+    )
+    if not quiet:
+        say(printable(repr(model)[1:-1]))
+    try:
+        idata = model.fit(output_dir=output_dir, progress=False if quiet else None, **settings)
+    except SamplingError as error:
+        if error.idata is None or output is None:
+            raise
+        kept = inference_data.save(
+            error.idata, output.with_name(f"{output.stem}-unfinished{output.suffix}")
+        )
+        said = str(error).partition(" and are kept: ")[0]
+        raise SamplingError(
+            f"{said} and are kept in {kept}; --allow-failed-chains goes on with them"
+        ) from error
+    saved = None if output is None else inference_data.save(idata, output)
+    if not quiet:
+        _show_fit(hiermodels.summary(idata), hiermodels.check(idata), saved)
+
+
+def _show_fit(summary: pd.DataFrame, diagnostics: Any, saved: Path | None) -> None:
+    shown = summary
+    if len(summary) > _MOST_ROWS:
+        shown = summary[~summary.index.str.match(r"(theta|deviation|eta)\[")]
+        shown = shown if len(shown) <= _MOST_ROWS else shown[: _MOST_ROWS // 2]
+    say()
+    summary_table(shown)
+    if len(shown) < len(summary):
+        say(f"... and {len(summary) - len(shown)} more rows: `hiermodels summary` shows them")
+    say()
+    say(typed(diagnostics.verdict))
+    if saved is None:
+        say("The fit is not saved; -o fit.nc saves it.")
+    else:
+        say(f"The fit is in {saved}; next: hiermodels check {shlex.quote(str(saved))}")
+
+
+@app.callback(invoke_without_command=True)
+def _fit_top(context: typer.Context) -> None:
+    """Fit a model to a data file.
+
+    \b
+    Example:
+      hiermodels fit one-way scores.csv --y mathscore --group school -o fit.nc
+    """  # noqa: D301
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+        raise typer.Exit(2)

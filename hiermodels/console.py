@@ -1,0 +1,124 @@
+"""What the command line prints: tables, lines, and messages in words that can be typed there."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .errors import OptionError
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from rich.console import Console
+    from rich.table import Table
+
+_OPTION_IN_PYTHON = re.compile(
+    r"\b(pooling|parameterization|missing|intercept|sigma|adapt_delta|max_treedepth|chains|draws"
+    r"|warmup)=('?)([\w.]+)\2(?![\w(])"
+)
+
+
+def typed(text: str) -> str:
+    """Remedies as one types them here: ``adapt_delta=0.99`` -> ``--adapt-delta 0.99``."""
+    text = re.sub(r"fit\(allow_failed_chains=True\)", "--allow-failed-chains", text)
+    return _OPTION_IN_PYTHON.sub(lambda m: f"--{m[1].replace('_', '-')} {m[3]}", text)
+
+
+def one_line(what: object) -> str:
+    """A message of several lines as one, with its remedies as one types them here."""
+    lines = [line.strip() for line in str(what).splitlines() if line.strip()]
+    joined = ""
+    for line in lines:
+        joined += line if not joined else (" " if joined[-1] in ":;,." else "; ") + line
+    return typed(printable(joined))
+
+
+def printable(text: object) -> str:
+    """Labels as they are, but for what would steer the terminal."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(text))
+
+
+def console(least: int = 0) -> Console:
+    """Standard output: as wide as the terminal (or ``least``), and without limit in a pipe."""
+    from rich.console import Console
+
+    # Markup off: a group may be called "[red]".
+    plain: dict[str, Any] = {"markup": False, "highlight": False, "emoji": False}
+    if not sys.stdout.isatty():
+        return Console(**plain, width=100_000)
+    screen = Console(**plain)
+    return screen if screen.width >= least else Console(**plain, width=least)
+
+
+def say(text: str = "") -> None:
+    """Print a line that the terminal wraps, not we."""
+    console().print(text, soft_wrap=True)
+
+
+def table(heads: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> None:
+    """Print a table; of its columns the first ``left`` are text, the others numbers.
+
+    A terminal that is too narrow gets text folded first; numbers are never cut.
+    """
+    from rich.table import Table
+    from rich.text import Text
+
+    out: Table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold")
+    widths = []
+    for k, head in enumerate(heads):
+        entries = [printable(row[k]) for row in rows]
+        widths.append(max(map(len, [head, *entries])))
+        if k < left:
+            # The last of several text columns is prose, which may wrap.
+            prose = left > 1 and k == left - 1
+            least = min(widths[-1], 30 if prose else 16)
+            out.add_column(Text(head), overflow="fold", min_width=least, no_wrap=False)
+            widths[-1] = least
+        else:
+            out.add_column(Text(head), justify="right", no_wrap=True, min_width=widths[-1])
+    for row in rows:
+        out.add_row(*(Text(printable(entry)) for entry in row))
+    console(sum(widths) + 2 * len(widths)).print(out)
+
+
+def summary_table(summary: pd.DataFrame) -> None:
+    """Print the table of :func:`hiermodels.summary`, with the digits that mean something."""
+    columns = ("mean", "sd", "q5", "median", "q95", "mcse_mean", "ess_bulk", "ess_tail", "r_hat")
+    rows = []
+    for label, row in zip(summary.index, summary.to_dict("records"), strict=True):
+        rows.append([str(label), *(_number(c, float(row[c]), float(row["sd"])) for c in columns)])
+    table(["", *("mcse" if c == "mcse_mean" else c for c in columns)], rows)
+
+
+def _number(column: str, value: float, sd: float) -> str:
+    """A number to the digits that mean something: to a hundredth of the sd or so."""
+    import math
+
+    if not math.isfinite(value):
+        return "-"
+    if column in ("ess_bulk", "ess_tail"):
+        return f"{value:.0f}"
+    if column == "r_hat":
+        return f"{value:.3f}"
+    if not math.isfinite(sd) or not 1e-6 < sd < 1e8 or abs(value) >= 1e10:
+        return f"{value:.4g}"
+    decimals = max(0, 2 - math.floor(math.log10(sd))) + (column == "mcse_mean")
+    return f"{value:.{decimals}f}"
+
+
+def check_output(output: Path | None, source: Path | None = None) -> None:
+    """Refuse now what could not be written in the end."""
+    if output is None:
+        return
+    if output.is_dir():
+        raise OptionError(f"--output must be a file, got the folder {output}; add a name to it")
+    if not output.parent.is_dir():
+        raise OptionError(f"--output: there is no folder {output.parent}; make it first")
+    if not os.access(output.parent, os.W_OK):
+        raise OptionError(f"--output: the folder {output.parent} cannot be written to")
+    if source is not None and output.exists() and source.exists() and output.samefile(source):
+        raise OptionError(f"--output must not be the data file, got {output} for both")

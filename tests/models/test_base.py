@@ -1,0 +1,56 @@
+"""What all families share: frozen models, replace, priors that follow the pooling strategy."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+
+import hiermodels as hm
+from hiermodels.errors import FrozenError, OptionError, PriorError
+
+
+@pytest.fixture
+def model() -> hm.EightSchools:
+    return hm.EightSchools(hm.datasets.eight_schools(), effect="effect", se="se", group="school")
+
+
+def test_a_model_is_frozen(model: hm.EightSchools) -> None:
+    with pytest.raises(FrozenError, match=r"'pooling' cannot be set; model.replace\(pooling=...\)"):
+        model.pooling = "none"
+    with pytest.raises(FrozenError, match="cannot be deleted"):
+        del model.priors
+
+
+def test_replace_gives_another_model_and_leaves_the_first(model: hm.EightSchools) -> None:
+    other = model.replace(pooling="none")
+    assert (model.pooling, other.pooling) == ("partial", "none")
+    assert list(other.priors) == ["theta"]
+    back = other.replace(pooling="partial", priors={"tau": hm.HalfCauchy(5)})
+    assert back.priors["tau"] == hm.HalfCauchy(5)
+    assert back.priors["mu"] == model.priors["mu"]
+    with pytest.raises(OptionError, match=r"no argument 'poling'; .* did you mean 'pooling'"):
+        model.replace(poling="none")
+
+
+def test_priors_of_another_pooling_strategy_wait_for_it(model: hm.EightSchools) -> None:
+    tau = {"tau": hm.HalfCauchy(5)}
+    complete = model.replace(pooling="complete", priors=tau)
+    assert list(complete.priors) == ["mu"]
+    assert complete.replace(pooling="partial").priors["tau"] == hm.HalfCauchy(5)
+    with pytest.raises(PriorError, match="no parameter 'sigma'"):
+        model.replace(pooling="complete", priors={"sigma": hm.HalfNormal(1)})
+
+
+def test_a_model_says_what_it_is(model: hm.EightSchools) -> None:
+    assert repr(model) == (
+        "<EightSchools(effect='effect', se='se', group='school'): partial pooling, noncentered, "
+        "8 groups, 8 rows>"
+    )
+    assert str(model.priors).startswith("mu  ~ Normal(7.686, 40.42)  default\ntau ~ HalfT(3, ")
+
+
+def test_the_frame_is_not_changed() -> None:
+    frame = hm.datasets.simulate_one_way(groups=4, size=3, seed=1).frame
+    before = frame.copy()
+    hm.OneWay(frame, y="y", group="group")
+    pd.testing.assert_frame_equal(frame, before)

