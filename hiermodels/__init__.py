@@ -42,7 +42,7 @@ _HOMES = {
     # what comes after the container
     "check": "diagnostics",
     "load": "inference_data",
-    "summary": "diagnostics",
+    "summary": "summaries",
     # errors
     "HierModelsError": "errors",
     "HierModelsWarning": "errors",
@@ -95,7 +95,7 @@ def __dir__() -> list[str]:
 
 if TYPE_CHECKING:
     from . import cmdstan, datasets, errors, plots, priors, programs
-    from .diagnostics import check, summary
+    from .diagnostics import check
     from .errors import HierModelsError, HierModelsWarning
     from .inference_data import load
     from .models.eight_schools import EightSchools
@@ -115,3 +115,4 @@ if TYPE_CHECKING:
         StudentT,
         Uniform,
     )
+    from .summaries import summary

@@ -126,11 +126,11 @@ def _summary(
     Example:
       hiermodels summary fit.nc --var mu --var tau
     """  # noqa: D301
-    from . import diagnostics, inference_data
+    from . import inference_data, summaries
 
     idata = inference_data.load(fit)
     group = "posterior" if inference_data.has(idata, "posterior") else "prior"
-    summary_table(diagnostics.summary(idata, var or None, group=group))
+    summary_table(summaries.summary(idata, var or None, group=group))
 
 
 @app.command("check")

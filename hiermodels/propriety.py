@@ -22,9 +22,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .blocks import Priors
 from .design import Design
 from .errors import DataError, DataWarning, ImproperPosteriorError, listed
-from .priors import Flat, GammaPrecision, InverseGamma, LogFlat, Prior, Priors
+from .priors import Flat, GammaPrecision, InverseGamma, LogFlat, Prior
 
 # A residual sum of squares below this share of the total is a perfect fit, up to rounding.
 _PERFECT = 1e-20

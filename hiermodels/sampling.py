@@ -9,15 +9,12 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import shutil
-import signal
-import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import progress as bars
+from .chains import GRACE, Chain, Task, iterations, run_chain
 from .errors import OptionError, SamplingError, suggest
 
 Array = NDArray[np.float64]
@@ -33,9 +31,6 @@ METRICS = ("diag", "dense", "unit")
 # Digits of each number in Stan's CSV files. CmdStan's default, 6, cannot tell draws of a mean of
 # 1e6 with a spread of 1 apart.
 SIGNIFICANT_DIGITS = 12
-_ITERATION = re.compile(rb"Iteration:\s*(\d+)\s*/")
-_STOP_CHECK = 0.2  # seconds between looks at whether to stop
-_GRACE = 5.0  # seconds that a chain has to end by itself once told to
 
 
 @dataclass(frozen=True)
@@ -135,54 +130,6 @@ def check_place(executor: Any, output_dir: str | os.PathLike[str] | None) -> Non
         ) from error
 
 
-@dataclass(frozen=True)
-class Task:
-    """One chain, with all that a worker process needs to run it."""
-
-    chain: int
-    command: tuple[str, ...]
-    csv: Path
-    console: Path
-    stop: Path
-    warmup: int
-    draws: int
-    leave_out: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Chain:
-    """What became of one chain.
-
-    Attributes
-    ----------
-    number : int
-        The chain's number, from 0, as in the container.
-    columns : tuple of str
-        Names of the columns, as in Stan's CSV file.
-    draws, warmup : array, shape (iterations, columns)
-        Kept draws; warmup has no rows unless it was saved.
-    failure : str or None
-        None where the chain finished; else what happened to it.
-    messages : str
-        The end of what Stan printed.
-    seconds : float
-        From start to end of the process.
-    """
-
-    number: int
-    columns: tuple[str, ...] = ()
-    draws: Array = field(default_factory=lambda: np.empty((0, 0)))
-    warmup: Array = field(default_factory=lambda: np.empty((0, 0)))
-    failure: str | None = None
-    messages: str = ""
-    seconds: float = 0.0
-
-    @property
-    def finished(self) -> bool:
-        """Whether all its draws are there."""
-        return self.failure is None
-
-
 def sample(
     executable: Path,
     data: Mapping[str, Any],
@@ -245,7 +192,7 @@ def sample(
             (folder / _stop_name(tasks)).touch()
             for future in futures:
                 future.cancel()
-            wait(futures, timeout=_GRACE + 1)
+            wait(futures, timeout=GRACE + 1)
             raise
         finally:
             if own is not None:
@@ -338,106 +285,6 @@ def _command(
     ]
 
 
-def run_chain(task: Task) -> Chain:
-    """Run one chain to its end and read its draws; also in another process."""
-    began = time.monotonic()
-    try:
-        with open(task.console, "wb") as console:
-            process = subprocess.Popen(
-                task.command,
-                stdin=subprocess.DEVNULL,
-                stdout=console,
-                stderr=subprocess.STDOUT,
-                env=os.environ | {"STAN_NUM_THREADS": "1"},
-            )
-    except OSError as error:
-        return Chain(task.chain, failure=f"could not be started ({error.strerror or error})")
-    try:
-        code = _wait(process, task.stop)
-    finally:
-        _end(process)
-    seconds = time.monotonic() - began
-    messages = _last_messages(task.console)
-    if code != 0:
-        return Chain(task.chain, failure=_how_it_ended(code), messages=messages, seconds=seconds)
-    try:
-        columns, values = _read_csv(task.csv, task.leave_out)
-    except (OSError, ValueError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        return Chain(
-            task.chain,
-            failure=f"left no draws that can be read ({reason})",
-            messages=messages,
-            seconds=seconds,
-        )
-    if len(values) != task.warmup + task.draws:
-        return Chain(
-            task.chain,
-            failure=f"wrote {len(values)} of {task.warmup + task.draws} draws",
-            messages=messages,
-            seconds=seconds,
-        )
-    return Chain(
-        task.chain,
-        columns=columns,
-        warmup=values[: task.warmup],
-        draws=values[task.warmup :],
-        messages=messages,
-        seconds=seconds,
-    )
-
-
-def _wait(process: subprocess.Popen[bytes], stop: Path) -> int:
-    while True:
-        try:
-            return process.wait(timeout=_STOP_CHECK)
-        except subprocess.TimeoutExpired:
-            if stop.exists() or not stop.parent.exists():
-                process.terminate()
-                return process.wait(timeout=_GRACE)
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """Leave no orphan, however the wait ended."""
-    if process.poll() is None:
-        process.kill()
-        process.wait()
-
-
-def _how_it_ended(code: int) -> str:
-    if code >= 0:
-        return f"ended with exit code {code}"
-    try:
-        name = signal.Signals(-code).name
-    except ValueError:  # pragma: no cover - a signal that this Python does not know
-        name = f"signal {-code}"
-    hint = " (out of memory?)" if name == "SIGKILL" else ""
-    return f"was killed by {name}{hint}"
-
-
-def _last_messages(console: Path, lines: int = 6) -> str:
-    """The end of what Stan printed, without its progress and its echo of the settings."""
-    try:
-        text = console.read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return ""
-    skip = re.compile(r"^\s*(Iteration:|Gradient evaluation|\d+ transitions using|$)")
-    # The settings are indented or "name = value"; Stan's own words are not.
-    setting = re.compile(r"^\s*\w+ = |^\s+\w+$|^(method|id|data|init|random|output)\b")
-    said = [x for x in text.splitlines() if not skip.match(x) and not setting.match(x)]
-    return "\n".join(said[-lines:])
-
-
-def _read_csv(path: Path, leave_out: Sequence[str]) -> tuple[tuple[str, ...], Array]:
-    import pandas as pd
-
-    def wanted(column: str) -> bool:
-        return column.partition(".")[0] not in leave_out
-
-    frame = pd.read_csv(path, comment="#", usecols=wanted, dtype=np.float64)
-    return tuple(frame.columns), frame.to_numpy()
-
-
 def _watch(
     tasks: Sequence[Task],
     futures: Sequence[Future[Chain]],
@@ -452,22 +299,10 @@ def _watch(
             _, pending = wait(pending, timeout=None if bar.disable else 0.1)
             if not bar.disable:
                 done = sum(
-                    each if future.done() else _iterations(task.console)
+                    each if future.done() else iterations(task.console)
                     for task, future in zip(tasks, futures, strict=True)
                 )
                 bar.update(done - bar.n)
-
-
-def _iterations(console: Path) -> int:
-    """How far a chain says it is."""
-    try:
-        with open(console, "rb") as file:
-            file.seek(0, os.SEEK_END)
-            file.seek(max(0, file.tell() - 4096))
-            found = _ITERATION.findall(file.read())
-    except OSError:
-        return 0
-    return int(found[-1]) if found else 0
 
 
 def _result(task: Task, future: Future[Chain]) -> Chain:

@@ -43,7 +43,7 @@ def frame(name: str) -> pd.DataFrame:
 
 def mcse(draws: np.ndarray, method: str, prob: float | None = None) -> float:
     """ArviZ's MCSE of one quantity; draws of shape (chain, draw)."""
-    az = idatas._arviz()
+    az = idatas.arviz()
     if method == "quantile":
         return float(az.mcse(draws, method="quantile", prob=prob))
     return float(az.mcse(draws, method=method))

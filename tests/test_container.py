@@ -159,7 +159,7 @@ def test_every_scale_prior_is_the_same_in_stan_and_in_python(prior: Any) -> None
 
 @pytest.mark.parametrize("family", MODELS)
 def test_arviz_works_on_it_with_no_further_argument(fits: dict[str, Any], family: str) -> None:
-    az = idatas._arviz()
+    az = idatas.arviz()
     idata = fits[family]
     with warnings.catch_warnings():
         # Omega's diagonal is 1 in every draw, and ArviZ 0.x divides by its variance.

@@ -117,10 +117,10 @@ def test_missing_packages_are_named(monkeypatch):
 
 
 def test_an_arviz_that_cannot_be_imported_is_named(monkeypatch):
-    def broken(_):
+    def broken():
         raise ContainerError("the installed ArviZ cannot be imported; upgrade it")
 
-    monkeypatch.setattr(inference_data, "rhat", broken)
+    monkeypatch.setattr(inference_data, "arviz", broken)
     assert examined()["ArviZ"].advice == "the installed ArviZ cannot be imported; upgrade it"
 
 

@@ -3,7 +3,6 @@
 import builtins
 import subprocess
 import sys
-import warnings
 
 import arviz as az
 import numpy as np
@@ -88,9 +87,9 @@ def test_an_arviz_that_cannot_be_imported_is_told_with_the_way_out(monkeypatch, 
         return real(name, *args, **kwargs)
 
     monkeypatch.setattr(builtins, "__import__", fail)
-    hi._arviz.cache_clear()
+    hi.arviz.cache_clear()
     with pytest.raises(ContainerError, match=way_out):
-        hi.rhat(draws(["A"]))
+        hi.arviz()
 
 
 def test_groups_come_back_as_they_went_in(idata):
@@ -290,75 +289,3 @@ def test_a_file_without_draws_is_refused_with_what_it_has(tmp_path):
     xr.Dataset({"rain": ("day", [1.0])}).to_netcdf(path, engine="h5netcdf")
     with pytest.raises(ContainerError, match="it has no groups"):
         hi.load(path)
-
-
-# ---- rulers -------------------------------------------------------------------------------------
-
-RULERS = [
-    (hi.rhat, lambda ds: az.rhat(ds)),
-    (hi.ess, lambda ds: az.ess(ds)),
-    (lambda ds: hi.ess(ds, "tail"), lambda ds: az.ess(ds, method="tail")),
-    (hi.mcse, lambda ds: az.mcse(ds)),
-    (lambda ds: hi.mcse(ds, "sd"), lambda ds: az.mcse(ds, method="sd")),
-]
-
-
-@pytest.mark.parametrize(("ours", "theirs"), RULERS)
-def test_rulers_are_those_of_arviz(ours, theirs):
-    ds = draws(["A", "B"])
-    xr.testing.assert_allclose(ours(ds), theirs(ds), rtol=1e-12)
-
-
-def test_bfmi_is_that_of_arviz_by_chain():
-    energy = draws(["A"])["mu"].cumsum("draw")
-    expected = np.asarray(az.bfmi(energy.values))
-    assert expected.shape == (4,)
-    np.testing.assert_allclose(hi.bfmi(xr.Dataset({"energy": energy})), expected, rtol=1e-12)
-    # The other order of dims is the same energy.
-    turned = xr.Dataset({"energy": energy.transpose("draw", "chain")})
-    np.testing.assert_allclose(hi.bfmi(turned), expected, rtol=1e-12)
-    with pytest.raises(ContainerError, match="needs the variable 'energy'"):
-        hi.bfmi(xr.Dataset({"lp": energy}))
-
-
-@pytest.mark.parametrize("ruler", [ours for ours, _ in RULERS])
-def test_what_cannot_be_measured_is_nan_in_silence_and_harms_no_other(ruler, caplog, capfd):
-    ds = draws(list("ABCDE"))
-    ds["theta"][..., 0] = 7.0
-    ds["theta"][2, 50, 1] = np.nan
-    ds["theta"][2, 50, 2] = np.inf
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        measured = ruler(ds)
-    assert np.isnan(measured["theta"].to_numpy()[:3]).all()
-    rest = ds.isel(school=[3, 4])
-    xr.testing.assert_allclose(measured.isel(school=[3, 4]), ruler(rest))
-    assert np.isfinite(ruler(rest)["theta"]).all()
-    assert measured["theta"].attrs == {}
-    assert caplog.records == []
-    assert capfd.readouterr() == ("", "")
-
-
-def test_one_chain_has_ess_but_no_rhat_and_says_nothing_of_it():
-    # In a process of its own: ArviZ 0.x speaks through a log handler that pytest does not see.
-    code = (
-        "import numpy as np, xarray as xr; from hiermodels import inference_data as hi;"
-        "x = np.random.default_rng(1).normal(size=(1, 100));"
-        "ds = xr.Dataset({'mu': (('chain', 'draw'), x)});"
-        "print(float(hi.rhat(ds)['mu']), 20 < hi.ess(ds)['mu'].item() < 500)"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert (done.stdout.strip(), done.stderr) == ("nan True", "")
-
-
-def test_chains_that_stand_still_apart_have_infinite_rhat():
-    ds = draws(["A"])
-    ds["mu"][:] = np.arange(4)[:, None]
-    assert hi.rhat(ds)["mu"] > 1e3
-
-
-@pytest.mark.parametrize("energy", [3.0, np.nan])
-def test_the_bfmi_of_a_chain_that_does_not_move_is_nan(energy):
-    stats = xr.Dataset({"energy": draws(["A"])["mu"].copy()})
-    stats["energy"][1] = energy
-    assert np.isnan(hi.bfmi(stats)).tolist() == [False, True, False, False]

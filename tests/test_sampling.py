@@ -18,8 +18,8 @@ import psutil
 import pytest
 
 import hiermodels as hm
+from hiermodels import chains, sampling
 from hiermodels import inference_data as idatas
-from hiermodels import sampling
 from hiermodels.errors import DiagnosticWarning, OptionError, SamplingError
 
 # 200 draws are few; that these fits say so is not what is tested here.
@@ -312,5 +312,5 @@ def test_progress_shows_a_bar_in_a_notebook() -> None:
 def test_an_iteration_line_of_stan_is_how_far_a_chain_is(tmp_path: Path) -> None:
     console = tmp_path / "console.txt"
     console.write_text("Iteration:    1 / 2000 [  0%]  (Warmup)\nIteration: 1300 / 2000 [ 65%]\n")
-    assert sampling._iterations(console) == 1300
-    assert sampling._iterations(tmp_path / "none.txt") == 0
+    assert chains.iterations(console) == 1300
+    assert chains.iterations(tmp_path / "none.txt") == 0

@@ -11,9 +11,9 @@ from concurrent.futures import Executor
 from typing import Any, ClassVar
 
 from .. import programs, propriety, sampling
+from ..blocks import Block, Priors, check_given
 from ..design import Design
 from ..errors import DiagnosticWarning, FrozenError, OptionError, suggest
-from ..priors import Block, Priors, check_given
 from . import fitting, groups
 from .inits import starts as inits_of
 

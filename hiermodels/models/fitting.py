@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .. import __version__, diagnostics, effects, programs, sampling
+from .. import __version__, chains, diagnostics, effects, programs, sampling
 from .. import inference_data as idatas
 from ..errors import ContainerError, PriorError, SamplingError
 from . import groups
@@ -104,25 +104,25 @@ def posterior(
 
 def _parts(
     model: Model,
-    finished: Sequence[sampling.Chain],
+    finished: Sequence[chains.Chain],
     settings: sampling.Settings,
     include: Sequence[str],
 ) -> dict[str, xr.Dataset]:
-    chains = [chain.number for chain in finished]
+    numbers = [chain.number for chain in finished]
     depth = settings.max_treedepth
     stan = sampling.unpack(finished)
-    drawn = groups.posterior(model, stan, include, chains)
+    drawn = groups.posterior(model, stan, include, numbers)
     parts = {
         "posterior": drawn,
-        "sample_stats": groups.sample_stats(model, stan, depth, chains),
-        "log_prior": groups.log_prior(model, stan, chains),
+        "sample_stats": groups.sample_stats(model, stan, depth, numbers),
+        "log_prior": groups.log_prior(model, stan, numbers),
         **groups.by_group(model, drawn),
         **groups.data(model),
     }
     if settings.save_warmup:
         stan = sampling.unpack(finished, warmup=True)
-        parts["warmup_posterior"] = groups.posterior(model, stan, include, chains)
-        parts["warmup_sample_stats"] = groups.sample_stats(model, stan, depth, chains)
+        parts["warmup_posterior"] = groups.posterior(model, stan, include, numbers)
+        parts["warmup_sample_stats"] = groups.sample_stats(model, stan, depth, numbers)
     return parts
 
 

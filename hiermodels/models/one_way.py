@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from .. import frames
+from ..blocks import Block
 from ..design import Array, Design
 from ..errors import DataError, OptionError, suggest
-from ..priors import Block, Flat, HalfT, Normal, Prior
+from ..priors import Flat, HalfT, Normal, Prior
 from .base import Model
 
 SIGMAS = ("common", "group")

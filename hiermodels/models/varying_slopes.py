@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from .. import frames
+from ..blocks import Block
 from ..design import Array, Design
 from ..errors import DataError, OptionError, listed, suggest
-from ..priors import LKJ, Block, Flat, HalfT, Normal
+from ..priors import LKJ, Flat, HalfT, Normal
 from .base import Model
 from .one_way import check_sigma, row_data, varying_response
 

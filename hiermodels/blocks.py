@@ -1,0 +1,176 @@
+"""The parameters of a model that have a prior, and the priors in force: defaults and given ones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from .errors import OptionError, PriorError, suggest
+from .priors import FAMILIES, Prior
+
+__all__ = ["Block", "Priors", "check_given"]
+
+# What to take instead, when a family stands at the wrong kind of parameter.
+_INSTEAD = {
+    ("Normal", "scale"): "HalfNormal",
+    ("StudentT", "scale"): "HalfT",
+    ("HalfNormal", "location"): "Normal",
+    ("HalfT", "location"): "StudentT",
+}
+
+
+@dataclass(frozen=True)
+class Block:
+    """A parameter that has a prior: its name, kind, and the names of its elements.
+
+    ``elements`` is empty where one prior serves the whole parameter, and holds the coefficients'
+    names where each has its own.
+    """
+
+    name: str
+    kind: str
+    elements: tuple[str, ...] | None = None
+
+
+class Priors(Mapping[str, Any]):
+    """The priors in force: block -> prior, or block -> {coefficient: prior}.
+
+    Prints as a table. Blocks whose coefficients have priors of their own map to a dict.
+    """
+
+    def __init__(
+        self, blocks: tuple[Block, ...], defaults: Mapping[str, Any], given: Mapping[str, Any]
+    ) -> None:
+        self._blocks = {b.name: b for b in blocks}
+        self._given = frozenset(given)
+        for name in given:
+            if name not in self._blocks:
+                raise PriorError(
+                    f"priors: this model has no parameter {name!r}; its parameters with a prior "
+                    f"are {', '.join(self._blocks)}{suggest(str(name), self._blocks)}"
+                )
+        self._values = {
+            name: self._merge(block, defaults[name], given.get(name))
+            for name, block in self._blocks.items()
+        }
+
+    @staticmethod
+    def _merge(block: Block, default: Any, given: Any) -> Any:
+        if block.elements is None:
+            return _fitting(block.name, block.kind, default if given is None else given)
+        if given is None:
+            given = {}
+        elif isinstance(given, Prior):
+            given = dict.fromkeys(block.elements, given)
+        elif not isinstance(given, Mapping):
+            raise PriorError(
+                f"priors: {block.name} takes a prior, or a dict of priors by coefficient "
+                f"({', '.join(block.elements)}), got {given!r}"
+            )
+        for element in given:
+            if element not in block.elements:
+                raise PriorError(
+                    f"priors: {block.name} has no coefficient {element!r}; it has "
+                    f"{', '.join(block.elements) or 'none'}{suggest(str(element), block.elements)}"
+                )
+        return {
+            e: _fitting(f"{block.name}[{e}]", block.kind, given.get(e, default[e]))
+            for e in block.elements
+        }
+
+    def __getitem__(self, name: str) -> Any:
+        return self._values[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def flat(self) -> dict[str, Prior]:
+        """Every prior by its full name: ``{"mu[Intercept]": Normal(...), ...}``."""
+        out: dict[str, Prior] = {}
+        for name, value in self._values.items():
+            if isinstance(value, dict):
+                out |= {f"{name}[{e}]": p for e, p in value.items()}
+            else:
+                out[name] = value
+        return out
+
+    def as_list(self, name: str) -> list[Prior]:
+        """The priors of a block's elements in order; a list of one where they share it."""
+        value = self._values[name]
+        return list(value.values()) if isinstance(value, dict) else [value]
+
+    @property
+    def improper(self) -> dict[str, Prior]:
+        """The priors that do not integrate to one, by full name."""
+        return {name: p for name, p in self.flat().items() if not p.proper}
+
+    def stan_data(self) -> dict[str, Any]:
+        """Codes and numbers as the Stan programs read them."""
+        data: dict[str, Any] = {}
+        for name, block in self._blocks.items():
+            priors = self.as_list(name)
+            if block.kind == "correlation":
+                data[f"{name}_eta"] = priors[0].numbers[0]
+            elif block.elements is None:
+                data[f"{name}_prior"] = priors[0].code[block.kind]
+                data[f"{name}_hyper"] = priors[0].hyper()
+            else:
+                data[f"{name}_prior"] = [p.code[block.kind] for p in priors]
+                data[f"{name}_hyper"] = [p.hyper() for p in priors]
+        return data
+
+    def as_json(self) -> dict[str, Any]:
+        """Priors as plain data, for the container's attributes."""
+        return {name: {"family": type(p).__name__, **asdict(p)} for name, p in self.flat().items()}
+
+    def __str__(self) -> str:
+        rows = [
+            (name, str(p), "given" if name.split("[")[0] in self._given else "default")
+            for name, p in self.flat().items()
+        ]
+        wide = [max(len(row[i]) for row in rows) for i in (0, 1)]
+        return "\n".join(f"{n:<{wide[0]}} ~ {p:<{wide[1]}}  {by}" for n, p, by in rows)
+
+    def __repr__(self) -> str:
+        return f"<Priors\n{self}>"
+
+
+_EXAMPLE = {
+    "location": "hm.Normal(0, 1)",
+    "scale": "hm.HalfNormal(1)",
+    "correlation": "hm.LKJ(2)",
+}
+
+
+def _fitting(name: str, kind: str, prior: Any) -> Prior:
+    if isinstance(prior, type) and issubclass(prior, Prior):
+        raise PriorError(
+            f"priors: {name} got the family {prior.__name__} itself; call it with its "
+            f"numbers, as in {prior.__name__}(...)"
+        )
+    if not isinstance(prior, Prior):
+        raise PriorError(f"priors: {name} must be a prior such as {_EXAMPLE[kind]}, got {prior!r}")
+    if kind not in prior.kinds:
+        fitting = [n for n, cls in FAMILIES.items() if kind in cls.kinds]
+        instead = _INSTEAD.get((type(prior).__name__, kind))
+        raise PriorError(
+            f"priors: {name} is a {kind} parameter and takes {', '.join(fitting)}; got {prior}"
+            + (f"; did you mean {instead}?" if instead else "")
+        )
+    return prior
+
+
+def check_given(priors: Any) -> dict[str, Any]:
+    """The ``priors=`` argument as a dict, or an OptionError."""
+    if priors is None:
+        return {}
+    if not isinstance(priors, Mapping):
+        raise OptionError(
+            "priors must be a dict from parameter to prior, such as "
+            f"{{'tau': hm.HalfCauchy(5)}}; got {type(priors).__name__}"
+        )
+    return dict(priors)

@@ -1,0 +1,182 @@
+"""One chain: its process from start to end, and its draws out of Stan's CSV file."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+_ITERATION = re.compile(rb"Iteration:\s*(\d+)\s*/")
+_STOP_CHECK = 0.2  # seconds between looks at whether to stop
+GRACE = 5.0
+"""Seconds that a chain has to end by itself once told to."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """One chain, with all that a worker process needs to run it."""
+
+    chain: int
+    command: tuple[str, ...]
+    csv: Path
+    console: Path
+    stop: Path
+    warmup: int
+    draws: int
+    leave_out: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Chain:
+    """What became of one chain.
+
+    Attributes
+    ----------
+    number : int
+        The chain's number, from 0, as in the container.
+    columns : tuple of str
+        Names of the columns, as in Stan's CSV file.
+    draws, warmup : array, shape (iterations, columns)
+        Kept draws; warmup has no rows unless it was saved.
+    failure : str or None
+        None where the chain finished; else what happened to it.
+    messages : str
+        The end of what Stan printed.
+    seconds : float
+        From start to end of the process.
+    """
+
+    number: int
+    columns: tuple[str, ...] = ()
+    draws: Array = field(default_factory=lambda: np.empty((0, 0)))
+    warmup: Array = field(default_factory=lambda: np.empty((0, 0)))
+    failure: str | None = None
+    messages: str = ""
+    seconds: float = 0.0
+
+    @property
+    def finished(self) -> bool:
+        """Whether all its draws are there."""
+        return self.failure is None
+
+
+def run_chain(task: Task) -> Chain:
+    """Run one chain to its end and read its draws; also in another process."""
+    began = time.monotonic()
+    try:
+        with open(task.console, "wb") as console:
+            process = subprocess.Popen(
+                task.command,
+                stdin=subprocess.DEVNULL,
+                stdout=console,
+                stderr=subprocess.STDOUT,
+                env=os.environ | {"STAN_NUM_THREADS": "1"},
+            )
+    except OSError as error:
+        return Chain(task.chain, failure=f"could not be started ({error.strerror or error})")
+    try:
+        code = _wait(process, task.stop)
+    finally:
+        _end(process)
+    seconds = time.monotonic() - began
+    messages = _last_messages(task.console)
+    if code != 0:
+        return Chain(task.chain, failure=_how_it_ended(code), messages=messages, seconds=seconds)
+    try:
+        columns, values = _read_csv(task.csv, task.leave_out)
+    except (OSError, ValueError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        return Chain(
+            task.chain,
+            failure=f"left no draws that can be read ({reason})",
+            messages=messages,
+            seconds=seconds,
+        )
+    if len(values) != task.warmup + task.draws:
+        return Chain(
+            task.chain,
+            failure=f"wrote {len(values)} of {task.warmup + task.draws} draws",
+            messages=messages,
+            seconds=seconds,
+        )
+    return Chain(
+        task.chain,
+        columns=columns,
+        warmup=values[: task.warmup],
+        draws=values[task.warmup :],
+        messages=messages,
+        seconds=seconds,
+    )
+
+
+def _wait(process: subprocess.Popen[bytes], stop: Path) -> int:
+    while True:
+        try:
+            return process.wait(timeout=_STOP_CHECK)
+        except subprocess.TimeoutExpired:
+            if stop.exists() or not stop.parent.exists():
+                process.terminate()
+                return process.wait(timeout=GRACE)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Leave no orphan, however the wait ended."""
+    if process.poll() is None:
+        process.kill()
+        process.wait()
+
+
+def _how_it_ended(code: int) -> str:
+    if code >= 0:
+        return f"ended with exit code {code}"
+    try:
+        name = signal.Signals(-code).name
+    except ValueError:  # pragma: no cover - a signal that this Python does not know
+        name = f"signal {-code}"
+    hint = " (out of memory?)" if name == "SIGKILL" else ""
+    return f"was killed by {name}{hint}"
+
+
+def _last_messages(console: Path, lines: int = 6) -> str:
+    """The end of what Stan printed, without its progress and its echo of the settings."""
+    try:
+        text = console.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+    skip = re.compile(r"^\s*(Iteration:|Gradient evaluation|\d+ transitions using|$)")
+    # The settings are indented or "name = value"; Stan's own words are not.
+    setting = re.compile(r"^\s*\w+ = |^\s+\w+$|^(method|id|data|init|random|output)\b")
+    said = [x for x in text.splitlines() if not skip.match(x) and not setting.match(x)]
+    return "\n".join(said[-lines:])
+
+
+def _read_csv(path: Path, leave_out: Sequence[str]) -> tuple[tuple[str, ...], Array]:
+    import pandas as pd
+
+    def wanted(column: str) -> bool:
+        return column.partition(".")[0] not in leave_out
+
+    frame = pd.read_csv(path, comment="#", usecols=wanted, dtype=np.float64)
+    return tuple(frame.columns), frame.to_numpy()
+
+
+def iterations(console: Path) -> int:
+    """How far a chain says it is."""
+    try:
+        with open(console, "rb") as file:
+            file.seek(0, os.SEEK_END)
+            file.seek(max(0, file.tell() - 4096))
+            found = _ITERATION.findall(file.read())
+    except OSError:
+        return 0
+    return int(found[-1]) if found else 0
