@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+import zipfile
+from pathlib import Path
 
 import pytest
 
@@ -55,3 +58,29 @@ def test_errors_are_also_the_built_in_that_a_user_would_catch() -> None:
         error = getattr(errors, name)
         assert issubclass(error, builtin)
         assert issubclass(error, hm.HierModelsError)
+
+
+def test_a_wheel_carries_the_programs_inside_the_package(tmp_path: Path) -> None:
+    root = Path(__file__).parents[1]
+    build = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation"]
+    subprocess.run([*build, "--wheel-dir", str(tmp_path), str(root)], check=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(tmp_path / "site")
+    code = (
+        "import hiermodels as hm; from hiermodels import programs;"
+        "print(programs.folder(), *programs.names())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": str(tmp_path / "site")},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    folder, *names = done.stdout.split()
+    assert Path(folder) == tmp_path / "site" / "hiermodels" / "stan_models"
+    assert len(names) == 12
+    assert (Path(folder) / "priors.stanfunctions").is_file()
+    assert (tmp_path / "site" / "hiermodels" / "py.typed").is_file()
