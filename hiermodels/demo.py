@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from .diagnostics import Diagnostics
-    from .models.base import Model
+    from .models.model import Model
 
 __all__ = ["Demo", "run"]
 

@@ -376,7 +376,7 @@ def test_without_cmdstan_a_fit_says_what_to_do(no_cmdstan, schools_file, run):
 
 
 def test_finished_chains_are_kept_where_others_failed(schools_file, tmp_path, run, monkeypatch):
-    from hiermodels.models.base import Model
+    from hiermodels.models.model import Model
 
     finished = inference_data.load(saved(tmp_path / "x.nc", np.random.rand(2, 50, 3)))  # noqa: NPY002
 
@@ -582,7 +582,7 @@ def test_settings_are_those_of_the_models():
     """The command line's defaults are those of ``fit``."""
     import inspect
 
-    from hiermodels.models.base import Model
+    from hiermodels.models.model import Model
 
     theirs = inspect.signature(Model.fit).parameters
     for name, option in inspect.signature(cli_fit._shared).parameters.items():

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from hiermodels.models.base import Model
+from hiermodels.models.model import Model
 
 README = (Path(__file__).parents[1] / "README.md").read_text()
 EXAMPLES = re.findall(r"```python\n(.*?)```", README, flags=re.S)

@@ -1,7 +1,7 @@
 """The three families: :class:`EightSchools`, :class:`OneWay`, :class:`VaryingSlopes`."""
 
-from .base import Model
 from .eight_schools import EightSchools
+from .model import Model
 from .one_way import OneWay
 from .varying_slopes import VaryingSlopes
 

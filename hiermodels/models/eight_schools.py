@@ -12,7 +12,7 @@ from ..blocks import Block
 from ..design import Design
 from ..errors import DataError, listed
 from ..priors import Flat, HalfT, Normal, Prior
-from .base import Model
+from .model import Model
 
 
 class EightSchools(Model):

@@ -20,7 +20,7 @@ from . import groups
 if TYPE_CHECKING:
     import xarray as xr
 
-    from .base import Model
+    from .base import Base
 
 HELPERS = ("eta", "L_Omega")
 """Stan variables that are left out of the container unless they are asked for."""
@@ -36,7 +36,7 @@ def seed(given: Any) -> int:
 
 
 def posterior(
-    model: Model,
+    model: Base,
     settings: sampling.Settings,
     starts: float | Sequence[Mapping[str, Any]],
     *,
@@ -103,7 +103,7 @@ def posterior(
 
 
 def _parts(
-    model: Model,
+    model: Base,
     finished: Sequence[chains.Chain],
     settings: sampling.Settings,
     include: Sequence[str],
@@ -127,7 +127,7 @@ def _parts(
 
 
 def prior(
-    model: Model,
+    model: Base,
     draws: int,
     seed: int,
     *,
@@ -175,7 +175,7 @@ def prior(
     return idatas.container(parts, _attributes(model, executable, seed))
 
 
-def add_pointwise(model: Model, idata: Any, given_seed: int | None) -> None:
+def add_pointwise(model: Base, idata: Any, given_seed: int | None) -> None:
     """Add ``log_likelihood`` and ``posterior_predictive`` to a container of this very model."""
     drawn = idatas.dataset(idata, "posterior")
     observed = idatas.dataset(idata, "observed_data")
@@ -197,7 +197,7 @@ def add_pointwise(model: Model, idata: Any, given_seed: int | None) -> None:
         idatas.add(idata, name, group)
 
 
-def _attributes(model: Model, executable: programs.Executable, seed: int) -> dict[str, Any]:
+def _attributes(model: Base, executable: programs.Executable, seed: int) -> dict[str, Any]:
     return {
         "model": model.family,
         "columns": json.dumps(model.columns),

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from .. import effects
 
 if TYPE_CHECKING:
-    from .base import Model
+    from .base import Base
 
 Array = NDArray[np.float64]
 
@@ -30,7 +30,7 @@ _SAMPLE_STATS = {
 
 
 def labelled(
-    model: Model,
+    model: Base,
     variables: Mapping[str, tuple[tuple[str, ...], Any]],
     *,
     chains: Sequence[int] | None,
@@ -39,7 +39,7 @@ def labelled(
 
     Parameters
     ----------
-    model : Model
+    model : Base
         Whose coords name the entries.
     variables : mapping of str to (dims, array)
         Dims after chain and draw.
@@ -55,7 +55,7 @@ def labelled(
 
 
 def posterior(
-    model: Model, stan: Mapping[str, Array], include: Sequence[str], chains: Sequence[int]
+    model: Base, stan: Mapping[str, Array], include: Sequence[str], chains: Sequence[int]
 ) -> xr.Dataset:
     """The parameters, and what the family derives from them.
 
@@ -87,7 +87,7 @@ def posterior(
 
 
 def sample_stats(
-    model: Model, stan: Mapping[str, Array], max_treedepth: int, chains: Sequence[int]
+    model: Base, stan: Mapping[str, Array], max_treedepth: int, chains: Sequence[int]
 ) -> xr.Dataset:
     """The sampler's own variables, in ArviZ's names."""
     stats: dict[str, Any] = {new: stan[old] for old, new in _SAMPLE_STATS.items()}
@@ -98,7 +98,7 @@ def sample_stats(
     return labelled(model, {n: ((), values) for n, values in stats.items()}, chains=chains)
 
 
-def log_prior(model: Model, stan: Mapping[str, Array], chains: Sequence[int]) -> xr.Dataset:
+def log_prior(model: Base, stan: Mapping[str, Array], chains: Sequence[int]) -> xr.Dataset:
     """The log prior by block: one variable for each parameter with a prior."""
     return labelled(
         model,
@@ -111,7 +111,7 @@ def log_prior(model: Model, stan: Mapping[str, Array], chains: Sequence[int]) ->
     )
 
 
-def draws(model: Model, posterior: xr.Dataset) -> effects.Draws:
+def draws(model: Base, posterior: xr.Dataset) -> effects.Draws:
     """A posterior's arrays with the chains laid end to end, as :mod:`~hiermodels.effects` wants."""
     d = model.design
 
@@ -134,13 +134,13 @@ def draws(model: Model, posterior: xr.Dataset) -> effects.Draws:
     )
 
 
-def rows(model: Model, values: Array, chains: Sequence[int]) -> xr.Dataset:
+def rows(model: Base, values: Array, chains: Sequence[int]) -> xr.Dataset:
     """Something for each row, named as the response; shape (chain, draw, N)."""
     d = model.design
     return labelled(model, {d.response: ((d.observation_dim,), values)}, chains=chains)
 
 
-def pointwise(model: Model, posterior: xr.Dataset, seed: int) -> dict[str, xr.Dataset]:
+def pointwise(model: Base, posterior: xr.Dataset, seed: int) -> dict[str, xr.Dataset]:
     """``log_likelihood`` and ``posterior_predictive``, by row."""
     d = model.design
     flat = draws(model, posterior)
@@ -153,7 +153,7 @@ def pointwise(model: Model, posterior: xr.Dataset, seed: int) -> dict[str, xr.Da
     }
 
 
-def by_group(model: Model, posterior: xr.Dataset) -> dict[str, xr.Dataset]:
+def by_group(model: Base, posterior: xr.Dataset) -> dict[str, xr.Dataset]:
     """``log_likelihood_group``; nothing without pooling, where groups have no distribution."""
     d = model.design
     values = effects.log_likelihood_group(d, draws(model, posterior))
@@ -165,7 +165,7 @@ def by_group(model: Model, posterior: xr.Dataset) -> dict[str, xr.Dataset]:
     return {"log_likelihood_group": labelled(model, variable, chains=chains)}
 
 
-def data(model: Model) -> dict[str, xr.Dataset]:
+def data(model: Base) -> dict[str, xr.Dataset]:
     """``observed_data`` (the response) and ``constant_data`` (what it is conditioned on)."""
     d = model.design
     row = (d.observation_dim,)

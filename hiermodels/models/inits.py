@@ -13,18 +13,18 @@ from ..errors import OptionError
 from ..priors import Uniform
 
 if TYPE_CHECKING:
-    from .base import Model
+    from .base import Base
 
 Array = NDArray[np.float64]
 
 
-def starts(model: Model, inits: Any, chains: int, seed: int) -> float | list[dict[str, Any]]:
+def starts(model: Base, inits: Any, chains: int, seed: int) -> float | list[dict[str, Any]]:
     """The ``inits=`` argument as a radius, or as one dict for each chain.
 
     Raises
     ------
     OptionError
-        It is of none of the kinds that :meth:`Model.fit` takes.
+        It is of none of the kinds that :meth:`Base.fit` takes.
     """
     if inits is None:
         return [dispersed(model, np.random.default_rng([seed, 2, c])) for c in range(chains)]
@@ -52,7 +52,7 @@ def starts(model: Model, inits: Any, chains: int, seed: int) -> float | list[dic
     return [dict(one) for one in inits]
 
 
-def dispersed(model: Model, rng: np.random.Generator) -> dict[str, Any]:
+def dispersed(model: Base, rng: np.random.Generator) -> dict[str, Any]:
     """Starting values of the program's parameters, dispersed around quick estimates.
 
     Locations start around least squares, standard deviations at some share of the data's spread,
@@ -92,7 +92,7 @@ def dispersed(model: Model, rng: np.random.Generator) -> dict[str, Any]:
     }
 
 
-def _below_upper(model: Model, block: str, values: Array) -> Array:
+def _below_upper(model: Base, block: str, values: Array) -> Array:
     if block not in model.priors:
         return values
     uppers = [p.upper if isinstance(p, Uniform) else np.inf for p in model.priors.as_list(block)]

@@ -12,7 +12,7 @@ from ..blocks import Block
 from ..design import Array, Design
 from ..errors import DataError, OptionError, suggest
 from ..priors import Flat, HalfT, Normal, Prior
-from .base import Model
+from .model import Model
 
 SIGMAS = ("common", "group")
 

@@ -12,7 +12,7 @@ from ..blocks import Block
 from ..design import Array, Design
 from ..errors import DataError, OptionError, listed, suggest
 from ..priors import LKJ, Flat, HalfT, Normal
-from .base import Model
+from .model import Model
 from .one_way import check_sigma, row_data, varying_response
 
 INTERCEPTS = ("varying", "common", "none")

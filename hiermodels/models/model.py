@@ -1,0 +1,195 @@
+"""What every family does: draw from the posterior and from the prior."""
+
+from __future__ import annotations
+
+import os
+import time
+import warnings
+from collections.abc import Sequence
+from concurrent.futures import Executor
+from typing import Any
+
+from .. import sampling
+from ..errors import DiagnosticWarning, OptionError
+from . import fitting, groups
+from .base import Base, one_of
+from .inits import starts as inits_of
+
+
+class Model(Base):
+    """A hierarchical model that can be fitted; the families derive from it."""
+
+    def fit(
+        self,
+        *,
+        chains: int = 4,
+        draws: int = 1000,
+        warmup: int = 1000,
+        seed: int | None = None,
+        adapt_delta: float = 0.95,
+        max_treedepth: int = 10,
+        metric: str = "diag",
+        inits: Any = None,
+        parallel_chains: int | None = None,
+        threads: int = 1,
+        progress: bool | None = None,
+        executor: Executor | None = None,
+        output_dir: str | os.PathLike[str] | None = None,
+        save_warmup: bool = False,
+        include: Sequence[str] = (),
+        pointwise: bool | str = "auto",
+        allow_failed_chains: bool = False,
+        engine: str = "nuts",
+    ) -> Any:
+        """Draw from the posterior by NUTS.
+
+        Parameters
+        ----------
+        chains, draws, warmup : int
+            Number of chains, draws kept of each, and warmup iterations before them.
+        seed : int, optional
+            Makes the fit reproducible; drawn and recorded in the attributes where not given.
+        adapt_delta : float
+            Target acceptance rate, between 0 and 1. Higher than Stan's 0.8, because the posterior
+            of a hierarchical model narrows towards tau = 0. Raise it against divergences.
+        max_treedepth : int
+            A trajectory has at most ``2**max_treedepth - 1`` leapfrog steps.
+        metric : {"diag", "dense", "unit"}
+            Shape of the inverse mass matrix.
+        inits : float, dict, sequence of dict, or callable, optional
+            By default dispersed around quick estimates. A number is the radius of Stan's random
+            inits; a dict (one for all chains, or a sequence with one each, or a function of the
+            chain's number, from 0) holds values of Stan's parameters.
+        parallel_chains : int, optional
+            Chains at once; by default as many as there are processors.
+        threads : int
+            Threads of a chain; these programs use one.
+        progress : bool, optional
+            Progress bar: by default in a terminal and in a notebook.
+        executor : concurrent.futures.Executor, optional
+            Where the chains run, one task each; its workers must see this machine's files.
+        output_dir : path, optional
+            Folder that keeps Stan's own files.
+        save_warmup : bool
+            Adds the groups ``warmup_posterior`` and ``warmup_sample_stats``.
+        include : sequence of {"deviation", "eta", "L_Omega"}
+            Further variables of the posterior: deviations theta - mu, standardized effects
+            (noncentered only), Cholesky factor of Omega.
+        pointwise : bool or "auto"
+            ``log_likelihood`` and ``posterior_predictive``, whose size is draws x rows. "auto"
+            leaves them out above 1 GiB; :meth:`add_pointwise` adds them later.
+        allow_failed_chains : bool
+            Return the finished chains, with a warning, where others failed.
+        engine : {"nuts"}
+            How the draws are made.
+
+        Returns
+        -------
+        InferenceData or DataTree
+            The installed ArviZ's container.
+
+        Raises
+        ------
+        OptionError
+            An option of the wrong kind or value.
+        CmdStanError, CompileError
+            CmdStan is not there and cannot be installed, or the program does not compile.
+        SamplingError
+            A chain failed; the finished ones are in its ``idata``.
+
+        Warns
+        -----
+        DiagnosticWarning
+            One for each kind of trouble with the draws; ``hm.check`` says more.
+        """
+        began = time.monotonic()
+        one_of("engine", engine, ("nuts",))
+        for name in include:
+            one_of("include", name, groups.EXTRAS)
+        if pointwise not in (True, False, "auto"):
+            raise OptionError(f"pointwise must be True, False or 'auto', got {pointwise!r}")
+        settings = sampling.Settings(
+            chains=chains,
+            draws=draws,
+            warmup=warmup,
+            seed=fitting.seed(seed),
+            adapt_delta=adapt_delta,
+            max_treedepth=max_treedepth,
+            metric=metric,
+            save_warmup=save_warmup,
+        )
+        parallel = sampling.check_parallel(parallel_chains, chains, threads)
+        sampling.check_place(executor, output_dir)
+        starts = inits_of(self, inits, chains, settings.seed)
+        idata, trouble = fitting.posterior(
+            self,
+            settings,
+            starts,
+            include=include,
+            pointwise=pointwise,
+            allow_failed_chains=allow_failed_chains,
+            parallel_chains=parallel,
+            executor=executor,
+            progress=progress,
+            output_dir=output_dir,
+            began=began,
+        )
+        for line in trouble:
+            warnings.warn(line, DiagnosticWarning, stacklevel=2)
+        return idata
+
+    def prior_predictive(
+        self,
+        draws: int = 1000,
+        *,
+        seed: int | None = None,
+        progress: bool | None = None,
+        executor: Executor | None = None,
+    ) -> Any:
+        """Draw parameters from the prior, and data given them.
+
+        The same kind of program as for the posterior, with the likelihood left out; under partial
+        pooling the noncentered one, because the prior of a centered model is Neal's funnel, which
+        NUTS does not explore.
+
+        Parameters
+        ----------
+        draws : int
+            Number of draws.
+        seed : int, optional
+            Makes the draws reproducible; recorded.
+        progress, executor
+            As for :meth:`fit`.
+
+        Returns
+        -------
+        InferenceData or DataTree
+            Groups ``prior``, ``prior_predictive``, ``observed_data`` and ``constant_data``; one
+            chain of ``draws`` draws.
+
+        Raises
+        ------
+        PriorError
+            A prior is improper: there is nothing to draw from.
+        """
+        return fitting.prior(self, draws, fitting.seed(seed), progress=progress, executor=executor)
+
+    def add_pointwise(self, idata: Any, *, seed: int | None = None) -> None:
+        """Add ``log_likelihood`` and ``posterior_predictive`` to a container of this model.
+
+        They are computed in blocks of draws; what they take in the end is 2 x draws x rows x 8
+        bytes.
+
+        Parameters
+        ----------
+        idata : InferenceData or DataTree
+            What :meth:`fit` of this very model returned; changed in place.
+        seed : int, optional
+            Seed of the replicated data; by default that of the fit.
+
+        Raises
+        ------
+        ContainerError
+            The container comes from another model.
+        """
+        fitting.add_pointwise(self, idata, seed)
