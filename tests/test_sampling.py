@@ -92,6 +92,16 @@ def test_a_seed_gives_the_same_draws_and_another_seed_others(schools: hm.EightSc
 
 
 @pytest.mark.stan
+def test_a_seed_is_stans_as_well(schools: hm.EightSchools) -> None:
+    # From the same inits, so that what differs is what Stan draws.
+    start = {"mu": 0.0, "tau": 1.0, "eta": np.zeros(8)}
+    first = schools.fit(**QUICK, inits=start)
+    other = schools.fit(**{**QUICK, "seed": 4}, inits=start)
+    assert not np.array_equal(theta(first), theta(other))
+    np.testing.assert_array_equal(theta(first), theta(schools.fit(**QUICK, inits=start)))
+
+
+@pytest.mark.stan
 def test_a_seed_that_was_not_given_is_recorded_and_repeats_the_fit(
     schools: hm.EightSchools,
 ) -> None:
