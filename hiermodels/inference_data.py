@@ -11,7 +11,8 @@ from __future__ import annotations
 import os
 import secrets
 import warnings
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -112,11 +113,24 @@ def container(groups: Mapping[str, xr.Dataset], attrs: Mapping[str, Any]) -> Con
         if name in plain:
             plain[name] = plain[name].assign_attrs(attrs)
             break
+    return _wrap(plain, attrs)
+
+
+def _wrap(groups: Mapping[str, xr.Dataset], attrs: Mapping[str, Any]) -> Container:
     if arviz_line() == "0.x":
-        return arviz().InferenceData(attrs=attrs, warn_on_custom_groups=False, **plain)
+        with _own_groups_welcome():
+            return arviz().InferenceData(attrs=attrs, **groups)
     import xarray as xr
 
-    return xr.DataTree.from_dict({"/": xr.Dataset(attrs=attrs), **plain})
+    return xr.DataTree.from_dict({"/": xr.Dataset(attrs=attrs), **groups})
+
+
+@contextmanager
+def _own_groups_welcome() -> Iterator[None]:
+    """Keep ArviZ 0.x from warning of groups that it has no name for; 0.20 has no switch for it."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".* not defined in the InferenceData scheme")
+        yield
 
 
 def groups(idata: Container) -> tuple[str, ...]:
@@ -201,7 +215,8 @@ def add(idata: Container, name: str, dataset: xr.Dataset) -> None:
     elif name in names:
         setattr(idata, name, plain)
     else:
-        idata.add_groups({name: plain}, warn_on_custom_groups=False)
+        with _own_groups_welcome():
+            idata.add_groups({name: plain})
 
 
 def attributes(idata: Container) -> dict[str, Any]:
@@ -333,11 +348,7 @@ def load(path: str | os.PathLike[str]) -> Container:
             f"it has {listed(found) or 'no groups'}; write one with "
             "idata.to_netcdf('fit.nc') or `hiermodels fit ... -o fit.nc`"
         )
-    if arviz_line() == "0.x":
-        return arviz().InferenceData(attrs=attrs, warn_on_custom_groups=False, **found)
-    import xarray as xr
-
-    return xr.DataTree.from_dict({"/": xr.Dataset(attrs=attrs), **found})
+    return _wrap(found, attrs)
 
 
 def _check_signature(file: Path) -> None:
