@@ -37,11 +37,11 @@ toolchain:
 	         "apt-get install g++ make (Debian, Ubuntu), xcode-select --install (macOS)" >&2; \
 	    exit 2; }
 
-$(VENV)/bin/python:
+$(VENV)/bin/python: | toolchain
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { \
 	    echo "error: Python 3.10 or later is needed, got $$($(PYTHON) --version 2>&1);" \
 	         "name another with make PYTHON=python3.12" >&2; exit 2; }
-	@$(PYTHON) -m venv $(VENV) || { \
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
 	    echo "error: $(PYTHON) could not make a virtual environment; on Debian and Ubuntu" \
 	         "install it with: apt-get install python3-venv" >&2; exit 2; }
 

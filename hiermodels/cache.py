@@ -17,6 +17,7 @@ import os
 import re
 import shutil
 import stat
+import threading
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -233,7 +234,9 @@ def run_fault(file: Path, version: str) -> str:
 
 
 @contextlib.contextmanager
-def locked(cache: Path, stem: str, progress: bool | None) -> Iterator[None]:
+def locked(
+    cache: Path, stem: str, progress: bool | None, stopped: threading.Event | None = None
+) -> Iterator[None]:
     """Hold the lock of one entry; say so where another process has it."""
     from filelock import FileLock, Timeout
 
@@ -243,7 +246,13 @@ def locked(cache: Path, stem: str, progress: bool | None) -> Iterator[None]:
         lock.acquire(timeout=0)
     except Timeout:
         say(f"{stem[:-17]} is being compiled by another process: waiting", progress)
-        lock.acquire()
+        while True:
+            # In short waits, so that an interrupted compile_all() need not wait for the other.
+            if stopped is not None and stopped.is_set():
+                raise CompileError(f"the compilation of {stem[:-17]} was interrupted") from None
+            with contextlib.suppress(Timeout):
+                lock.acquire(timeout=0.2)
+                break
     try:
         yield
     finally:

@@ -30,6 +30,7 @@ class Task:
     command: tuple[str, ...]
     csv: Path
     console: Path
+    pid: Path
     stop: Path
     warmup: int
     draws: int
@@ -85,9 +86,11 @@ def run_chain(task: Task) -> Chain:
     except OSError as error:
         return Chain(task.chain, failure=f"could not be started ({error.strerror or error})")
     try:
+        task.pid.write_text(str(process.pid))
         code = _wait(process, task.stop)
     finally:
         _end(process)
+        task.pid.unlink(missing_ok=True)
     seconds = time.monotonic() - began
     messages = _last_messages(task.console)
     if code != 0:
@@ -134,6 +137,24 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     if process.poll() is None:
         process.kill()
         process.wait()
+
+
+def end_orphan(task: Task) -> None:
+    """End the process of a chain whose worker died: nobody else watches it any more."""
+    try:
+        pid = int(task.pid.read_text())
+        os.kill(pid, signal.SIGKILL)
+    except (OSError, ValueError):
+        return  # it never began, or has ended
+    finally:
+        task.pid.unlink(missing_ok=True)
+    # Its files are written again by whoever runs the chain again: not before it is gone.
+    for _ in range(100):
+        try:
+            os.kill(pid, 0)
+        except OSError:
+            return
+        time.sleep(0.02)
 
 
 def _how_it_ended(code: int) -> str:

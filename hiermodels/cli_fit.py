@@ -58,7 +58,7 @@ def _priors(given: Sequence[str]) -> dict[str, Any]:
 def _prior(text: str, family: str, numbers: str) -> Prior:
     from . import priors
 
-    kinds = {c.__name__: c for c in priors.Prior.__subclasses__() if c.__name__ in priors.__all__}
+    kinds = priors.FAMILIES
     if family not in kinds:
         raise PriorError(
             f"--prior: there is no family {family!r}, in {text!r}; there are "

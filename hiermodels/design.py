@@ -67,6 +67,15 @@ class Design:
     rows: NDArray[np.int64] = field(default_factory=lambda: np.arange(0))
     dropped: int = 0
 
+    def __post_init__(self) -> None:
+        # A frozen model's numbers stay as they were checked. (y may be the caller's own column.)
+        for name in ("y", "index", "labels", "z", "x", "se", "rows"):
+            values = getattr(self, name)
+            if values is not None:
+                own = values.copy()
+                own.flags.writeable = False
+                object.__setattr__(self, name, own)
+
     @property
     def N(self) -> int:
         """Number of rows."""
@@ -122,6 +131,23 @@ class Design:
         return Within(columns=W.shape[1], rank=rank, rss=rss, sizes=self.sizes)
 
     @cached_property
+    def between_groups(self) -> Within:
+        """What the groups' own z leave when beta is common to all: one fit, one df.
+
+        By Frisch and Waugh: y and x are first cleared of each group's z, then y of x.
+        """
+        rank = 0
+        cleared = np.empty((self.N, self.P + 1))
+        for rows in np.split(self.order, self.starts[1:]):
+            both = np.column_stack([self.x[rows], self.y[rows]])
+            own, cleared[rows] = _clear(self.z[rows], both)
+            rank += own
+        common, left = _clear(cleared[:, :-1], cleared[:, -1:], centred=False)
+        columns = self.J * self.K + self.P
+        rss = np.array([float(np.sum(left**2))])
+        return Within(columns, np.array([rank + common]), rss, np.array([self.N]))
+
+    @cached_property
     def pooled_residuals(self) -> Array:
         """Residuals of one least-squares fit to all rows, shape (N,)."""
         W = np.hstack([self.z, self.x])
@@ -131,35 +157,32 @@ class Design:
         return np.asarray(y - W @ np.linalg.lstsq(W, y, rcond=None)[0])
 
     def estimated_pooling(self) -> float:
-        """Mean pooling factor by moments: mean over groups of v_j / (v_j + tau^2).
+        """Mean pooling factor by moments, of the coefficient that is pooled most.
 
-        v_j is the variance of group j's own mean, and tau^2 the moment estimate: DerSimonian and
-        Laird (1986) for known standard errors, analysis of variance (Searle, Casella and McCulloch
-        1992, Variance Components, section 3.6) for rows. Predictors are taken out by one
-        least-squares fit. 1 where the groups do not differ more than their rows.
+        The mean over groups of v_j / (v_j + tau^2), where v_j is the variance of group j's own
+        estimate and tau^2 a moment estimate (DerSimonian and Laird 1986, Controlled Clinical
+        Trials 7, 177-188). With rows, the own estimates are least squares on z, of what one
+        least-squares fit of all rows leaves, in the groups that are large enough for it. 1 where
+        groups do not differ more than their rows, or too few can tell.
         """
-        J = self.J
         if self.se is not None:
-            v = self.se**2
-            w = 1 / v
-            mean = np.sum(w * self.y) / np.sum(w)
-            Q = np.sum(w * (self.y - mean) ** 2)
-            tau2 = (Q - (J - 1)) / (np.sum(w) - np.sum(w**2) / np.sum(w))
-        else:
-            n = self.sizes
-            r = self.pooled_residuals
-            means = self.group_sums(r) / n
-            df = self.N - J
-            if df < 1:
-                return 1.0
-            sigma2 = float(np.sum((r - means[self.index]) ** 2)) / df
-            between = np.sum(n * (means - r.mean()) ** 2) / (J - 1)
-            n0 = (self.N - np.sum(n**2) / self.N) / (J - 1)
-            tau2 = (between - sigma2) / n0
-            v = sigma2 / n
-        if tau2 <= 0:
+            return _pooling_factor(self.y, self.se**2)
+        r = self.pooled_residuals
+        own, cross, rss, df = [], [], 0.0, 0
+        for rows in np.split(self.order, self.starts[1:]):
+            Z = self.z[rows]
+            if len(rows) < self.K or _rank(Z) < self.K:
+                continue
+            inverse = np.linalg.inv(Z.T @ Z)
+            estimate = inverse @ (Z.T @ r[rows])
+            own.append(estimate)
+            cross.append(np.diag(inverse))
+            rss += float(np.sum((r[rows] - Z @ estimate) ** 2))
+            df += len(rows) - self.K
+        if len(own) < 2 or df < 1 or rss <= 0:
             return 1.0
-        return float(np.mean(v / (v + tau2)))
+        estimates, variances = np.array(own), rss / df * np.array(cross)
+        return max(_pooling_factor(estimates[:, k], variances[:, k]) for k in range(self.K))
 
     @property
     def columns_rank(self) -> int:
@@ -182,6 +205,14 @@ class Within:
         return self.sizes - self.rank
 
 
+def _pooling_factor(estimates: Array, variances: Array) -> float:
+    w = 1 / variances
+    mean = np.sum(w * estimates) / np.sum(w)
+    Q = np.sum(w * (estimates - mean) ** 2)
+    tau2 = (Q - (len(estimates) - 1)) / (np.sum(w) - np.sum(w**2) / np.sum(w))
+    return float(np.mean(variances / (variances + tau2))) if tau2 > 0 else 1.0
+
+
 def _standardized(W: Array) -> Array:
     # A column's size must not decide what counts as collinear: centre what is not constant,
     # then scale each column to length one.
@@ -198,13 +229,20 @@ def _rank(W: Array) -> int:
     return int(np.linalg.matrix_rank(_standardized(W), tol=1e-9)) if W.size else 0
 
 
+def _clear(W: Array, these: Array, *, centred: bool = True) -> tuple[int, Array]:
+    """Rank of W, and these columns less their least-squares fit on W."""
+    constant = np.all(W == W[0], axis=0) & (W[0] != 0)
+    if centred and constant.any():
+        these = these - these.mean(axis=0)  # first, so that a large mean costs no digits
+    u, s, _ = np.linalg.svd(_standardized(W), full_matrices=False)
+    basis = u[:, s > 1e-9]
+    left = these - basis @ (basis.T @ these)
+    # What is left of a column that W explains is rounding, and is no column any more.
+    size = np.abs(these).max(axis=0)
+    return basis.shape[1], np.where(np.abs(left).max(axis=0) > 1e-10 * size, left, 0.0)
+
+
 def _least_squares(W: Array, y: Array) -> tuple[int, float]:
     """Rank of W, and the residual sum of squares of y on it."""
-    if W.shape[1] == 1 and np.all(W == W[0]) and W[0, 0] != 0:
-        return 1, float(np.sum((y - y.mean()) ** 2))
-    Q = _standardized(W)
-    centred = y - y.mean() if np.any(np.all(W == W[0], axis=0) & (W[0] != 0)) else y
-    u, s, _ = np.linalg.svd(Q, full_matrices=False)
-    basis = u[:, s > 1e-9]
-    residual = centred - basis @ (basis.T @ centred)
-    return basis.shape[1], float(residual @ residual)
+    rank, left = _clear(W, y[:, None])
+    return rank, float(np.sum(left**2))

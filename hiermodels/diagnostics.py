@@ -310,6 +310,16 @@ def _low_quality(parameters: pd.DataFrame, broken: list[str], fit: _Fit) -> Iter
                 "fit again with another seed or other inits",
             )
         return
+    unmeasured = parameters.index[parameters[["ess_bulk", "ess_tail"]].isna().any(axis=1)]
+    if len(unmeasured):
+        yield Finding(
+            "ess_bulk",
+            "error",
+            f"too few draws to judge {_count(len(unmeasured), 'parameter')} by",
+            "fit again with more draws, 1000 or so of each chain",
+            tuple(unmeasured),
+        )
+        return
     # The smallest ESS says how many times longer a run would have to be, for all findings alike.
     least = min(parameters["ess_bulk"].min(), parameters["ess_tail"].min())
     remedy = fit.longer(fit.ess_limit / least)

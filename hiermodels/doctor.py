@@ -7,7 +7,6 @@ True
 
 from __future__ import annotations
 
-import os
 import platform
 import re
 import shutil
@@ -18,6 +17,7 @@ from importlib import metadata
 from pathlib import Path
 
 from .errors import CmdStanError, HierModelsError
+from .progress import processors
 
 __all__ = ["Finding", "examine"]
 
@@ -108,7 +108,7 @@ def _python() -> list[Finding]:
 
 
 def _processors() -> str:
-    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    count = processors()
     return f"{count or 1} processor{'' if count == 1 else 's'} (as many chains run at once)"
 
 

@@ -32,7 +32,8 @@ class Draws:
         Population means and standard deviations; tau is None without partial pooling, mu is None
         without any pooling.
     L_Omega : array, shape (D, K, K), or None
-        Cholesky factor of the correlations; None where K is 1 or without partial pooling.
+        Cholesky factor (any root will do) of the correlations; None where K is 1 or without
+        partial pooling.
     theta : array, shape (D, J, K), or None
         The groups' own coefficients; None under complete pooling, where all are mu.
     beta : array, shape (D, P), or (D, J, P) without any pooling
@@ -66,8 +67,8 @@ class Draws:
 
 
 def pointwise_bytes(design: Design, draws: int) -> int:
-    """Bytes that log likelihood and replicated data take: 2 x draws x N x 8."""
-    return 2 * draws * design.N * 8
+    """Bytes that log likelihoods and replicated data take: (2 N + J) x draws x 8."""
+    return (2 * design.N + design.J) * draws * 8
 
 
 def log_likelihood(design: Design, draws: Draws) -> Array:

@@ -208,6 +208,11 @@ def table(
             if name in raw
             else _treatment_coding(name, levels[name], series[name], keep)
         )
+        if clash := coded.keys() & columns.keys():
+            raise DataError(
+                f"predictors: two columns would have a coefficient named {listed(sorted(clash))}; "
+                "rename one"
+            )
         sources[name] = tuple(columns)
         coded |= columns
     return Table(
@@ -341,7 +346,9 @@ def _label_values(series: Any, name: str) -> _Labels:
     labels = [None if a else convert(v) for v, a in zip(values, absent, strict=True)]
     if series.dtype in (nw.Categorical, nw.Enum):
         categories = series.cat.get_categories().to_list()
-        order = [convert(c) for c in categories if _label_kind(c) in kinds]
+        # Integers with a missing value among them come as categories that are floats.
+        fitting = kinds | {"float"} if kinds == {"int"} else kinds
+        order = [convert(c) for c in categories if _label_kind(c) in fitting]
     else:
         order = list(dict.fromkeys(v for v in labels if v is not None))
     place = {label: i for i, label in enumerate(order)}

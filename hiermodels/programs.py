@@ -15,6 +15,7 @@ from __future__ import annotations
 import os
 import subprocess
 import tempfile
+import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -200,11 +201,14 @@ def executable(name: str, *, progress: bool | None = None) -> Executable:
     CmdStanError
         CmdStan or the compiler is missing or broken.
     """
-    return _executable(name, progress, None)
+    return _executable(name, progress, None, None)
 
 
 def _executable(
-    name: str, progress: bool | None, children: set[subprocess.Popen[str]] | None
+    name: str,
+    progress: bool | None,
+    children: set[subprocess.Popen[str]] | None,
+    stopped: threading.Event | None,
 ) -> Executable:
     seen = _seen.get(name)
     if seen is not None and seen.state == _state(seen.watched):
@@ -224,7 +228,9 @@ def _executable(
     stem = f"{name}-{key[:16]}"
     entry = cache / "programs" / stem
     result = Executable(entry / name, program, key, found.version_text)
-    with _cache.locked(cache, stem, progress):
+    with _cache.locked(cache, stem, progress, stopped):
+        if stopped is not None and stopped.is_set():
+            raise CompileError(f"the compilation of {name} was interrupted")
         if entry.exists() or entry.is_symlink():
             what = _whole_fault(result)
             if not what:
@@ -346,9 +352,10 @@ def compile_all(
     done: dict[str, Executable] = {}
     failed: dict[str, CompileError] = {}
     children: set[subprocess.Popen[str]] = set()
+    stopped = threading.Event()
     pool = ThreadPoolExecutor(jobs)
     try:
-        futures = {pool.submit(_executable, name, each, children): name for name in chosen}
+        futures = {pool.submit(_executable, name, each, children, stopped): name for name in chosen}
         with bar(len(chosen), "compiling Stan programs", progress=progress) as shown:
             for future in as_completed(futures):
                 try:
@@ -357,6 +364,7 @@ def compile_all(
                     failed[futures[future]] = error
                 shown.update(1)
     except BaseException:
+        stopped.set()
         pool.shutdown(wait=False, cancel_futures=True)
         for child in list(children):
             stop(child)

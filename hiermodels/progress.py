@@ -1,9 +1,17 @@
-"""One progress bar, in a terminal and in a notebook."""
+"""One progress bar, in a terminal and in a notebook; and how much can be done at once."""
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Any
+
+
+def processors() -> int:
+    """Processors that this process may use, which a batch system may have made fewer."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def in_notebook() -> bool:

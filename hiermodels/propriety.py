@@ -73,12 +73,18 @@ def _check_tau(name: str, prior: Prior, design: Design) -> None:
             "goes to 0, so the posterior has infinite mass there and does not exist; "
             "use Flat(), HalfCauchy(...) or another proper prior"
         )
+    if not isinstance(prior, Flat):
+        return
+    # A group where the coefficient's column is 0 throughout says nothing of its spread.
+    names = list(design.coefficients or ())
+    k = names.index(name[4:-1]) if names else 0
+    informing = int(np.sum(design.group_sums((design.z[:, k] != 0).astype(float)) > 0))
     least = design.K + 2
-    if isinstance(prior, Flat) and design.J < least:
+    if informing < least:
         raise ImproperPosteriorError(
-            f"{name}: Flat() needs at least {least} groups, got {design.J}: with fewer the "
-            f"likelihood falls too slowly as {name} grows and the posterior does not exist; "
-            "use HalfCauchy(...) or another proper prior"
+            f"{name}: Flat() needs at least {least} groups that inform it, got {informing}: with "
+            f"fewer the likelihood falls too slowly as {name} grows for the posterior to be sure "
+            "to exist; use HalfCauchy(...) or another proper prior"
         )
 
 
@@ -129,14 +135,14 @@ def _check_own_regressions(design: Design, priors: Priors) -> None:
 
 
 def _check_sigma(design: Design, prior: Any, pooling: str) -> None:
-    if pooling == "complete":
-        rank = design.columns_rank
-        df = np.array([design.N - rank])
-        rss = np.array([float(np.sum(design.pooled_residuals**2))])
-        if design.residual == "group":
-            df, rss = np.asarray(design.sizes), design.group_sums(design.pooled_residuals**2)
-    elif design.residual == "group":
+    if design.residual == "group":
+        # Also under complete pooling: the common line may run through one group's points.
         df, rss = design.within.df, design.within.rss
+    elif pooling == "complete":
+        df = np.array([design.N - design.columns_rank])
+        rss = np.array([float(np.sum(design.pooled_residuals**2))])
+    elif pooling == "partial":
+        df, rss = design.between_groups.df, design.between_groups.rss
     else:
         df, rss = np.array([design.within.df.sum()]), np.array([design.within.rss.sum()])
     total = float(np.sum((design.y - design.y.mean()) ** 2))

@@ -14,7 +14,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import progress as bars
-from .chains import GRACE, Chain, Task, iterations, run_chain
+from .chains import GRACE, Chain, Task, end_orphan, iterations, run_chain
 from .errors import OptionError, SamplingError, suggest
 
 Array = NDArray[np.float64]
@@ -68,7 +68,9 @@ class Settings:
         _whole("warmup", self.warmup, 0)
         _whole("seed", self.seed, 0, 2**31 - 1)
         _whole("max_treedepth", self.max_treedepth, 1, 30)
-        if isinstance(self.adapt_delta, bool) or not isinstance(self.adapt_delta, (int, float)):
+        if isinstance(self.adapt_delta, bool) or not isinstance(
+            self.adapt_delta, (int, float, np.number)
+        ):
             raise OptionError(f"adapt_delta must be a number, got {self.adapt_delta!r}")
         if not 0 < self.adapt_delta < 1:
             raise OptionError(
@@ -101,10 +103,7 @@ def check_parallel(parallel_chains: int | None, chains: int, threads: int) -> in
             "run more chains at once with parallel_chains"
         )
     if parallel_chains is None:
-        available = (
-            len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-        )
-        return max(1, min(chains, available or 1))
+        return max(1, min(chains, bars.processors()))
     _whole("parallel_chains", parallel_chains, 1)
     return int(parallel_chains)
 
@@ -184,7 +183,7 @@ def sample(
         where: Any = own or executor
         futures: list[Future[Chain]] = []
         try:
-            futures = [where.submit(run_chain, task) for task in tasks]
+            futures = _submit(where, tasks)
             _watch(tasks, futures, settings, progress)
             return [_result(task, future) for task, future in zip(tasks, futures, strict=True)]
         except BaseException:
@@ -245,6 +244,7 @@ def _tasks(
                 command=tuple(_command(executable, number, data_file, init, csv, settings)),
                 csv=csv,
                 console=folder / f"{stem}_{number}.txt",
+                pid=folder / f"{stem}_{number}.pid",
                 stop=folder / f"{stem}.stop",
                 warmup=settings.warmup if settings.save_warmup else 0,
                 draws=settings.draws,
@@ -305,14 +305,39 @@ def _watch(
                 bar.update(done - bar.n)
 
 
+def _submit(where: Any, tasks: Sequence[Task]) -> list[Future[Chain]]:
+    """Hand the chains to an executor; refuse what only looks like one."""
+    futures: list[Future[Chain]] = []
+    try:
+        for task in tasks:
+            futures.append(where.submit(run_chain, task))
+    except RuntimeError as error:  # what an executor that was shut down raises
+        for future in futures:
+            future.cancel()
+        raise OptionError(f"executor: it takes no tasks ({error}); pass an open one") from error
+    if not all(isinstance(future, Future) for future in futures):
+        raise OptionError(
+            "executor must be a concurrent.futures.Executor, whose submit gives a "
+            f"concurrent.futures.Future, got {type(where).__name__}; for Dask pass "
+            "client.get_executor()"
+        )
+    return futures
+
+
 def _result(task: Task, future: Future[Chain]) -> Chain:
+    """The chain of a future; run once more, here, where the worker was lost.
+
+    The same seed gives the very draws that were lost.
+    """
     try:
         return future.result()
     except Exception as error:
-        # The worker died, or the executor broke: that chain's trouble, not the others'.
-        return Chain(
-            task.chain, failure=f"was lost with its worker ({type(error).__name__}: {error})"
-        )
+        lost = f"was lost with its worker ({type(error).__name__}: {error})"
+    end_orphan(task)
+    again = run_chain(task)
+    if again.finished:
+        return again
+    return replace(again, failure=f"{lost}, and run again {again.failure}")
 
 
 def report(chains: Sequence[Chain]) -> str:

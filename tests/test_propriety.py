@@ -58,7 +58,7 @@ def test_flat_on_log_tau_is_named_as_such() -> None:
 
 
 def test_flat_tau_needs_three_groups() -> None:
-    message = r"tau: Flat\(\) needs at least 3 groups, got 2"
+    message = r"tau: Flat\(\) needs at least 3 groups that inform it, got 2"
     with pytest.raises(ImproperPosteriorError, match=message):
         schools(SCHOOLS[:2], priors={"tau": hm.Flat()})
     with pytest.raises(ImproperPosteriorError, match=message):
@@ -67,7 +67,7 @@ def test_flat_tau_needs_three_groups() -> None:
 
 
 def test_flat_taus_of_two_coefficients_need_four_groups() -> None:
-    with pytest.raises(ImproperPosteriorError, match="at least 4 groups, got 3"):
+    with pytest.raises(ImproperPosteriorError, match="at least 4 groups that inform it, got 3"):
         slopes(ROWS[ROWS.g.isin(["a", "b", "c"])], priors={"tau": hm.Flat()})
     slopes(ROWS[ROWS.g != "e"], priors={"tau": hm.Flat()})
 
@@ -161,3 +161,51 @@ def test_collinear_columns_are_refused() -> None:
 def test_collinearity_is_judged_whatever_the_units() -> None:
     frame = ROWS.assign(w=1e8 + ROWS.y**2, x=1e-8 * ROWS.x)
     slopes(frame, common=["w"])
+
+
+def tied_group() -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "g": ["a", "a", "b", "b", "b", "c", "c", "c", "c"],
+            "y": [0.3, 0.3, 1.0, -1.2, 0.4, 2.0, -0.5, 0.1, 0.7],
+        }
+    )
+
+
+def test_one_sd_a_group_needs_replication_under_complete_pooling_as_well() -> None:
+    # The common mean can run through the points of one group, whose sigma then goes to 0.
+    with pytest.raises(DataError, match="fits 'y' perfectly in group 'a'"):
+        one_way(tied_group(), sigma="group", pooling="complete")
+    with pytest.raises(ImproperPosteriorError, match="without replication in group 'a'"):
+        one_way(
+            tied_group().iloc[1:], sigma="group", pooling="complete", priors={"sigma": hm.LogFlat()}
+        )
+
+
+def test_a_common_slope_is_not_taken_for_the_groups_own() -> None:
+    # 20 pairs with one common slope: 40 rows, 20 means and 1 slope leave 19 degrees of freedom.
+    rng = np.random.default_rng(3)
+    pairs = pd.DataFrame({"g": np.repeat(range(20), 2), "x": rng.normal(size=40)})
+    pairs["y"] = pairs.x + rng.normal(size=40)
+    model = hm.VaryingSlopes(pairs, y="y", group="g", common=["x"], priors={"sigma": hm.LogFlat()})
+    assert model.design.between_groups.df.tolist() == [19]
+    assert model.design.within.df.sum() == 0
+
+
+def test_the_shared_fit_is_least_squares_with_a_column_for_each_group() -> None:
+    frame = ROWS.assign(w=RNG.normal(size=30) + 1e6)
+    design = slopes(frame, common=["w"]).design
+    dummies = pd.get_dummies(frame.g).to_numpy(float)
+    W = np.hstack([dummies, dummies * frame[["x"]].to_numpy(), frame[["w"]].to_numpy() - 1e6])
+    b = np.linalg.lstsq(W, frame.y.to_numpy(), rcond=None)[0]
+    assert design.between_groups.df.tolist() == [30 - 11]
+    rss = np.sum((frame.y.to_numpy() - W @ b) ** 2)
+    assert design.between_groups.rss[0] == pytest.approx(rss, rel=1e-8)
+
+
+def test_flat_tau_counts_the_groups_that_inform_it() -> None:
+    dummy = ROWS.assign(x=np.where(ROWS.g == "a", RNG.normal(size=30), 0.0))
+    with pytest.raises(
+        ImproperPosteriorError, match=r"tau\[x\]: Flat\(\) needs at least 4 .* got 1"
+    ):
+        slopes(dummy, priors={"tau": {"x": hm.Flat()}})

@@ -64,6 +64,10 @@ def theta(idata: Any) -> np.ndarray:
         ({"pointwise": "always"}, "pointwise must be True, False or 'auto', got 'always'"),
         ({"inits": -1}, "inits: a radius must be finite and at least 0, got -1"),
         ({"inits": "zero"}, "inits must be a number, a dict, a sequence of dicts"),
+        (
+            {"inits": {"Tau": 1.0}},
+            "has no parameter 'Tau'; it has eta, mu, tau; did you mean 'tau'",
+        ),
         ({"inits": [{}]}, "inits must have one dict for each of the 4 chains, got 1"),
         ({"output_dir": "/dev/null/x"}, "output_dir must be a folder that can be written"),
     ],
@@ -118,7 +122,7 @@ def test_chains_run_on_an_executor_of_processes(schools: hm.EightSchools) -> Non
 
 
 class Losing(Executor):
-    """Runs tasks at once, but loses the worker of one of them."""
+    """Runs tasks at once, but loses the worker of one of them, which had not begun."""
 
     def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
         future: Future[Any] = Future()
@@ -130,13 +134,53 @@ class Losing(Executor):
 
 
 @pytest.mark.stan
-def test_a_lost_worker_costs_its_own_chain_only(schools: hm.EightSchools) -> None:
-    with pytest.raises(
-        SamplingError,
-        match=r"chain 1 \(of 0 to 1\) was lost with its worker \(RuntimeError: the worker",
-    ) as caught:
-        schools.fit(**QUICK, executor=Losing())
-    assert idatas.dataset(caught.value.idata, "posterior")["chain"].values.tolist() == [0]
+def test_a_lost_worker_costs_a_second_try_and_no_draws(schools: hm.EightSchools) -> None:
+    there = schools.fit(**QUICK, executor=Losing())
+    np.testing.assert_array_equal(theta(there), theta(schools.fit(**QUICK)))
+
+
+@pytest.mark.stan
+def test_a_killed_worker_leaves_no_orphan_and_its_chain_is_run_again(
+    schools: hm.EightSchools,
+) -> None:
+    options = {**QUICK, "draws": 20_000, "pointwise": False}
+    orphans: list[psutil.Process] = []
+
+    def kill_a_worker() -> None:
+        orphans.extend(waiting(lambda: all_of(2)))
+        orphans[0].parent().kill()
+
+    with ProcessPoolExecutor(2) as pool:
+        killer = threading.Thread(target=kill_a_worker)
+        killer.start()
+        there = schools.fit(**options, executor=pool)
+        killer.join()
+    assert len(orphans) == 2
+    _, alive = psutil.wait_procs(orphans, timeout=5)
+    assert not alive
+    np.testing.assert_array_equal(theta(there), theta(schools.fit(**options)))
+
+
+def all_of(count: int, pid: int | None = None) -> list[psutil.Process] | None:
+    found = children(pid)
+    return found if len(found) == count else None
+
+
+class Foreign:
+    """What a Dask client looks like: it submits, but gives futures of its own."""
+
+    def submit(self, *_: Any) -> object:
+        return object()
+
+
+@pytest.mark.stan
+def test_an_executor_that_is_closed_or_foreign_is_refused(schools: hm.EightSchools) -> None:
+    pool = ProcessPoolExecutor(1)
+    pool.shutdown()
+    with pytest.raises(OptionError, match="it takes no tasks .* pass an open one"):
+        schools.fit(**QUICK, executor=pool)
+    with pytest.raises(OptionError, match=r"got Foreign; for Dask pass client.get_executor\(\)"):
+        schools.fit(**QUICK, executor=Foreign())
 
 
 @pytest.mark.stan
@@ -214,11 +258,6 @@ INTERRUPTED = """
 """
 
 
-def all_four(pid: int) -> list[psutil.Process] | None:
-    found = children(pid)
-    return found if len(found) == 4 else None
-
-
 @pytest.mark.stan
 def test_ctrl_c_ends_the_children_and_leaves_nothing(tmp_path: Path) -> None:
     script = tmp_path / "fit.py"
@@ -227,7 +266,7 @@ def test_ctrl_c_ends_the_children_and_leaves_nothing(tmp_path: Path) -> None:
     work.mkdir()
     parent = subprocess.Popen([sys.executable, str(script)], env=os.environ | {"TMPDIR": str(work)})
     try:
-        running = waiting(lambda: all_four(parent.pid))
+        running = waiting(lambda: all_of(4, parent.pid))
         # To the parent alone, as a notebook's kernel gets it; a terminal would tell all of them.
         parent.send_signal(signal.SIGINT)
         assert parent.wait(timeout=20) == 77

@@ -9,10 +9,11 @@ from typing import Any, ClassVar
 from .. import programs, propriety
 from ..blocks import Block, Priors, check_given
 from ..design import Design
-from ..errors import FrozenError, OptionError, suggest
+from ..errors import FrozenError, OptionError, PriorError, suggest
 
 POOLINGS = ("partial", "none", "complete")
 PARAMETERIZATIONS = ("auto", "centered", "noncentered")
+_NOT_DATA = {"pooling", "parameterization", "priors"}
 
 
 class Base(ABC):
@@ -59,23 +60,29 @@ class Base(ABC):
         """Check the options, then the data, then the priors: cheapest first."""
         one_of("pooling", pooling, POOLINGS)
         one_of("parameterization", parameterization, PARAMETERIZATIONS)
-        given = check_given(priors)
-        data = design()
+        options = {
+            "frame": frame,
+            **columns,
+            "pooling": pooling,
+            "parameterization": parameterization,
+            "priors": check_given(priors),
+            "missing": missing,
+        }
+        self._configure(options, columns, design())
+        for name in options["priors"]:
+            if name not in self.priors:
+                raise PriorError(
+                    f"priors: under pooling={pooling!r} there is no parameter {name!r}; those with "
+                    f"a prior are {', '.join(self.priors)}"
+                )
+
+    def _configure(self, options: dict[str, Any], columns: dict[str, Any], design: Design) -> None:
+        """Lay down a model of data that have been checked."""
+        pooling, given = options["pooling"], options["priors"]
         fill = object.__setattr__
-        fill(
-            self,
-            "_options",
-            {
-                "frame": frame,
-                **columns,
-                "pooling": pooling,
-                "parameterization": parameterization,
-                "priors": priors,
-                "missing": missing,
-            },
-        )
+        fill(self, "_options", options)
         fill(self, "columns", columns)
-        fill(self, "design", data)
+        fill(self, "design", design)
         fill(self, "pooling", pooling)
         # Priors of parameters that only another pooling has stay with the model for replace().
         elsewhere = {b.name for p in POOLINGS for b in self._blocks(p)}
@@ -83,8 +90,8 @@ class Base(ABC):
         here = {b.name for b in blocks}
         in_force = {n: p for n, p in given.items() if n in here or n not in elsewhere}
         fill(self, "priors", Priors(blocks, self._default_priors(), in_force))
-        propriety.check(data, self.priors, pooling)
-        chosen, reason = self._choose(parameterization)
+        propriety.check(design, self.priors, pooling)
+        chosen, reason = self._choose(options["parameterization"])
         fill(self, "parameterization", chosen)
         fill(self, "parameterization_reason", reason)
 
@@ -117,6 +124,14 @@ class Base(ABC):
                     f"{', '.join(self._options)}{suggest(name, self._options)}"
                 )
         options = {**self._options, **changes}
+        if set(changes) <= _NOT_DATA:
+            # The very data that this model has, whatever became of the frame since.
+            one_of("pooling", options["pooling"], POOLINGS)
+            one_of("parameterization", options["parameterization"], PARAMETERIZATIONS)
+            options["priors"] = check_given(options["priors"])
+            other = object.__new__(type(self))
+            other._configure(options, self.columns, self.design)
+            return other
         family: Any = type(self)
         return family(options.pop("frame"), **options)
 
@@ -206,12 +221,12 @@ class Base(ABC):
         pooling_factor = self.design.estimated_pooling()
         if pooling_factor < 0.5:
             return "centered", (
-                f"auto: estimated mean pooling factor {pooling_factor:.2f}, so the data say more "
-                "about most groups than the population does"
+                f"auto: estimated mean pooling factor {pooling_factor:.2f} (of the coefficient "
+                "pooled most), so the data say more about most groups than the population does"
             )
         return "noncentered", (
-            f"auto: estimated mean pooling factor {pooling_factor:.2f}, so the population says "
-            "more about most groups than their data do"
+            f"auto: estimated mean pooling factor {pooling_factor:.2f} (of the coefficient "
+            "pooled most), so the population says more about most groups than their data do"
         )
 
 

@@ -51,6 +51,7 @@ def posterior(
 ) -> tuple[Any, list[str]]:
     """The container of a fit, and a line for each thing that is to be warned of."""
     executable = programs.executable(model.program_name(), progress=progress)
+    sampling_began = time.monotonic()
     ran = sampling.sample(
         executable.path,
         model.stan_data,
@@ -62,6 +63,7 @@ def posterior(
         progress=progress,
         output_dir=output_dir,
     )
+    sampling_seconds = time.monotonic() - sampling_began
     finished = [chain for chain in ran if chain.finished]
     failures = sampling.report(ran)
     if not finished:
@@ -75,17 +77,17 @@ def posterior(
         "max_treedepth": settings.max_treedepth,
         "metric": settings.metric,
         "failed_chains": len(ran) - len(finished),
-        "sampling_seconds": round(max(chain.seconds for chain in ran), 3),
+        "sampling_seconds": round(sampling_seconds, 3),
     }
     parts = _parts(model, finished, settings, include)
     size = effects.pointwise_bytes(model.design, len(finished) * settings.draws)
     if pointwise is True or (pointwise == "auto" and size <= effects.POINTWISE_BUDGET):
         parts |= groups.pointwise(model, parts["posterior"], settings.seed)
-        attrs["pointwise"] = "log_likelihood and posterior_predictive are included"
+        attrs["pointwise"] = "log likelihoods and posterior_predictive are included"
     else:
         why = "not asked for" if pointwise is False else "above the budget of 1 GiB"
         attrs["pointwise"] = (
-            f"log_likelihood and posterior_predictive are left out ({why}: they take "
+            f"log likelihoods and posterior_predictive are left out ({why}: they take "
             f"{size / 2**30:.2f} GiB); model.add_pointwise(idata) adds them"
         )
     attrs["seconds"] = round(time.monotonic() - began, 3)
@@ -116,7 +118,6 @@ def _parts(
         "posterior": drawn,
         "sample_stats": groups.sample_stats(model, stan, depth, numbers),
         "log_prior": groups.log_prior(model, stan, numbers),
-        **groups.by_group(model, drawn),
         **groups.data(model),
     }
     if settings.save_warmup:
@@ -133,8 +134,8 @@ def prior(
     *,
     progress: bool | None,
     executor: Executor | None,
-) -> Any:
-    """The container of the prior predictive: the program with ``prior_only`` switched on."""
+) -> tuple[Any, list[str]]:
+    """The prior predictive, by the program with ``prior_only`` switched on, and what to warn of."""
     improper = model.priors.improper
     if improper:
         name, family = next(iter(improper.items()))
@@ -142,9 +143,11 @@ def prior(
             f"{name}: {family} is improper, so the prior has no draws; give every parameter a "
             f"proper prior, as in priors={{{name.partition('[')[0]!r}: ...}}"
         )
+    # At least 1000 of each chain, thinned to what was asked for: the prior's tails are long.
     each = -(-sampling.Settings(draws=draws).draws // _PRIOR_CHAINS)
+    thin = max(1, -(-1000 // each))
     settings = sampling.Settings(
-        chains=_PRIOR_CHAINS, draws=each, seed=seed, adapt_delta=0.95, max_treedepth=12
+        chains=_PRIOR_CHAINS, draws=each * thin, seed=seed, adapt_delta=0.95, max_treedepth=12
     )
     executable = programs.executable(model.program_name("noncentered"), progress=progress)
     ran = sampling.sample(
@@ -159,10 +162,18 @@ def prior(
     )
     if failures := sampling.report(ran):
         raise SamplingError(failures)
+    stan = sampling.unpack(ran)
+    numbers = range(_PRIOR_CHAINS)
+    whole = {
+        "posterior": groups.posterior(model, stan, (), numbers),
+        "sample_stats": groups.sample_stats(model, stan, settings.max_treedepth, numbers),
+    }
+    attrs = _attributes(model, executable, seed) | {"parameterization": "noncentered"}
+    trouble = diagnostics.warnings_for(diagnostics.check(idatas.container(whole, attrs)))
     # One chain of exactly as many draws as were asked for.
     stan = {
-        name: values.reshape(1, -1, *values.shape[2:])[:, :draws]
-        for name, values in sampling.unpack(ran).items()
+        name: values[:, ::thin].reshape(1, -1, *values.shape[2:])[:, :draws]
+        for name, values in stan.items()
     }
     drawn = groups.posterior(model, stan, (), [0])
     rng = np.random.default_rng([seed, 1])
@@ -172,21 +183,18 @@ def prior(
         "prior_predictive": groups.rows(model, y[None], [0]),
         **groups.data(model),
     }
-    return idatas.container(parts, _attributes(model, executable, seed))
+    return idatas.container(parts, attrs), trouble
 
 
 def add_pointwise(model: Base, idata: Any, given_seed: int | None) -> None:
     """Add ``log_likelihood`` and ``posterior_predictive`` to a container of this very model."""
     drawn = idatas.dataset(idata, "posterior")
-    observed = idatas.dataset(idata, "observed_data")
     attrs = idatas.attributes(idata)
-    response = model.design.response
-    if not (
-        attrs.get("model") == model.family
-        and attrs.get("pooling") == model.pooling
-        and response in observed
-        and np.array_equal(observed[response].values, model.design.y)
-    ):
+    same = {"model": model.family, "pooling": model.pooling, "columns": json.dumps(model.columns)}
+    data_alike = all(
+        part.identical(idatas.dataset(idata, name)) for name, part in groups.data(model).items()
+    )
+    if not data_alike or any(attrs.get(name) != value for name, value in same.items()):
         raise ContainerError(
             f"the container must be a fit of this model ({model!r}), got one of "
             f"{attrs.get('model')} with {attrs.get('pooling')} pooling or other data; use the "

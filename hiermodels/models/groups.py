@@ -126,12 +126,26 @@ def draws(model: Base, posterior: xr.Dataset) -> effects.Draws:
     return effects.Draws(
         mu=flat("mu", d.K),
         tau=flat("tau", d.K),
-        L_Omega=None if Omega is None else np.asarray(np.linalg.cholesky(Omega), dtype=np.float64),
+        L_Omega=None if Omega is None else _root(Omega),
         # Under complete pooling theta is mu, once for each group: mu alone says it.
         theta=None if model.pooling == "complete" else flat("theta", d.J, d.K),
         beta=np.zeros((n, 0)) if beta is None else beta,
         sigma=flat("sigma", d.J if d.residual == "group" else 1),
     )
+
+
+def _root(Omega: Array) -> Array:
+    """R with R R' = Omega: the Cholesky factor, or, at a correlation of 1, the symmetric root.
+
+    Numbers printed to twelve digits can leave a matrix at the edge of being positive definite on
+    its wrong side.
+    """
+    try:
+        return np.asarray(np.linalg.cholesky(Omega), dtype=np.float64)
+    except np.linalg.LinAlgError:
+        value, vector = np.linalg.eigh(Omega)
+        scaled = vector * np.sqrt(np.maximum(value, 0))[..., None, :]
+        return np.asarray(scaled @ np.swapaxes(vector, -1, -2), dtype=np.float64)
 
 
 def rows(model: Base, values: Array, chains: Sequence[int]) -> xr.Dataset:
@@ -141,7 +155,7 @@ def rows(model: Base, values: Array, chains: Sequence[int]) -> xr.Dataset:
 
 
 def pointwise(model: Base, posterior: xr.Dataset, seed: int) -> dict[str, xr.Dataset]:
-    """``log_likelihood`` and ``posterior_predictive``, by row."""
+    """``log_likelihood`` and ``posterior_predictive`` by row, ``log_likelihood_group`` by group."""
     d = model.design
     flat = draws(model, posterior)
     shape = (posterior.sizes["chain"], posterior.sizes["draw"], d.N)
@@ -150,13 +164,14 @@ def pointwise(model: Base, posterior: xr.Dataset, seed: int) -> dict[str, xr.Dat
     return {
         "log_likelihood": rows(model, effects.log_likelihood(d, flat).reshape(shape), chains),
         "posterior_predictive": rows(model, replicated.reshape(shape), chains),
+        **_by_group(model, posterior, flat),
     }
 
 
-def by_group(model: Base, posterior: xr.Dataset) -> dict[str, xr.Dataset]:
+def _by_group(model: Base, posterior: xr.Dataset, flat: effects.Draws) -> dict[str, xr.Dataset]:
     """``log_likelihood_group``; nothing without pooling, where groups have no distribution."""
     d = model.design
-    values = effects.log_likelihood_group(d, draws(model, posterior))
+    values = effects.log_likelihood_group(d, flat)
     if values is None:
         return {}
     shape = (posterior.sizes["chain"], posterior.sizes["draw"], d.J)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..design import Design
-from ..errors import OptionError
+from ..errors import OptionError, suggest
 from ..priors import Uniform
 
 if TYPE_CHECKING:
@@ -28,10 +28,11 @@ def starts(model: Base, inits: Any, chains: int, seed: int) -> float | list[dict
     """
     if inits is None:
         return [dispersed(model, np.random.default_rng([seed, 2, c])) for c in range(chains)]
-    if isinstance(inits, (int, float)) and not isinstance(inits, bool):
-        if not (np.isfinite(inits) and inits >= 0):
+    if isinstance(inits, (int, float, np.number)) and not isinstance(inits, bool):
+        radius = float(inits)
+        if not (np.isfinite(radius) and radius >= 0):
             raise OptionError(f"inits: a radius must be finite and at least 0, got {inits}")
-        return float(inits)
+        return radius
     if callable(inits):
         inits = [inits(number) for number in range(chains)]
     elif isinstance(inits, Mapping):
@@ -49,6 +50,12 @@ def starts(model: Base, inits: Any, chains: int, seed: int) -> float | list[dict
         raise OptionError(
             f"inits must have one dict for each of the {chains} chains, got {len(inits)}"
         )
+    known = set(model.program.parameters)
+    for name in sorted({name for one in inits for name in one} - known):
+        raise OptionError(
+            f"inits: the program {model.program.name} has no parameter {name!r}; it has "
+            f"{', '.join(sorted(known))}{suggest(str(name), known)}"
+        )
     return [dict(one) for one in inits]
 
 
@@ -60,7 +67,9 @@ def dispersed(model: Base, rng: np.random.Generator) -> dict[str, Any]:
     """
     d = model.design
     fit = _pooled_fit(d)
-    spread = d.pooled_residuals.std()
+    # Estimates that are all alike are no reason to start tau at 0, where it cannot start.
+    known = 0.0 if d.se is None else np.mean(d.se**2)
+    spread = max(np.sqrt(np.mean(d.pooled_residuals**2) + known), 1e-3 * d.y.std(), 1e-12)
     unit = spread / _column_scale(np.hstack([d.z, d.x]))
     location = fit + 0.3 * unit * rng.normal(size=d.K + d.P)
     tau = _below_upper(model, "tau", unit[: d.K] * np.exp(rng.uniform(-2.0, -0.5, d.K)))

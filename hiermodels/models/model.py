@@ -76,8 +76,9 @@ class Model(Base):
             Further variables of the posterior: deviations theta - mu, standardized effects
             (noncentered only), Cholesky factor of Omega.
         pointwise : bool or "auto"
-            ``log_likelihood`` and ``posterior_predictive``, whose size is draws x rows. "auto"
-            leaves them out above 1 GiB; :meth:`add_pointwise` adds them later.
+            ``log_likelihood``, ``log_likelihood_group`` and ``posterior_predictive``, which cost
+            draws x rows. "auto" leaves them out where they take more than 1 GiB;
+            :meth:`add_pointwise` adds them later.
         allow_failed_chains : bool
             Return the finished chains, with a warning, where others failed.
         engine : {"nuts"}
@@ -171,11 +172,21 @@ class Model(Base):
         ------
         PriorError
             A prior is improper: there is nothing to draw from.
+
+        Warns
+        -----
+        DiagnosticWarning
+            The prior itself is hard to draw from; its tails may be too long to mean anything.
         """
-        return fitting.prior(self, draws, fitting.seed(seed), progress=progress, executor=executor)
+        idata, trouble = fitting.prior(
+            self, draws, fitting.seed(seed), progress=progress, executor=executor
+        )
+        for line in trouble:
+            warnings.warn(f"prior: {line}", DiagnosticWarning, stacklevel=2)
+        return idata
 
     def add_pointwise(self, idata: Any, *, seed: int | None = None) -> None:
-        """Add ``log_likelihood`` and ``posterior_predictive`` to a container of this model.
+        """Add the log likelihoods and ``posterior_predictive`` to a container of this model.
 
         They are computed in blocks of draws; what they take in the end is 2 x draws x rows x 8
         bytes.

@@ -58,9 +58,11 @@ class VaryingSlopes(Model):
         ``theta``, ``beta``, ``sigma`` (none), ``mu``, ``beta``, ``sigma`` (complete). A prior for
         ``mu``, ``tau``, ``beta`` or ``theta`` may be a dict by coefficient. With s the standard
         deviation of the response and s_k that of column k, a slope has N(0, 2.5 s/s_k) and a group
-        standard deviation half-t(3, s/s_k); the intercept has N(m, 2.5 s) at the columns' means,
-        which is N(m, 2.5 s sqrt(1 + sum (mean_k/s_k)^2)) where all columns are 0; sigma has
-        half-t(3, s) and Omega LKJ(2). Without pooling theta and beta are flat.
+        standard deviation half-t(3, s/s_k). The intercept is the height where all columns are 0,
+        which may be far from the data: with a = sqrt(1 + sum (mean_k/s_k)^2) and m the mean of the
+        response it has N(m, 2.5 s a) and its group standard deviation half-t(3, s a), wide enough
+        for any line that the slopes' priors allow; centred columns (a = 1) make both tighter.
+        sigma has half-t(3, s) and Omega LKJ(2). Without pooling theta and beta are flat.
     missing : {"raise", "drop"}
         What to do with rows that have missing values.
 
@@ -180,12 +182,13 @@ class VaryingSlopes(Model):
         for name, column in columns.items():
             sd = float(column.std())
             if sd <= 1e-9 * float(np.abs(column).max()):
-                # The intercept (or a constant in its place): its prior is meant at the columns'
-                # means, so at 0 it is wider by what the slopes' priors leave open there.
+                # The intercept (or a constant in its place) stands where all columns are 0: its
+                # priors are wider by what those of the slopes leave open on the way there.
                 away = sum((c.mean() / c.std()) ** 2 for n, c in columns.items() if n != name)
                 size = float(np.abs(column).max())
-                location[name] = Normal(y_mean / size, 2.5 * y_sd / size * float(np.sqrt(1 + away)))
-                scale[name] = HalfT(3, y_sd / size)
+                width = y_sd / size * float(np.sqrt(1 + away))
+                location[name] = Normal(y_mean / size, 2.5 * width)
+                scale[name] = HalfT(3, width)
             else:
                 location[name] = Normal(0, 2.5 * y_sd / sd)
                 scale[name] = HalfT(3, y_sd / sd)

@@ -16,8 +16,8 @@ from scipy import stats
 import hiermodels as hm
 
 
-def posterior(frame: pd.DataFrame, priors: dict[str, Any]) -> dict[str, dict[str, float]]:
-    """Mean, sd, q5 and q95 of mu, tau and sigma; columns ``group`` and ``y``."""
+def _plane(frame: pd.DataFrame, priors: dict[str, Any]) -> tuple[np.ndarray, ...]:
+    """Grid of tau and sigma, its probabilities, and mean of mu given them."""
     groups = frame.groupby("group")["y"]
     n, ybar = groups.size().to_numpy(float), groups.mean().to_numpy()
     ssw = float(((frame["y"] - groups.transform("mean")) ** 2).sum())
@@ -29,8 +29,14 @@ def posterior(frame: pd.DataFrame, priors: dict[str, Any]) -> dict[str, dict[str
     log_sigma = np.linspace(centre - 3, centre + 4, 501)
     tau, sigma = np.exp(log_tau)[:, None], np.exp(log_sigma)[None, :]
 
-    v = tau[..., None] ** 2 + sigma[..., None] ** 2 / n
-    precision, weighted = (1 / v).sum(-1), (ybar / v).sum(-1)
+    # Group by group: 100 groups on the whole plane at once would take gigabytes.
+    precision, weighted, squares, log_v = (np.zeros((tau.size, sigma.size)) for _ in range(4))
+    for size, average in zip(n, ybar, strict=True):
+        v = tau**2 + sigma**2 / size
+        precision += 1 / v
+        weighted += average / v
+        squares += average**2 / v
+        log_v += np.log(v)
     if isinstance(priors["mu"], hm.Normal):
         precision = precision + priors["mu"].sd ** -2
         weighted = weighted + priors["mu"].mean / priors["mu"].sd ** 2
@@ -38,8 +44,8 @@ def posterior(frame: pd.DataFrame, priors: dict[str, Any]) -> dict[str, dict[str
     else:
         extra = 0.0
     mean = weighted / precision
-    quadratic = (ybar**2 / v).sum(-1) + extra - weighted * mean
-    log_p = -0.5 * np.log(v).sum(-1) - 0.5 * np.log(precision) - 0.5 * quadratic
+    quadratic = squares + extra - weighted * mean
+    log_p = -0.5 * log_v - 0.5 * np.log(precision) - 0.5 * quadratic
     log_p = log_p - (N - J) * np.log(sigma) - ssw / (2 * sigma**2)
     log_p = log_p + priors["tau"].log_density(tau) + priors["sigma"].log_density(sigma)
     log_p = log_p + np.log(tau) + np.log(sigma)  # the grid is in logarithms
@@ -52,7 +58,12 @@ def posterior(frame: pd.DataFrame, priors: dict[str, Any]) -> dict[str, dict[str
     edge = p[0].max() if isinstance(priors["tau"], hm.Uniform) else max(p[0].max(), p[-1].max())
     assert max(edge, p[:, 0].max(), p[:, -1].max()) < 1e-6 * p.max()
 
-    sd = precision**-0.5
+    return tau, sigma, p, mean, precision**-0.5
+
+
+def posterior(frame: pd.DataFrame, priors: dict[str, Any]) -> dict[str, dict[str, float]]:
+    """Mean, sd, q5 and q95 of mu, tau and sigma; columns ``group`` and ``y``."""
+    tau, sigma, p, mean, sd = _plane(frame, priors)
     mu_mean = float((p * mean).sum())
     mu_sd = float(np.sqrt((p * (sd**2 + mean**2)).sum() - mu_mean**2))
     grid = np.linspace(mu_mean - 8 * mu_sd, mu_mean + 8 * mu_sd, 801)
@@ -65,8 +76,8 @@ def posterior(frame: pd.DataFrame, priors: dict[str, Any]) -> dict[str, dict[str
             "q5": float(np.interp(0.05, cdf, grid)),
             "q95": float(np.interp(0.95, cdf, grid)),
         },
-        "tau": _marginal(np.exp(log_tau), p.sum(1)),
-        "sigma": _marginal(np.exp(log_sigma), p.sum(0)),
+        "tau": _marginal(tau[:, 0], p.sum(1)),
+        "sigma": _marginal(sigma[0], p.sum(0)),
     }
 
 
@@ -76,3 +87,14 @@ def _marginal(x: np.ndarray, p: np.ndarray) -> dict[str, float]:
     q5, q95 = np.interp([0.05, 0.95], cdf, x)
     sd = float(np.sqrt(p @ x**2 - mean**2))
     return {"mean": mean, "sd": sd, "q5": float(q5), "q95": float(q95)}
+
+
+def group_means(frame: pd.DataFrame, priors: dict[str, Any]) -> dict[Any, float]:
+    """Posterior mean of each theta_j: an average of its conditional mean over (tau, sigma)."""
+    groups = frame.groupby("group")["y"]
+    tau, sigma, p, mean, _ = _plane(frame, priors)
+    means = {}
+    for label, values in groups:
+        own = tau**2 / (tau**2 + sigma**2 / len(values))
+        means[label] = float((p * (own * values.mean() + (1 - own) * mean)).sum())
+    return means

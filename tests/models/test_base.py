@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -54,3 +55,29 @@ def test_the_frame_is_not_changed() -> None:
     before = frame.copy()
     hm.OneWay(frame, y="y", group="group")
     pd.testing.assert_frame_equal(frame, before)
+
+
+def test_replace_keeps_the_data_whatever_became_of_the_frame() -> None:
+    frame = hm.datasets.eight_schools()
+    model = hm.EightSchools(frame, effect="effect", se="se", group="school")
+    frame["effect"] = 0.0
+    np.testing.assert_array_equal(model.replace(pooling="none").design.y, model.design.y)
+    with pytest.raises(ValueError, match="read-only"):
+        model.design.y[0] = 1e9
+
+
+def test_a_prior_that_has_no_place_is_refused_where_it_is_given() -> None:
+    with pytest.raises(PriorError, match="under pooling='partial' there is no parameter 'theta'"):
+        hm.EightSchools(
+            hm.datasets.eight_schools(),
+            effect="effect",
+            se="se",
+            group="school",
+            priors={"theta": hm.Normal(0, 1)},
+        )
+
+
+def test_a_program_knows_its_parameters() -> None:
+    from hiermodels import programs
+
+    assert programs.load("one_way_noncentered").parameters == ("mu", "tau", "sigma", "eta")

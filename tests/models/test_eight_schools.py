@@ -192,3 +192,10 @@ def test_auto_follows_the_pooling_factor(effects: list[float], expected: str) ->
     model = hm.EightSchools(FRAME.assign(effect=effects), **COLUMNS)
     assert model.parameterization == expected
     assert "estimated mean pooling factor" in model.parameterization_reason
+
+
+@pytest.mark.stan
+def test_estimates_that_are_all_alike_can_be_fitted() -> None:
+    frame = FRAME.assign(effect=1.0)
+    idata = hm.EightSchools(frame, **COLUMNS).fit(seed=107, adapt_delta=0.99, progress=False)
+    assert np.isfinite(idatas.dataset(idata, "posterior")["tau"]).all()

@@ -227,3 +227,17 @@ def test_bad_input_is_refused(
     frame = pd.DataFrame({"y": values, "g": ["a", "b", "a", "b"][: len(values)]})
     with pytest.raises(error, match=message):
         hm.OneWay(frame, y="y", group="g", **options)
+
+
+@pytest.mark.stan
+@pytest.mark.parametrize("prior", PRIORS)
+def test_a_hundred_schools_are_exact_anywhere(prior: str) -> None:
+    # The data set that is made to have the published analysis of variance, by quadrature.
+    frame = hm.datasets.mathscore().rename(columns={"school": "group", "mathscore": "y"})
+    exact = one_way_exact.posterior(frame, PRIORS[prior])
+    idata = fit(frame, priors=PRIORS[prior], seed=216)
+    posterior = idatas.dataset(idata, "posterior")
+    reference.assert_exact({n: posterior[n] for n in exact}, exact)
+    theta = one_way_exact.group_means(frame, PRIORS[prior])
+    draws = {str(j): posterior["theta"].sel(group=j) for j in theta}
+    reference.assert_exact(draws, {str(j): {"mean": m} for j, m in theta.items()})
