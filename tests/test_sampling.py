@@ -342,8 +342,9 @@ def test_progress_shows_a_bar_in_a_notebook() -> None:
     code = textwrap.dedent(
         """
         import warnings
-        warnings.simplefilter("error")
         import hiermodels as hm
+        warnings.simplefilter("error")
+        warnings.simplefilter("ignore", hm.HierModelsWarning)
         model = hm.EightSchools(
             hm.datasets.eight_schools(), effect="effect", se="se", group="school",
             parameterization="noncentered",

@@ -25,8 +25,10 @@ def _plane(frame: pd.DataFrame, priors: dict[str, Any]) -> tuple[np.ndarray, ...
     # The upper end of a uniform prior is the end of the grid.
     top = priors["tau"].upper if isinstance(priors["tau"], hm.Uniform) else 1e5
     log_tau = np.linspace(np.log(top) - 26, np.log(top), 1501)
-    centre = 0.5 * np.log(ssw / max(N - J, 1))
-    log_sigma = np.linspace(centre - 3, centre + 4, 501)
+    # log sigma has a posterior sd of about 1/sqrt(2 df): twenty points to each.
+    df = max(N - J, 1)
+    centre, width = 0.5 * np.log(ssw / df), (2 * df) ** -0.5
+    log_sigma = np.linspace(centre - 10 * width, centre + 14 * width, 481)
     tau, sigma = np.exp(log_tau)[:, None], np.exp(log_sigma)[None, :]
 
     # Group by group: 100 groups on the whole plane at once would take gigabytes.
