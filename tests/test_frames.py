@@ -186,6 +186,7 @@ def test_a_text_column_with_a_level_for_each_row_is_no_factor() -> None:
     ("name", "content", "message"),
     [
         ("data.txt", b"a", r"'data.txt' must end in .csv, .tsv, .csv.gz or .parquet"),
+        ("data.csv", b"a;b\n1;2\n", "must be separated by commas, got semicolons"),
         ("data.csv", b"", "'data.csv' could not be read as csv: No columns"),
         ("data.parquet", b"not parquet", "'data.parquet' could not be read as parquet"),
         ("data.csv", b"\xff\xfe\x00bad\x80", "'data.csv' could not be read as csv"),
@@ -211,3 +212,8 @@ def test_two_coefficients_cannot_have_one_name() -> None:
     frame = FRAME.assign(**{"sex[M]": FRAME["ses"]})
     with pytest.raises(DataError, match=r"two columns would have a coefficient named 'sex\[M\]'"):
         take(frame, predictors=["sex", "sex[M]"])
+
+
+def test_a_folder_is_no_data_file(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="is a folder; name a file in it"):
+        frames.read(tmp_path)

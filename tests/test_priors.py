@@ -85,6 +85,8 @@ def test_improper_priors_say_so(prior: Prior) -> None:
         (lambda: hm.Normal(0, np.inf), r"sd must be finite, got inf; .* use Flat\(\)"),
         (lambda: hm.Normal(np.nan, 1), "mean must be finite, got nan"),
         (lambda: hm.GammaPrecision(-1, 0), "shape must not be negative, got -1"),
+        (lambda: hm.Uniform(1, 10), r"as Uniform\(10\) or Uniform\(0, 10\), and begins at 0"),
+        (lambda: hm.Uniform(), "takes its upper end, .* got nothing"),
         (lambda: hm.LKJ(0), "eta must be above 0, got 0"),
         (lambda: hm.Uniform(True), "upper must be a number, got True"),
     ],
@@ -98,3 +100,8 @@ def test_a_prior_is_frozen_and_equal_by_value() -> None:
     assert hm.Normal(0, 1) == hm.Normal(0.0, 1.0)
     with pytest.raises(AttributeError):
         hm.Normal(0, 1).sd = 2.0  # type: ignore[misc]
+
+
+def test_uniform_may_be_written_with_both_ends() -> None:
+    assert hm.Uniform(0, 10) == hm.Uniform(10) == hm.Uniform(upper=10)
+    assert str(hm.Uniform(0, 10)) == "Uniform(10)"

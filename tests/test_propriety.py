@@ -158,6 +158,7 @@ def test_collinear_columns_are_refused() -> None:
         slopes(frame, common=["w"])
 
 
+@pytest.mark.filterwarnings("ignore:predictor 'w' lies far from 0")
 def test_collinearity_is_judged_whatever_the_units() -> None:
     frame = ROWS.assign(w=1e8 + ROWS.y**2, x=1e-8 * ROWS.x)
     slopes(frame, common=["w"])
@@ -192,6 +193,7 @@ def test_a_common_slope_is_not_taken_for_the_groups_own() -> None:
     assert model.design.within.df.sum() == 0
 
 
+@pytest.mark.filterwarnings("ignore:predictor 'w' lies far from 0")
 def test_the_shared_fit_is_least_squares_with_a_column_for_each_group() -> None:
     frame = ROWS.assign(w=RNG.normal(size=30) + 1e6)
     design = slopes(frame, common=["w"]).design

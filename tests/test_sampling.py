@@ -177,7 +177,7 @@ class Foreign:
 def test_an_executor_that_is_closed_or_foreign_is_refused(schools: hm.EightSchools) -> None:
     pool = ProcessPoolExecutor(1)
     pool.shutdown()
-    with pytest.raises(OptionError, match="it takes no tasks .* pass an open one"):
+    with pytest.raises(OptionError, match=r"it takes no tasks .* pass an open one"):
         schools.fit(**QUICK, executor=pool)
     with pytest.raises(OptionError, match=r"got Foreign; for Dask pass client.get_executor\(\)"):
         schools.fit(**QUICK, executor=Foreign())

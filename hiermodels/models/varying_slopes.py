@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,12 +11,14 @@ import numpy as np
 from .. import frames
 from ..blocks import Block
 from ..design import Array, Design
-from ..errors import DataError, OptionError, listed, suggest
+from ..errors import DataError, DataWarning, OptionError, listed, suggest
 from ..priors import LKJ, Flat, HalfT, Normal
 from .model import Model
 from .one_way import check_sigma, row_data, varying_response
 
 INTERCEPTS = ("varying", "common", "none")
+# |mean| / sd beyond which intercept and slope are correlated above 0.95 in the posterior.
+_FAR = 3.0
 
 
 class VaryingSlopes(Model):
@@ -97,6 +100,12 @@ class VaryingSlopes(Model):
                 f"{suggest(str(intercept), INTERCEPTS)}"
             )
         varying, common = _names("varying", varying), _names("common", common)
+        for name in varying:
+            if name in common:
+                raise DataError(
+                    f"column {name!r} is used twice, in varying and in common; each column has one "
+                    "use (a varying one has its population mean in mu)"
+                )
         if not varying and intercept != "varying":
             raise OptionError(
                 "varying must name at least one column where the intercept does not vary; got none"
@@ -110,6 +119,7 @@ class VaryingSlopes(Model):
             x = {c: table.predictors[c] for v in common for c in table.sources[v]}
             if intercept != "none":
                 _refuse_constant({**z, **x})
+                _warn_of_far({**z, **x})
                 ones = np.ones(len(table.rows))
                 if "Intercept" in (*z, *x):
                     raise DataError(
@@ -225,6 +235,20 @@ def _refuse_constant(columns: dict[str, Array]) -> None:
         raise DataError(
             f"predictor {listed(constant)} must vary, got one value in all rows: beside the "
             "intercept it adds nothing; leave it out"
+        )
+
+
+def _warn_of_far(columns: dict[str, Array]) -> None:
+    """Say which columns lie so far from 0 that slope and intercept can hardly be told apart."""
+    far = [n for n, c in columns.items() if abs(c.mean()) > _FAR * c.std()]
+    if far:
+        first = far[0]
+        warnings.warn(
+            f"predictor {listed(far)} lies far from 0 (mean {columns[first].mean():.4g}, sd "
+            f"{columns[first].std():.4g}): the intercept is then an extrapolation, and sampling is "
+            f"slow or fails; centre it, as in frame[{first!r}] -= frame[{first!r}].mean()",
+            DataWarning,
+            stacklevel=2,
         )
 
 

@@ -11,7 +11,7 @@ from scipy import stats
 
 import hiermodels as hm
 from hiermodels import inference_data as idatas
-from hiermodels.errors import ColumnError, DataError, OptionError, PriorError
+from hiermodels.errors import ColumnError, DataError, DataWarning, OptionError, PriorError
 
 from .. import reference
 
@@ -286,6 +286,7 @@ def test_the_intercept_varies_is_common_or_is_left_out(
     assert model.design.predictors == predictors
 
 
+@pytest.mark.filterwarnings("ignore:predictor 'x1' lies far from 0")
 def test_the_intercepts_default_priors_widen_with_its_distance_from_the_data() -> None:
     frame, _ = simulated(mu=(1.0, 0.5), tau=(1.0, 0.5), Omega=0, beta=())
     near = hm.VaryingSlopes(frame, **columns(frame)).priors["mu"]["Intercept"]
@@ -312,7 +313,7 @@ FRAME = simulated(mu=(1.0, 0.5), tau=(1.0, 0.5), Omega=0, beta=(2.0,))[0]
         ({"varying": ["x3"]}, ColumnError, "predictor: the data frame has no column 'x3'"),
         ({"varying": [], "intercept": "common"}, OptionError, "varying must name at least one"),
         ({"intercept": "fixed"}, OptionError, "intercept must be one of .* got 'fixed'"),
-        ({"common": ["x1"]}, DataError, "column 'x1' is used twice"),
+        ({"common": ["x1"]}, DataError, "column 'x1' is used twice, in varying and in common"),
         ({"common": ["y"]}, DataError, "column 'y' is used twice, as y and as predictor"),
         ({"common": ["one"]}, DataError, "predictor 'one' must vary, got one value in all rows"),
         ({"common": ["Intercept"]}, DataError, "the column name 'Intercept' is reserved"),
@@ -346,3 +347,15 @@ def test_correlations_at_the_edge_do_not_end_a_fit() -> None:
     model = hm.VaryingSlopes(frame, **columns(frame), priors={"Omega": hm.LKJ(0.05)})
     idata = model.prior_predictive(draws=1000, seed=313, progress=False)
     assert np.isfinite(idatas.dataset(idata, "prior_predictive")["y"]).all()
+
+
+def test_a_predictor_far_from_0_is_said_to_need_centring() -> None:
+    frame = FRAME.assign(year=2010 + FRAME["x1"])
+    with pytest.warns(DataWarning, match=r"predictor 'year' lies far from 0 \(mean 2010.*centre"):
+        hm.VaryingSlopes(frame, y="y", group="group", varying=["year"])
+
+
+def test_a_column_with_a_level_for_each_row_leaves_nothing_to_fit() -> None:
+    frame = FRAME[:30].assign(pupil=[f"pupil {i}" for i in range(30)])
+    with pytest.raises(DataError, match=r"more rows than coefficients|linearly independent"):
+        hm.VaryingSlopes(frame, y="y", group="group", common=["pupil"])
