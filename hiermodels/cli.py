@@ -125,7 +125,7 @@ def _summary(
     \b
     Example:
       hiermodels summary fit.nc --var mu --var tau
-    """  # noqa: D301
+    """
     from . import inference_data, summaries
 
     idata = inference_data.load(fit)
@@ -143,7 +143,7 @@ def _check(fit: _Fit) -> None:
     \b
     Example:
       hiermodels check fit.nc && echo good
-    """  # noqa: D301
+    """
     from rich.text import Text
 
     from . import diagnostics, inference_data
@@ -168,7 +168,7 @@ def _demo(
     \b
     Example:
       hiermodels demo --output demo
-    """  # noqa: D301
+    """
     from . import demo
 
     done = demo.run(output)
@@ -193,7 +193,7 @@ def _datasets(
     \b
     Example:
       hiermodels datasets eight_schools -o schools.csv
-    """  # noqa: D301
+    """
     from . import datasets
 
     if name is None:
@@ -250,7 +250,7 @@ def _install_cmdstan(
     \b
     Example:
       hiermodels install-cmdstan --jobs 2
-    """  # noqa: D301
+    """
     from . import cmdstan
 
     if source is None and version is None and directory is None and not overwrite:
@@ -273,7 +273,7 @@ def _compile(programs: _Programs = None, jobs: _Jobs = None) -> None:
     \b
     Example:
       hiermodels compile one_way_centered one_way_noncentered
-    """  # noqa: D301
+    """
     from . import programs as stan
 
     done = stan.compile_all(programs or None, jobs=jobs)
@@ -289,7 +289,7 @@ def _cache(context: typer.Context) -> None:
     Example:
       hiermodels cache
       hiermodels cache clear eight_schools_centered
-    """  # noqa: D301
+    """
     if context.invoked_subcommand is None:
         _cache_show()
 
@@ -301,7 +301,7 @@ def _cache_show() -> None:
     \b
     Example:
       hiermodels cache show
-    """  # noqa: D301
+    """
     from . import programs
 
     entries = programs.entries()
@@ -328,7 +328,7 @@ def _cache_clear(programs: _Programs = None) -> None:
     \b
     Example:
       hiermodels cache clear eight_schools_centered
-    """  # noqa: D301
+    """
     from . import programs as stan
 
     say(f"{stan.clear(programs or None) / 1e6:.1f} MB freed in {stan.cache_folder()}")
@@ -344,7 +344,7 @@ def _doctor() -> None:
     \b
     Example:
       hiermodels doctor
-    """  # noqa: D301
+    """
     from rich.table import Table
     from rich.text import Text
 
@@ -396,7 +396,7 @@ def _top(
       hiermodels datasets mathscore -o scores.csv
       hiermodels fit one-way scores.csv --y mathscore --group school -o fit.nc
       hiermodels check fit.nc
-    """  # noqa: D301
+    """
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())
         raise typer.Exit(2)

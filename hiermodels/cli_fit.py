@@ -172,7 +172,7 @@ def _eight_schools(
       hiermodels datasets eight_schools -o schools.csv
       hiermodels fit eight-schools schools.csv \\
           --effect effect --se se --group school -o fit.nc
-    """  # noqa: D301 - typer's sign for "do not wrap"
+    """
     return {"file": file, "family": "EightSchools", "effect": effect, "se": se, "group": group}
 
 
@@ -185,7 +185,7 @@ def _one_way(*, file: _File, y: _Y, group: _Group, sigma: _Sigma = "common") -> 
     Example:
       hiermodels datasets mathscore -o scores.csv
       hiermodels fit one-way scores.csv --y mathscore --group school -o fit.nc
-    """  # noqa: D301
+    """
     return {"file": file, "family": "OneWay", "y": y, "group": group, "sigma": sigma}
 
 
@@ -214,7 +214,7 @@ def _varying_slopes(
       hiermodels datasets exam -o exam.csv
       hiermodels fit varying-slopes exam.csv --y normexam --group school \\
           --varying standLRT --common sex -o fit.nc
-    """  # noqa: D301
+    """
     return {
         "file": file,
         "family": "VaryingSlopes",
@@ -301,7 +301,7 @@ def _fit_top(context: typer.Context) -> None:
     \b
     Example:
       hiermodels fit one-way scores.csv --y mathscore --group school -o fit.nc
-    """  # noqa: D301
+    """
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())
         raise typer.Exit(2)
