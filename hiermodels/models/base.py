@@ -219,14 +219,14 @@ class Base(ABC):
         # Centered and noncentered sampling converge equally fast where the pooling factor is 1/2
         # (Papaspiliopoulos, Roberts and Skold 2007, Statistical Science 22, section 2).
         pooling_factor = self.design.estimated_pooling()
+        of = " (of the coefficient pooled most)" if self.design.K > 1 else ""
+        estimate = f"auto: estimated mean pooling factor {pooling_factor:.2f}{of}"
         if pooling_factor < 0.5:
             return "centered", (
-                f"auto: estimated mean pooling factor {pooling_factor:.2f} (of the coefficient "
-                "pooled most), so the data say more about most groups than the population does"
+                f"{estimate}, so the data say more about most groups than the population does"
             )
         return "noncentered", (
-            f"auto: estimated mean pooling factor {pooling_factor:.2f} (of the coefficient "
-            "pooled most), so the population says more about most groups than their data do"
+            f"{estimate}, so the population says more about most groups than their data do"
         )
 
 
