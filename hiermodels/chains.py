@@ -8,7 +8,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -143,18 +143,30 @@ def end_orphan(task: Task) -> None:
     """End the process of a chain whose worker died: nobody else watches it any more."""
     try:
         pid = int(task.pid.read_text())
-        os.kill(pid, signal.SIGKILL)
+        # The number may be another host's, or have gone to another process since.
+        if _runs(pid, task):
+            os.kill(pid, signal.SIGKILL)
     except (OSError, ValueError):
         return  # it never began, or has ended
     finally:
         task.pid.unlink(missing_ok=True)
-    # Its files are written again by whoever runs the chain again: not before it is gone.
-    for _ in range(100):
-        try:
-            os.kill(pid, 0)
-        except OSError:
-            return
-        time.sleep(0.02)
+
+
+def _runs(pid: int, task: Task) -> bool:
+    """Whether that process is this chain's: its command line names the chain's file."""
+    try:
+        command = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace")
+    except OSError:
+        ps = ["ps", "-o", "command=", "-p", str(pid)]
+        command = subprocess.run(ps, capture_output=True, text=True, check=False).stdout
+    return str(task.csv) in command
+
+
+def once_more(task: Task) -> Chain:
+    """Run a lost chain here, into a file of its own: the lost one may still be written to."""
+    csv = task.csv.with_name(f"{task.csv.stem}_again.csv")
+    command = tuple(part.replace(str(task.csv), str(csv)) for part in task.command)
+    return run_chain(replace(task, csv=csv, command=command))
 
 
 def _how_it_ended(code: int) -> str:

@@ -121,13 +121,34 @@ class Design:
         return np.add.reduceat(values[..., self.order], self.starts, axis=-1)
 
     @cached_property
+    def centred(self) -> tuple[Array, Array, Array]:
+        """Varying columns, common columns and y about their means, where a constant allows it.
+
+        Least squares gives the same fit, and loses no digits to a large mean. The varying columns
+        may be moved only beside a varying intercept, the others beside any.
+        """
+        z_constant, x_constant = is_constant(self.z), is_constant(self.x)
+        z, x, y = self.z, self.x, self.y
+        if z_constant.any():
+            z = np.where(z_constant, z, z - z.mean(axis=0))
+        if z_constant.any() or x_constant.any():
+            x = np.where(x_constant, x, x - x.mean(axis=0)) if self.P else x
+            y = y - y.mean()
+        return z, x, y
+
+    def _by_group(self) -> list[NDArray[np.int64]]:
+        return np.split(self.order, self.starts[1:])
+
+    @cached_property
     def within(self) -> Within:
         """What each group's own least-squares fit on all its columns leaves."""
-        W = np.hstack([self.z, self.x])
+        z, x, y = self.centred
+        W = np.hstack([z, x])
         rank = np.zeros(self.J, dtype=np.int64)
         rss = np.zeros(self.J)
-        for j, rows in enumerate(np.split(self.order, self.starts[1:])):
-            rank[j], rss[j] = _least_squares(W[rows], self.y[rows])
+        for j, rows in enumerate(self._by_group()):
+            rank[j], left = _clear(W[rows], y[rows, None])
+            rss[j] = float(np.sum(left**2))
         return Within(columns=W.shape[1], rank=rank, rss=rss, sizes=self.sizes)
 
     @cached_property
@@ -136,25 +157,28 @@ class Design:
 
         By Frisch and Waugh: y and x are first cleared of each group's z, then y of x.
         """
+        z, x, y = self.centred
         rank = 0
         cleared = np.empty((self.N, self.P + 1))
-        for rows in np.split(self.order, self.starts[1:]):
-            both = np.column_stack([self.x[rows], self.y[rows]])
-            own, cleared[rows] = _clear(self.z[rows], both)
+        for rows in self._by_group():
+            own, cleared[rows] = _clear(z[rows], np.column_stack([x[rows], y[rows]]))
             rank += own
-        common, left = _clear(cleared[:, :-1], cleared[:, -1:], centred=False)
-        columns = self.J * self.K + self.P
+        common, left = _clear(cleared[:, :-1], cleared[:, -1:])
         rss = np.array([float(np.sum(left**2))])
-        return Within(columns, np.array([rank + common]), rss, np.array([self.N]))
+        columns = self.J * self.K + self.P
+        return Within(columns, np.array([rank + common]), rss, np.array([self.N]), common)
+
+    def identifying(self, k: int) -> int:
+        """Groups whose own rows tell coefficient k from the other varying ones."""
+        z = self.centred[0]
+        others = np.delete(z, k, axis=1)
+        return sum(_rank(z[rows]) > _rank(others[rows]) for rows in self._by_group())
 
     @cached_property
     def pooled_residuals(self) -> Array:
         """Residuals of one least-squares fit to all rows, shape (N,)."""
-        W = np.hstack([self.z, self.x])
-        scale = np.abs(W).max(axis=0)
-        W = W / np.where(scale > 0, scale, 1)
-        y = self.y - self.y.mean()
-        return np.asarray(y - W @ np.linalg.lstsq(W, y, rcond=None)[0])
+        z, x, y = self.centred
+        return _clear(np.hstack([z, x]), y[:, None])[1][:, 0]
 
     def estimated_pooling(self) -> float:
         """Mean pooling factor by moments, of the coefficient that is pooled most.
@@ -167,16 +191,16 @@ class Design:
         """
         if self.se is not None:
             return _pooling_factor(self.y, self.se**2)
-        r = self.pooled_residuals
+        z, r = self.centred[0], self.pooled_residuals
         own, cross, rss, df = [], [], 0.0, 0
-        for rows in np.split(self.order, self.starts[1:]):
-            Z = self.z[rows]
+        for rows in self._by_group():
+            Z = z[rows]
             if len(rows) < self.K or _rank(Z) < self.K:
                 continue
-            inverse = np.linalg.inv(Z.T @ Z)
-            estimate = inverse @ (Z.T @ r[rows])
+            inverse = np.linalg.pinv(Z)
+            estimate = inverse @ r[rows]
             own.append(estimate)
-            cross.append(np.diag(inverse))
+            cross.append(np.sum(inverse**2, axis=1))
             rss += float(np.sum((r[rows] - Z @ estimate) ** 2))
             df += len(rows) - self.K
         if len(own) < 2 or df < 1 or rss <= 0:
@@ -187,7 +211,8 @@ class Design:
     @property
     def columns_rank(self) -> int:
         """Rank of the N x (K + P) matrix of all columns."""
-        return _rank(np.hstack([self.z, self.x]))
+        z, x, _ = self.centred
+        return _rank(np.hstack([z, x]))
 
 
 @dataclass(frozen=True)
@@ -198,6 +223,7 @@ class Within:
     rank: NDArray[np.int64]
     rss: Array
     sizes: NDArray[np.int64]
+    common: int = 0  # of the rank, what common columns add to the groups' own
 
     @property
     def df(self) -> NDArray[np.int64]:
@@ -213,36 +239,27 @@ def _pooling_factor(estimates: Array, variances: Array) -> float:
     return float(np.mean(variances / (variances + tau2))) if tau2 > 0 else 1.0
 
 
+def is_constant(W: Array) -> NDArray[np.bool_]:
+    """Which columns are one value but 0 in all rows, up to a billionth of it."""
+    size = np.abs(W).max(axis=0, initial=0.0)
+    return np.asarray((size > 0) & (np.ptp(W, axis=0) <= 1e-9 * size)) if len(W) else size > 0
+
+
 def _standardized(W: Array) -> Array:
-    # A column's size must not decide what counts as collinear: centre what is not constant,
-    # then scale each column to length one.
-    spread = W - W.mean(axis=0)
-    norm = np.linalg.norm(spread, axis=0)
-    constant = norm <= 1e-12 * np.linalg.norm(W, axis=0)
-    has_constant = bool(constant.any())
-    out = np.where(constant, W, spread) if has_constant else W
-    length = np.linalg.norm(out, axis=0)
-    return np.asarray(out / np.where(length > 0, length, 1))
+    # A column's units must not decide what counts as collinear.
+    length = np.linalg.norm(W, axis=0)
+    return np.asarray(W / np.where(length > 0, length, 1))
 
 
 def _rank(W: Array) -> int:
     return int(np.linalg.matrix_rank(_standardized(W), tol=1e-9)) if W.size else 0
 
 
-def _clear(W: Array, these: Array, *, centred: bool = True) -> tuple[int, Array]:
+def _clear(W: Array, these: Array) -> tuple[int, Array]:
     """Rank of W, and these columns less their least-squares fit on W."""
-    constant = np.all(W == W[0], axis=0) & (W[0] != 0)
-    if centred and constant.any():
-        these = these - these.mean(axis=0)  # first, so that a large mean costs no digits
     u, s, _ = np.linalg.svd(_standardized(W), full_matrices=False)
     basis = u[:, s > 1e-9]
     left = these - basis @ (basis.T @ these)
     # What is left of a column that W explains is rounding, and is no column any more.
     size = np.abs(these).max(axis=0)
     return basis.shape[1], np.where(np.abs(left).max(axis=0) > 1e-10 * size, left, 0.0)
-
-
-def _least_squares(W: Array, y: Array) -> tuple[int, float]:
-    """Rank of W, and the residual sum of squares of y on it."""
-    rank, left = _clear(W, y[:, None])
-    return rank, float(np.sum(left**2))

@@ -337,7 +337,7 @@ def compile_all(
     OptionError
         There is no such program.
     """
-    from concurrent.futures import ThreadPoolExecutor, as_completed
+    from concurrent.futures import Future, ThreadPoolExecutor, as_completed, wait
 
     if isinstance(names, str):
         names = [names]
@@ -354,8 +354,11 @@ def compile_all(
     children: set[subprocess.Popen[str]] = set()
     stopped = threading.Event()
     pool = ThreadPoolExecutor(jobs)
+    futures: dict[Future[Executable], str] = {}
     try:
-        futures = {pool.submit(_executable, name, each, children, stopped): name for name in chosen}
+        futures |= {
+            pool.submit(_executable, name, each, children, stopped): name for name in chosen
+        }
         with bar(len(chosen), "compiling Stan programs", progress=progress) as shown:
             for future in as_completed(futures):
                 try:
@@ -366,8 +369,11 @@ def compile_all(
     except BaseException:
         stopped.set()
         pool.shutdown(wait=False, cancel_futures=True)
-        for child in list(children):
-            stop(child)
+        # A compiler may start while this one looks: look until all have ended.
+        while not all(future.done() for future in futures):
+            for child in list(children):
+                stop(child)
+            wait(futures, timeout=0.2)
         raise
     finally:
         pool.shutdown()

@@ -52,8 +52,9 @@ def check(design: Design, priors: Priors, pooling: str) -> None:
                 f"partial pooling needs at least 2 groups, got 1 ({listed(design.labels)}); "
                 "pooling='complete' fits a single group"
             )
+        flat_betas = any(isinstance(p, Flat) for _, p in _of(priors, "beta"))
         for name, prior in _of(priors, "tau"):
-            _check_tau(name, prior, design)
+            _check_tau(name, prior, design, flat_betas)
     if design.residual == "known":
         return
     _check_columns(design)
@@ -66,7 +67,7 @@ def _of(priors: Priors, block: str) -> list[tuple[str, Prior]]:
     return [(n, p) for n, p in priors.flat().items() if n.partition("[")[0] == block]
 
 
-def _check_tau(name: str, prior: Prior, design: Design) -> None:
+def _check_tau(name: str, prior: Prior, design: Design, flat_betas: bool) -> None:
     if _infinite_at_zero(prior):
         raise ImproperPosteriorError(
             f"{name}: {prior} {_flat_on_log(prior)}, and the likelihood does not vanish as {name} "
@@ -75,11 +76,12 @@ def _check_tau(name: str, prior: Prior, design: Design) -> None:
         )
     if not isinstance(prior, Flat):
         return
-    # A group where the coefficient's column is 0 throughout says nothing of its spread.
+    # A group whose rows cannot tell the coefficient from the others says nothing of its spread.
     names = list(design.coefficients or ())
-    k = names.index(name[4:-1]) if names else 0
-    informing = int(np.sum(design.group_sums((design.z[:, k] != 0).astype(float)) > 0))
-    least = design.K + 2
+    informing = design.identifying(names.index(name[4:-1]) if names else 0)
+    # Common columns that are constant within groups are further means, estimated from the groups.
+    by_group = design.P - design.between_groups.common if flat_betas else 0
+    least = design.K + 2 + by_group
     if informing < least:
         raise ImproperPosteriorError(
             f"{name}: Flat() needs at least {least} groups that inform it, got {informing}: with "
@@ -156,7 +158,9 @@ def _check_sigma(design: Design, prior: Any, pooling: str) -> None:
     alone = df < 1
     if not alone.any():
         # A flat sigma needs the likelihood to fall faster than 1/sigma.
-        thin = df < 2 if pooling != "partial" else df < 1
+        # Where others hold the common line, one sd a group needs no more than two rows.
+        held = pooling == "complete" and design.residual == "group" and design.J > 1
+        thin = df < 2 if pooling != "partial" and not held else df < 1
         if isinstance(prior, Flat) and thin.any():
             raise ImproperPosteriorError(
                 f"sigma: Flat() needs at least 2 residual degrees of freedom"

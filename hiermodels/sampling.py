@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import progress as bars
-from .chains import GRACE, Chain, Task, end_orphan, iterations, run_chain
+from .chains import GRACE, Chain, Task, end_orphan, iterations, once_more, run_chain
 from .errors import OptionError, SamplingError, suggest
 
 Array = NDArray[np.float64]
@@ -183,20 +183,23 @@ def sample(
         where: Any = own or executor
         futures: list[Future[Chain]] = []
         try:
-            futures = _submit(where, tasks)
+            _submit(where, tasks, futures)
             _watch(tasks, futures, settings, progress)
             return [_result(task, future) for task, future in zip(tasks, futures, strict=True)]
         except BaseException:
             # Whoever is running sees this file and ends its child.
             (folder / _stop_name(tasks)).touch()
-            for future in futures:
+            ours = [future for future in futures if isinstance(future, Future)]
+            for future in ours:
                 future.cancel()
-            wait(futures, timeout=GRACE + 1)
+            wait(ours, timeout=GRACE + 1)
             raise
         finally:
             if own is not None:
                 own.shutdown(wait=True, cancel_futures=True)
-            (folder / _stop_name(tasks)).unlink(missing_ok=True)
+            # Who has not answered has still to see it.
+            if all(isinstance(future, Future) and future.done() for future in futures):
+                (folder / _stop_name(tasks)).unlink(missing_ok=True)
 
 
 def _stop_name(tasks: Sequence[Task]) -> str:
@@ -305,15 +308,12 @@ def _watch(
                 bar.update(done - bar.n)
 
 
-def _submit(where: Any, tasks: Sequence[Task]) -> list[Future[Chain]]:
+def _submit(where: Any, tasks: Sequence[Task], futures: list[Future[Chain]]) -> None:
     """Hand the chains to an executor; refuse what only looks like one."""
-    futures: list[Future[Chain]] = []
     try:
         for task in tasks:
             futures.append(where.submit(run_chain, task))
     except RuntimeError as error:  # what an executor that was shut down raises
-        for future in futures:
-            future.cancel()
         raise OptionError(f"executor: it takes no tasks ({error}); pass an open one") from error
     if not all(isinstance(future, Future) for future in futures):
         raise OptionError(
@@ -321,7 +321,6 @@ def _submit(where: Any, tasks: Sequence[Task]) -> list[Future[Chain]]:
             f"concurrent.futures.Future, got {type(where).__name__}; for Dask pass "
             "client.get_executor()"
         )
-    return futures
 
 
 def _result(task: Task, future: Future[Chain]) -> Chain:
@@ -334,7 +333,7 @@ def _result(task: Task, future: Future[Chain]) -> Chain:
     except Exception as error:
         lost = f"was lost with its worker ({type(error).__name__}: {error})"
     end_orphan(task)
-    again = run_chain(task)
+    again = once_more(task)
     if again.finished:
         return again
     return replace(again, failure=f"{lost}, and run again {again.failure}")

@@ -211,3 +211,68 @@ def test_flat_tau_counts_the_groups_that_inform_it() -> None:
         ImproperPosteriorError, match=r"tau\[x\]: Flat\(\) needs at least 4 .* got 1"
     ):
         slopes(dummy, priors={"tau": {"x": hm.Flat()}})
+
+
+def no_intercept(frame: pd.DataFrame, **options: Any) -> hm.VaryingSlopes:
+    return hm.VaryingSlopes(frame, y="y", group="g", intercept="none", **options)
+
+
+def test_without_an_intercept_nothing_is_centred() -> None:
+    exact = ROWS.assign(x=ROWS.x + 7, y=3 * (ROWS.x + 7))
+    with pytest.raises(DataError, match="fits 'y' perfectly"):
+        no_intercept(exact, varying=["x"], pooling="complete")
+    # 10 + 2 x is no perfect fit of a line through 0.
+    away = ROWS.assign(x=ROWS.x - ROWS.x.mean())
+    model = no_intercept(away.assign(y=10 + 2 * away.x), varying=["x"], pooling="complete")
+    assert model.design.pooled_residuals.std() < 1e-9
+    np.testing.assert_allclose(model.design.pooled_residuals, 10)
+
+
+def test_a_column_of_zeros_in_a_group_is_no_constant() -> None:
+    # Cell means: the group 'a' has a row of level p, one of q and none of r.
+    level = ["p", "q", *["p", "q", "r"] * 6]
+    frame = pd.DataFrame({"g": ["a", "a", *np.repeat(list("bcd"), 6)], "y": RNG.normal(size=20)})
+    for name in "pqr":
+        frame[name] = [float(x == name) for x in level]
+    design = no_intercept(frame, varying=["p", "q", "r"]).design
+    assert design.within.rank.tolist() == [2, 3, 3, 3]
+    assert design.within.df.tolist() == [0, 3, 3, 3]
+    with pytest.raises(ImproperPosteriorError, match="without replication in group 'a'"):
+        no_intercept(frame, varying=["p", "q", "r"], sigma="group", priors={"sigma": hm.LogFlat()})
+
+
+def test_flat_tau_counts_flat_predictors_of_the_groups_as_means() -> None:
+    three = ROWS[ROWS.g.isin(["a", "b", "c"])]
+    by_school = three.assign(w=three.g.map({"a": 0.0, "b": 1.0, "c": 3.0}))
+    flat = {"tau": hm.Flat(), "mu": hm.Flat()}
+    hm.VaryingSlopes(by_school, y="y", group="g", common=["w"], priors=flat)
+    with pytest.raises(ImproperPosteriorError, match="at least 4 groups that inform it, got 3"):
+        hm.VaryingSlopes(
+            by_school, y="y", group="g", common=["w"], priors={**flat, "beta": hm.Flat()}
+        )
+
+
+def test_flat_taus_are_not_informed_by_groups_of_one_row() -> None:
+    frame = pd.DataFrame({"g": list("abcdef"), "x": [1.0, 2, 3, 5, 4, 7], "y": RNG.normal(size=6)})
+    with pytest.raises(ImproperPosteriorError, match="inform it, got 0"):
+        hm.VaryingSlopes(frame, y="y", group="g", varying=["x"], priors={"tau": hm.Flat()})
+
+
+def test_a_flat_sigma_of_each_group_needs_two_rows_where_the_others_hold_the_mean() -> None:
+    pairs = pd.DataFrame({"g": np.repeat(range(6), 2), "y": RNG.normal(size=12)})
+    one_way(pairs, sigma="group", pooling="complete", priors={"sigma": hm.Flat()})
+
+
+def test_seconds_since_1970_are_a_predictor_like_any_other() -> None:
+    frame = ROWS.assign(x=1.7e9 + np.tile(np.arange(6), 5))
+    with pytest.warns(DataWarning, match="lies far from 0"):
+        model = slopes(frame)
+    near = slopes(ROWS.assign(x=np.tile(np.arange(6), 5) - 2.5))
+    assert model.design.estimated_pooling() == pytest.approx(near.design.estimated_pooling())
+    with pytest.raises(DataError, match="to a billionth of it"):
+        slopes(ROWS.assign(x=1e12 + np.tile(np.arange(6), 5)))
+
+
+def test_a_rare_level_is_not_far_from_0() -> None:
+    frame = ROWS.assign(x=ROWS.x, f=["b"] * 28 + ["a"] * 2)
+    slopes(frame, common=["f"])

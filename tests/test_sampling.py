@@ -9,7 +9,7 @@ import sys
 import textwrap
 import threading
 import time
-from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -364,3 +364,44 @@ def test_an_iteration_line_of_stan_is_how_far_a_chain_is(tmp_path: Path) -> None
     console.write_text("Iteration:    1 / 2000 [  0%]  (Warmup)\nIteration: 1300 / 2000 [ 65%]\n")
     assert chains.iterations(console) == 1300
     assert chains.iterations(tmp_path / "none.txt") == 0
+
+
+def test_a_process_that_only_has_the_number_of_a_lost_chain_is_left_alone(tmp_path: Path) -> None:
+    bystander = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    try:
+        pid = tmp_path / "chain.pid"
+        pid.write_text(str(bystander.pid))
+        task = chains.Task(
+            0, ("exe",), tmp_path / "x.csv", tmp_path / "x.txt", pid, tmp_path / "s", 0, 1, ()
+        )
+        chains.end_orphan(task)
+        assert bystander.poll() is None
+        assert not pid.exists()
+    finally:
+        bystander.kill()
+        bystander.wait()
+
+
+class Closing(Executor):
+    """Takes one task, and is shut down before the next."""
+
+    def __init__(self) -> None:
+        self.pool = ThreadPoolExecutor(1)
+        self.taken = 0
+
+    def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
+        self.taken += 1
+        if self.taken > 1:
+            waiting(children)
+            raise RuntimeError("cannot schedule new futures after shutdown")
+        return self.pool.submit(fn, *args, **kwargs)
+
+
+@pytest.mark.stan
+def test_an_executor_that_closes_midway_leaves_no_chain_running(
+    schools: hm.EightSchools, tmp_path: Path
+) -> None:
+    with pytest.raises(OptionError, match="it takes no tasks"):
+        schools.fit(**{**QUICK, "draws": 2_000_000}, executor=Closing(), output_dir=tmp_path)
+    waiting(lambda: not children())
+    assert not list(tmp_path.glob("*.stop"))

@@ -124,16 +124,24 @@ class Base(ABC):
                     f"{', '.join(self._options)}{suggest(name, self._options)}"
                 )
         options = {**self._options, **changes}
+        options["priors"] = check_given(options["priors"])
+        one_of("pooling", options["pooling"], POOLINGS)
+        one_of("parameterization", options["parameterization"], PARAMETERIZATIONS)
         if set(changes) <= _NOT_DATA:
             # The very data that this model has, whatever became of the frame since.
-            one_of("pooling", options["pooling"], POOLINGS)
-            one_of("parameterization", options["parameterization"], PARAMETERIZATIONS)
-            options["priors"] = check_given(options["priors"])
             other = object.__new__(type(self))
             other._configure(options, self.columns, self.design)
             return other
+        # Those that wait for another pooling strategy are no mistake of this call.
+        named = check_given(changes.get("priors"))
+        places = {b.name for b in self._blocks(options["pooling"])}
+        waiting = {n: p for n, p in options["priors"].items() if n not in places and n not in named}
+        now = {n: p for n, p in options["priors"].items() if n not in waiting}
         family: Any = type(self)
-        return family(options.pop("frame"), **options)
+        frame = options.pop("frame")
+        other = family(frame, **{**options, "priors": now})
+        other._options["priors"] = {**waiting, **now}
+        return other
 
     def __repr__(self) -> str:
         d = self.design

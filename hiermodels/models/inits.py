@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..design import Design
+from ..design import Design, is_constant
 from ..errors import OptionError, suggest
 from ..priors import Uniform
 
@@ -110,9 +110,7 @@ def _below_upper(model: Base, block: str, values: Array) -> Array:
 
 def _column_scale(W: Array) -> Array:
     """Spread of each column; its size where it is constant; 1 where it is zero."""
-    spread = W.std(axis=0)
-    size = np.abs(W).max(axis=0)
-    scale = np.where(spread > 1e-9 * size, spread, size)
+    scale = np.where(is_constant(W), np.abs(W).max(axis=0), W.std(axis=0))
     return np.where(scale > 0, scale, 1.0)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from .. import frames
 from ..blocks import Block
-from ..design import Array, Design
+from ..design import Array, Design, is_constant
 from ..errors import DataError, DataWarning, OptionError, listed, suggest
 from ..priors import LKJ, Flat, HalfT, Normal
 from .model import Model
@@ -191,7 +191,7 @@ class VaryingSlopes(Model):
         scale: dict[str, HalfT] = {}
         for name, column in columns.items():
             sd = float(column.std())
-            if sd <= 1e-9 * float(np.abs(column).max()):
+            if is_constant(column[:, None])[0]:
                 # The intercept (or a constant in its place) stands where all columns are 0: its
                 # priors are wider by what those of the slopes leave open on the way there.
                 away = sum((c.mean() / c.std()) ** 2 for n, c in columns.items() if n != name)
@@ -230,17 +230,23 @@ def _names(role: str, names: Any) -> tuple[str, ...]:
 
 
 def _refuse_constant(columns: dict[str, Array]) -> None:
-    constant = [n for n, c in columns.items() if np.ptp(c) <= 1e-12 * np.abs(c).max()]
+    constant = [n for n, c in columns.items() if is_constant(c[:, None])[0] or not c.any()]
     if constant:
         raise DataError(
-            f"predictor {listed(constant)} must vary, got one value in all rows: beside the "
-            "intercept it adds nothing; leave it out"
+            f"predictor {listed(constant)} must vary, got one value in all rows (to a "
+            "billionth of it): beside the intercept it adds nothing; leave it out, or subtract its "
+            "mean"
         )
 
 
 def _warn_of_far(columns: dict[str, Array]) -> None:
     """Say which columns lie so far from 0 that slope and intercept can hardly be told apart."""
-    far = [n for n, c in columns.items() if abs(c.mean()) > _FAR * c.std()]
+    far = [
+        n
+        for n, c in columns.items()
+        # 0 and 1 are where such a column belongs.
+        if abs(c.mean()) > _FAR * c.std() and not np.isin(c, (0, 1)).all()
+    ]
     if far:
         first = far[0]
         warnings.warn(

@@ -81,3 +81,13 @@ def test_a_program_knows_its_parameters() -> None:
     from hiermodels import programs
 
     assert programs.load("one_way_noncentered").parameters == ("mu", "tau", "sigma", "eta")
+
+
+def test_priors_wait_through_a_change_of_the_data_as_well() -> None:
+    frame = hm.datasets.simulate_one_way(groups=4, size=3, seed=1).frame
+    model = hm.OneWay(frame, y="y", group="group", priors={"tau": hm.HalfCauchy(5)})
+    other = model.replace(pooling="none").replace(sigma="group")
+    assert other.replace(pooling="partial").priors["tau"] == hm.HalfCauchy(5)
+    assert list(model.replace(pooling="none", sigma="group").priors) == ["theta", "sigma"]
+    with pytest.raises(PriorError, match="tau must be a prior such as"):
+        model.replace(pooling="complete", priors={"tau": "nonsense"})
