@@ -179,6 +179,7 @@ def sample(
     check_place(executor, output_dir)
     with _run_folder(output_dir) as folder:
         tasks = _tasks(executable, data, inits, settings, leave_out, folder)
+        stop = tasks[0].stop  # one file for all chains
         own = None if executor is not None else ThreadPoolExecutor(parallel_chains)
         where: Any = own or executor
         futures: list[Future[Chain]] = []
@@ -188,7 +189,7 @@ def sample(
             return [_result(task, future) for task, future in zip(tasks, futures, strict=True)]
         except BaseException:
             # Whoever is running sees this file and ends its child.
-            (folder / _stop_name(tasks)).touch()
+            stop.touch()
             ours = [future for future in futures if isinstance(future, Future)]
             for future in ours:
                 future.cancel()
@@ -199,11 +200,7 @@ def sample(
                 own.shutdown(wait=True, cancel_futures=True)
             # Who has not answered has still to see it.
             if all(isinstance(future, Future) and future.done() for future in futures):
-                (folder / _stop_name(tasks)).unlink(missing_ok=True)
-
-
-def _stop_name(tasks: Sequence[Task]) -> str:
-    return tasks[0].stop.name
+                stop.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
