@@ -173,13 +173,4 @@ def check_given(priors: Any) -> dict[str, Any]:
             "priors must be a dict from parameter to prior, such as "
             f"{{'tau': hm.HalfCauchy(5)}}; got {type(priors).__name__}"
         )
-    for name, prior in priors.items():
-        # Also of a parameter that waits for another pooling strategy.
-        values = prior.values() if isinstance(prior, Mapping) else [prior]
-        for value in values:
-            if not isinstance(value, Prior) and not isinstance(value, type):
-                raise PriorError(
-                    f"priors: {name} must be a prior such as hm.HalfNormal(1), or a dict of priors "
-                    f"by coefficient, got {prior!r}"
-                )
     return dict(priors)

@@ -6,7 +6,6 @@ import os
 import re
 import signal
 import subprocess
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -53,8 +52,6 @@ class Chain:
         None where the chain finished; else what happened to it.
     messages : str
         The end of what Stan printed.
-    seconds : float
-        From start to end of the process.
     """
 
     number: int
@@ -63,7 +60,6 @@ class Chain:
     warmup: Array = field(default_factory=lambda: np.empty((0, 0)))
     failure: str | None = None
     messages: str = ""
-    seconds: float = 0.0
 
     @property
     def finished(self) -> bool:
@@ -73,7 +69,6 @@ class Chain:
 
 def run_chain(task: Task) -> Chain:
     """Run one chain to its end and read its draws; also in another process."""
-    began = time.monotonic()
     try:
         with open(task.console, "wb") as console:
             process = subprocess.Popen(
@@ -91,10 +86,9 @@ def run_chain(task: Task) -> Chain:
     finally:
         _end(process)
         task.pid.unlink(missing_ok=True)
-    seconds = time.monotonic() - began
     messages = _last_messages(task.console)
     if code != 0:
-        return Chain(task.chain, failure=_how_it_ended(code), messages=messages, seconds=seconds)
+        return Chain(task.chain, failure=_how_it_ended(code), messages=messages)
     try:
         columns, values = _read_csv(task.csv, task.leave_out)
     except (OSError, ValueError) as error:
@@ -103,14 +97,12 @@ def run_chain(task: Task) -> Chain:
             task.chain,
             failure=f"left no draws that can be read ({reason})",
             messages=messages,
-            seconds=seconds,
         )
     if len(values) != task.warmup + task.draws:
         return Chain(
             task.chain,
             failure=f"wrote {len(values)} of {task.warmup + task.draws} draws",
             messages=messages,
-            seconds=seconds,
         )
     return Chain(
         task.chain,
@@ -118,7 +110,6 @@ def run_chain(task: Task) -> Chain:
         warmup=values[: task.warmup],
         draws=values[task.warmup :],
         messages=messages,
-        seconds=seconds,
     )
 
 

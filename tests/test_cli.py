@@ -378,7 +378,9 @@ def test_without_cmdstan_a_fit_says_what_to_do(no_cmdstan, schools_file, run):
 def test_finished_chains_are_kept_where_others_failed(schools_file, tmp_path, run, monkeypatch):
     from hiermodels.models.model import Model
 
-    finished = inference_data.load(saved(tmp_path / "x.nc", np.random.rand(2, 50, 3)))  # noqa: NPY002
+    finished = inference_data.load(
+        saved(tmp_path / "x.nc", np.random.default_rng(1).random((2, 50, 3)))
+    )
 
     def fail(self, **_):
         raise errors.SamplingError(

@@ -12,18 +12,7 @@ import xarray as xr
 from hiermodels import rulers
 from hiermodels.errors import ContainerError
 
-
-def draws(labels, chains=4, n=200, seed=5):
-    rng = np.random.default_rng(seed)
-    dims = ("chain", "draw")
-    return xr.Dataset(
-        {
-            "mu": (dims, rng.normal(size=(chains, n))),
-            "theta": ((*dims, "school"), rng.normal(size=(chains, n, len(labels)))),
-        },
-        coords={"chain": range(chains), "draw": range(n), "school": labels},
-    )
-
+from .test_inference_data import draws
 
 RULERS = [
     (rulers.rhat, lambda ds: az.rhat(ds)),

@@ -84,12 +84,14 @@ class Base(ABC):
         fill(self, "columns", columns)
         fill(self, "design", design)
         fill(self, "pooling", pooling)
-        # Priors of parameters that only another pooling has stay with the model for replace().
-        elsewhere = {b.name for p in POOLINGS for b in self._blocks(p)}
-        blocks = self._blocks(pooling)
+        blocks, defaults = self._blocks(pooling), self._default_priors()
         here = {b.name for b in blocks}
-        in_force = {n: p for n, p in given.items() if n in here or n not in elsewhere}
-        fill(self, "priors", Priors(blocks, self._default_priors(), in_force))
+        elsewhere = {b.name: b for p in POOLINGS for b in self._blocks(p) if b.name not in here}
+        # Priors of parameters that only another pooling has wait, checked, for replace().
+        waiting = {n: p for n, p in given.items() if n in elsewhere}
+        Priors(tuple(elsewhere.values()), defaults, waiting)
+        in_force = {n: p for n, p in given.items() if n not in waiting}
+        fill(self, "priors", Priors(blocks, defaults, in_force))
         propriety.check(design, self.priors, pooling)
         chosen, reason = self._choose(options["parameterization"])
         fill(self, "parameterization", chosen)
