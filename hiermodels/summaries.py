@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import product
 from typing import TYPE_CHECKING
 
 from . import inference_data, rulers
@@ -16,7 +17,13 @@ if TYPE_CHECKING:
 
     from .inference_data import Container
 
-__all__ = ["summary"]
+__all__ = ["summary", "table"]
+
+
+COLUMNS: tuple[str, ...] = ("mean", "sd", "q5", "median", "q95", "mcse_mean", "mcse_sd")
+COLUMNS += ("ess_bulk", "ess_tail", "r_hat")
+# Entries of a variable that is worth measuring by itself.
+_SMALL = 100
 
 
 def summary(
@@ -50,82 +57,82 @@ def summary(
     OptionError
         If a variable is not there.
     """
-    import numpy as np
     import pandas as pd
 
-    labels, draws = flat(inference_data.dataset(idata, group), var_names, group)
-    values = draws.to_numpy().reshape(-1, len(labels))
-    with np.errstate(invalid="ignore"):
-        quantiles = np.quantile(values, (0.05, 0.5, 0.95), axis=0)
-        columns = {"mean": values.mean(axis=0), "sd": sd(values)}
-    columns |= dict(zip(("q5", "median", "q95"), quantiles, strict=True))
-    columns |= {"mcse_mean": ruled("mcse", draws, "mean"), "mcse_sd": ruled("mcse", draws, "sd")}
-    columns |= {"ess_bulk": ruled("ess", draws, "bulk"), "ess_tail": ruled("ess", draws, "tail")}
-    columns |= {"r_hat": ruled("rhat", draws)}
-    return pd.DataFrame(columns, index=pd.Index(labels))
+    labels, columns = table(inference_data.dataset(idata, group), var_names, group, COLUMNS)
+    return pd.DataFrame({name: columns[name] for name in COLUMNS}, index=pd.Index(labels))
 
 
-def flat(
-    ds: xr.Dataset, var_names: str | Sequence[str] | None, group: str
-) -> tuple[list[str], xr.DataArray]:
-    """Every scalar of a group: their labels, and their draws with dims (chain, draw, row)."""
+def table(
+    ds: xr.Dataset, var_names: str | Sequence[str] | None, group: str, columns: Sequence[str]
+) -> tuple[list[str], dict[str, NDArray[np.float64]]]:
+    """Every scalar of a group: their labels, and the columns of :func:`rulers.table`.
+
+    Large variables are measured where they lie, without a copy of them; small ones together, as
+    NumPy's calls cost as much for one entry as for thirty.
+    """
     import numpy as np
-    import xarray as xr
 
-    drawn = [str(name) for name, x in ds.items() if {"chain", "draw"} <= set(x.dims)]
+    labels: list[str] = []
+    waiting: list[NDArray[np.float64]] = []
+    measured: list[dict[str, NDArray[np.float64]]] = []
+
+    def measure() -> None:
+        if waiting:
+            together = waiting[0] if len(waiting) == 1 else np.concatenate(waiting, axis=2)
+            measured.append(rulers.table(together, columns))
+            waiting.clear()
+
+    for name in _chosen(ds, var_names, group):
+        # The bare variable: its coordinates are read once, for the labels.
+        x = ds.variables[name].transpose("chain", "draw", ...)
+        values = np.asarray(x.to_numpy(), dtype=np.float64)
+        values = values.reshape(*values.shape[:2], -1)
+        names = [f"{name}[{', '.join(at)}]" if at else name for at in _labels(ds, x)]
+        if (kept := _informative(name, x)) is not None:
+            names, values = [names[i] for i in kept], values[:, :, kept]
+        labels += names
+        if values.shape[2] > _SMALL:
+            measure()
+        waiting.append(values)
+        if sum(x.shape[2] for x in waiting) > _SMALL:
+            measure()
+    measure()
+    return labels, {name: np.concatenate([m[name] for m in measured]) for name in measured[0]}
+
+
+def _chosen(ds: xr.Dataset, var_names: str | Sequence[str] | None, group: str) -> list[str]:
+    """The variables that were asked for, or all that have draws."""
+    drawn = [
+        str(name) for name in ds.data_vars if {"chain", "draw"} <= set(ds.variables[name].dims)
+    ]
     if not drawn:
         raise ContainerError(
             f"group {group!r} holds no draws (variables with dims 'chain' and 'draw'); "
             "ask for 'posterior'"
         )
-    names = [var_names] if isinstance(var_names, str) else list(var_names or drawn)
+    if var_names is None:
+        return drawn
+    names = [var_names] if isinstance(var_names, str) else list(var_names)
     for name in names:
         if name not in drawn:
             raise OptionError(
                 f"there is no variable {name!r} in group {group!r}; "
                 f"there are {listed(drawn)}{suggest(str(name), drawn)}"
             )
-    labels: list[str] = []
-    columns: list[NDArray[np.float64]] = []
-    for name in names:
-        x = ds[name].transpose("chain", "draw", ...)
-        entries = _entries(x)
-        labels += [f"{name}[{', '.join(_labels(x, at))}]" if at else name for at in entries]
-        values = np.asarray(x.to_numpy(), dtype=np.float64)
-        flat = values.reshape(*values.shape[:2], -1)
-        if len(entries) < flat.shape[2]:
-            flat = flat[:, :, [int(np.ravel_multi_index(at, values.shape[2:])) for at in entries]]
-        columns.append(flat)
-    return labels, xr.DataArray(np.concatenate(columns, axis=2), dims=("chain", "draw", "row"))
+    if not names:
+        raise OptionError(f"name one variable or more of {listed(drawn)}, or none for all; got []")
+    return names
 
 
-def _entries(x: xr.DataArray) -> list[tuple[int, ...]]:
-    """Positions that carry information: of a correlation matrix, each pair once."""
-    import numpy as np
-
+def _informative(name: str, x: xr.Variable) -> list[int] | None:
+    """Of a correlation matrix, the places of each pair once; None where every entry tells."""
     dims, shape = x.dims[2:], x.shape[2:]
-    positions = [tuple(map(int, at)) for at in np.ndindex(*shape)]
-    if x.name == "Omega" and len(dims) == 2 and dims[1] == f"{dims[0]}_2":
-        return [(i, j) for i, j in positions if i < j]
-    return positions
+    if name == "Omega" and len(dims) == 2 and dims[1] == f"{dims[0]}_2":
+        return [i * shape[1] + j for i in range(shape[0]) for j in range(i + 1, shape[1])]
+    return None
 
 
-def _labels(x: xr.DataArray, at: tuple[int, ...]) -> list[str]:
-    return [str(x[dim].to_numpy()[i]) for dim, i in zip(x.dims[2:], at, strict=True)]
-
-
-def sd(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    import numpy as np
-
-    if len(values) < 2:
-        return np.full(values.shape[1], np.nan)
-    spread: NDArray[np.float64] = values.std(axis=0, ddof=1)
-    return spread
-
-
-def ruled(ruler: str, draws: xr.DataArray, method: str | None = None) -> NDArray[np.float64]:
-    """One of ArviZ's numbers for every row."""
-    ds = draws.to_dataset(name="row_draws")
-    measured = getattr(rulers, ruler)(ds, *([] if method is None else [method]))
-    values: NDArray[np.float64] = measured["row_draws"].to_numpy()
-    return values
+def _labels(ds: xr.Dataset, x: xr.Variable) -> Iterator[tuple[str, ...]]:
+    """The labels of each entry, in the order of the flat array."""
+    return product(*([str(label) for label in ds[dim].to_numpy()] for dim in x.dims[2:]))

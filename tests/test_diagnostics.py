@@ -8,7 +8,7 @@ import xarray as xr
 
 import hiermodels as hm
 from hiermodels import diagnostics, inference_data
-from hiermodels.errors import ContainerError
+from hiermodels.errors import ContainerError, OptionError
 
 DIMS = ("chain", "draw")
 COLUMNS = ["mean", "sd", "q5", "median", "q95", "mcse_mean", "mcse_sd"]
@@ -110,6 +110,23 @@ def test_a_result_is_frozen_and_prints_as_its_report():
     with pytest.raises(AttributeError):
         result.ok = False
     assert repr(result) == str(result)
+
+
+def test_only_the_variables_that_are_asked_for_are_checked_and_the_whole_fit_in_any_case():
+    post = posterior()
+    post["theta"][3] += 40
+    everything = hm.check(fit(post, diverging(2)))
+    assert kinds(everything)[:2] == ["divergences", "r_hat"]
+    some = hm.check(fit(post, diverging(2)), variables=["tau", "mu"])
+    assert kinds(some) == ["divergences"]
+    assert list(some.parameters.index) == ["tau", "mu"]
+    pd.testing.assert_frame_equal(some.parameters, everything.parameters.loc[["tau", "mu"]])
+    pd.testing.assert_frame_equal(some.chains, everything.chains)
+    assert list(hm.check(fit(post), variables="mu").parameters.index) == ["mu"]
+    with pytest.raises(OptionError, match=r"no variable 'taau' .*did you mean 'tau'"):
+        hm.check(fit(post), variables=["taau"])
+    with pytest.raises(OptionError, match="name one variable or more"):
+        hm.check(fit(post), variables=[])
 
 
 # ---- what can be wrong --------------------------------------------------------------------------

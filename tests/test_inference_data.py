@@ -71,6 +71,20 @@ def test_the_container_is_the_class_of_the_installed_line(idata):
     assert type(idata).__name__ == {"0.x": "InferenceData", "1.x": "DataTree"}[hi.arviz_line()]
 
 
+@pytest.mark.skipif(hi.arviz_line() == "0.x", reason="its container is a class of its own")
+def test_on_arviz_1_a_container_is_built_checked_and_summed_up_without_importing_it():
+    code = (
+        "import sys, numpy as np, xarray as xr, hiermodels as hm;"
+        "from hiermodels import inference_data;"
+        "x = np.random.default_rng(1).normal(size=(4, 100));"
+        "ds = xr.Dataset({'mu': (('chain', 'draw'), x)});"
+        "idata = inference_data.container({'posterior': ds}, {'model': 'OneWay'});"
+        "hm.check(idata); hm.summary(idata); print('arviz' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
+
+
 @pytest.mark.parametrize(
     ("error", "way_out"),
     [
@@ -161,6 +175,24 @@ def test_a_group_is_added_or_replaced_in_place(idata, name):
 def test_arviz_works_on_the_container(idata):
     assert az.loo(idata).n_data_points == 3
     assert len(az.summary(idata)) == 4
+
+
+def test_datasets_that_share_indexes_are_those_that_have_their_own():
+    labels = {"school": ["A", "B", "C"], "chain": range(4), "draw": range(200), "other": [1]}
+    indexes = hi.indexes(labels)
+    whole = groups_of()["posterior"]
+    variables = {str(name): (x.dims, x.to_numpy()) for name, x in whole.items()}
+    xr.testing.assert_identical(hi.labelled(variables, indexes), whole)
+    one = hi.labelled({"mu": variables["mu"]}, indexes)
+    xr.testing.assert_identical(one, whole[["mu"]])
+    bare = hi.labelled({"x": (("row",), np.arange(3))}, indexes)
+    assert not bare.coords
+    # What is done to one of them is not done to the next.
+    one.coords["chain"] = [7, 8, 9, 10]
+    one["chain"].attrs["note"] = "mine"
+    xr.testing.assert_identical(hi.labelled(variables, indexes), whole)
+    path = {"posterior": hi.labelled(variables, indexes)}
+    xr.testing.assert_identical(hi.dataset(hi.container(path, {}), "posterior"), whole)
 
 
 # ---- files --------------------------------------------------------------------------------------
