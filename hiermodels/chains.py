@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import re
+import select
 import signal
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -68,7 +70,14 @@ class Chain:
 
 
 def run_chain(task: Task) -> Chain:
-    """Run one chain to its end and read its draws; also in another process."""
+    """Run one chain to its end and read its draws; also in another process.
+
+    Dask hands a task whose worker died out again by itself. Such a second try ends what is left of
+    the first, and writes into files of its own: the first may run on a machine out of reach.
+    """
+    while task.console.exists():
+        end_orphan(task)
+        task = _again(task)
     try:
         with open(task.console, "wb") as console:
             process = subprocess.Popen(
@@ -114,13 +123,40 @@ def run_chain(task: Task) -> Chain:
 
 
 def _wait(process: subprocess.Popen[bytes], stop: Path) -> int:
-    while True:
-        try:
-            return process.wait(timeout=_STOP_CHECK)
-        except subprocess.TimeoutExpired:
+    with _ending(process) as ended:
+        while not ended(_STOP_CHECK):
             if stop.exists() or not stop.parent.exists():
                 process.terminate()
                 return process.wait(timeout=GRACE)
+    return process.wait()
+
+
+@contextmanager
+def _ending(process: subprocess.Popen[bytes]) -> Iterator[Callable[[float], bool]]:
+    """A function that waits so many seconds for the end of a process, and says whether it came.
+
+    Linux wakes the waiter at once. Elsewhere Python looks again and again, every 50 ms at last,
+    which is as long as a small chain takes.
+    """
+    try:
+        end = os.pidfd_open(process.pid)
+    except (AttributeError, OSError):  # not Linux, an old one, or a sandbox that forbids it
+        yield lambda seconds: _polled(process, seconds)
+        return
+    try:
+        poll = select.poll()
+        poll.register(end, select.POLLIN)
+        yield lambda seconds: bool(poll.poll(1000 * seconds))
+    finally:
+        os.close(end)
+
+
+def _polled(process: subprocess.Popen[bytes], seconds: float) -> bool:
+    try:
+        process.wait(timeout=seconds)
+    except subprocess.TimeoutExpired:
+        return False
+    return True
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
@@ -153,11 +189,14 @@ def _runs(pid: int, task: Task) -> bool:
     return str(task.csv) in command
 
 
-def once_more(task: Task) -> Chain:
-    """Run a lost chain here, into a file of its own: the lost one may still be written to."""
-    csv = task.csv.with_name(f"{task.csv.stem}_again.csv")
+def _again(task: Task) -> Task:
+    """The same chain with files of its own."""
+    csv, console, pid = (
+        path.with_name(f"{path.stem}_again{path.suffix}")
+        for path in (task.csv, task.console, task.pid)
+    )
     command = tuple(part.replace(str(task.csv), str(csv)) for part in task.command)
-    return run_chain(replace(task, csv=csv, command=command))
+    return replace(task, csv=csv, console=console, pid=pid, command=command)
 
 
 def _how_it_ended(code: int) -> str:

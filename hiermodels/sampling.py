@@ -22,15 +22,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import progress as bars
-from .chains import GRACE, Chain, Task, end_orphan, iterations, once_more, run_chain
+from .chains import GRACE, Chain, Task, iterations, run_chain
 from .errors import OptionError, SamplingError, suggest
 
 Array = NDArray[np.float64]
 
 METRICS = ("diag", "dense", "unit")
-# Digits of each number in Stan's CSV files. CmdStan's default, 6, cannot tell draws of a mean of
-# 1e6 with a spread of 1 apart.
 SIGNIFICANT_DIGITS = 12
+"""Digits of each number in Stan's CSV files, unless the caller knows better.
+
+CmdStan's default, 6, cannot tell draws of a mean of 1e6 with a spread of 1 apart. More digits cost
+next to nothing where columns are few: writing them is a hundredth of a small chain's time.
+"""
 
 
 @dataclass(frozen=True)
@@ -140,6 +143,7 @@ def sample(
     executor: Executor | None = None,
     progress: bool | None = None,
     output_dir: str | os.PathLike[str] | None = None,
+    significant_digits: int = SIGNIFICANT_DIGITS,
 ) -> list[Chain]:
     """Run the chains and read their draws.
 
@@ -163,6 +167,8 @@ def sample(
         Whether to show a bar; by default where a person looks on.
     output_dir : path, optional
         Folder that keeps Stan's own files.
+    significant_digits : int
+        Digits of each number in Stan's CSV files, 1 to 18.
 
     Returns
     -------
@@ -172,13 +178,16 @@ def sample(
     Raises
     ------
     OptionError
-        The output folder cannot be used.
+        The output folder cannot be used, or there cannot be so many digits.
     KeyboardInterrupt
         As it came, once every child process has ended.
     """
     check_place(executor, output_dir)
+    _whole("significant_digits", significant_digits, 1, 18)
+    # Stan speaks of its progress only where somebody listens.
+    told = f"sig_figs={significant_digits}", f"refresh={_refresh(settings, progress)}"
     with _run_folder(output_dir) as folder:
-        tasks = _tasks(executable, data, inits, settings, leave_out, folder)
+        tasks = _tasks(executable, data, inits, settings, told, leave_out, folder)
         stop = tasks[0].stop  # one file for all chains
         own = None if executor is not None else ThreadPoolExecutor(parallel_chains)
         where: Any = own or executor
@@ -220,6 +229,7 @@ def _tasks(
     data: Mapping[str, Any],
     inits: float | Sequence[Mapping[str, Any]],
     settings: Settings,
+    told: Sequence[str],
     leave_out: Sequence[str],
     folder: Path,
 ) -> list[Task]:
@@ -241,7 +251,7 @@ def _tasks(
         tasks.append(
             Task(
                 chain=number,
-                command=tuple(_command(executable, number, data_file, init, csv, settings)),
+                command=tuple(_command(executable, number, data_file, init, csv, settings, told)),
                 csv=csv,
                 console=folder / f"{stem}_{number}.txt",
                 pid=folder / f"{stem}_{number}.pid",
@@ -255,10 +265,15 @@ def _tasks(
 
 
 def _command(
-    executable: Path, number: int, data: Path, init: str, csv: Path, settings: Settings
+    executable: Path,
+    number: int,
+    data: Path,
+    init: str,
+    csv: Path,
+    settings: Settings,
+    told: Sequence[str],
 ) -> list[str]:
     """CmdStan's command line for one chain (CmdStan User's Guide, MCMC sampling)."""
-    refresh = max(1, (settings.draws + settings.warmup) // 50)
     return [
         str(executable),
         f"id={number + 1}",
@@ -269,8 +284,7 @@ def _command(
         f"init={init}",
         "output",
         f"file={csv}",
-        f"refresh={refresh}",
-        f"sig_figs={SIGNIFICANT_DIGITS}",
+        *told,
         "method=sample",
         f"num_samples={settings.draws}",
         f"num_warmup={settings.warmup}",
@@ -285,6 +299,11 @@ def _command(
     ]
 
 
+def _refresh(settings: Settings, progress: bool | None) -> int:
+    """Iterations between two words of Stan's about its progress; 0 for none."""
+    return max(1, (settings.draws + settings.warmup) // 50) if bars.wanted(progress) else 0
+
+
 def _watch(
     tasks: Sequence[Task],
     futures: Sequence[Future[Chain]],
@@ -292,17 +311,19 @@ def _watch(
     progress: bool | None,
 ) -> None:
     """Wait for the chains, moving the bar by what they print."""
+    if not bars.wanted(progress):
+        wait(futures)
+        return
     each = settings.warmup + settings.draws
     with bars.bar(each * len(tasks), f"{len(tasks)} chains", progress=progress) as bar:
         pending = set(futures)
         while pending:
-            _, pending = wait(pending, timeout=None if bar.disable else 0.1)
-            if not bar.disable:
-                done = sum(
-                    each if future.done() else iterations(task.console)
-                    for task, future in zip(tasks, futures, strict=True)
-                )
-                bar.update(done - bar.n)
+            _, pending = wait(pending, timeout=0.1)
+            done = sum(
+                each if future.done() else iterations(task.console)
+                for task, future in zip(tasks, futures, strict=True)
+            )
+            bar.update(done - bar.n)
 
 
 def _submit(where: Any, tasks: Sequence[Task], futures: list[Future[Chain]]) -> None:
@@ -329,8 +350,7 @@ def _result(task: Task, future: Future[Chain]) -> Chain:
         return future.result()
     except Exception as error:
         lost = f"was lost with its worker ({type(error).__name__}: {error})"
-    end_orphan(task)
-    again = once_more(task)
+    again = run_chain(task)
     if again.finished:
         return again
     return replace(again, failure=f"{lost}, and run again {again.failure}")
@@ -359,6 +379,24 @@ def unpack(chains: Sequence[Chain], *, warmup: bool = False) -> dict[str, Array]
     columns = chains[0].columns
     if any(chain.columns != columns for chain in chains):
         raise SamplingError("the chains have different columns; run them again")
-    stacked = np.stack([chain.warmup if warmup else chain.draws for chain in chains])
+    drawn = [chain.warmup if warmup else chain.draws for chain in chains]
     variables = stanio.parse_header(",".join(columns))
-    return {name: v.extract_reshape(stacked) for name, v in variables.items()}
+    return {
+        name: _stacked([x[:, v.start_idx : v.end_idx] for x in drawn], v.dimensions)
+        for name, v in variables.items()
+    }
+
+
+def _stacked(chains: Sequence[Array], shape: tuple[int, ...]) -> Array:
+    """The columns of one variable, shape (chain, draw, ...): one copy, of this variable alone.
+
+    Stan writes arrays with the first index running fastest.
+    """
+    # Not np.stack, which would keep pandas' order, column by column: whoever lays the chains end to
+    # end would copy it all once more.
+    stacked = np.empty((len(chains), *chains[0].shape))
+    for out, drawn in zip(stacked, chains, strict=True):
+        out[:] = drawn
+    turned = stacked.reshape(*stacked.shape[:2], *reversed(shape))
+    axes = (0, 1, *range(turned.ndim - 1, 1, -1))
+    return turned.transpose(axes)

@@ -382,6 +382,91 @@ def test_a_process_that_only_has_the_number_of_a_lost_chain_is_left_alone(tmp_pa
         bystander.wait()
 
 
+@pytest.fixture(params=["woken", "polled"])
+def _either_way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both ways to wait for a process: Linux's, and that of systems that have no such thing."""
+    if request.param == "polled":
+        monkeypatch.delattr(os, "pidfd_open", raising=False)
+    elif not hasattr(os, "pidfd_open"):
+        pytest.skip("this system cannot wake who waits for a process")
+
+
+def sleeper(tmp_path: Path, code: str) -> chains.Task:
+    csv = tmp_path / "x.csv"
+    command = (sys.executable, "-c", code)
+    return chains.Task(
+        0, command, csv, tmp_path / "x.txt", tmp_path / "x.pid", tmp_path / "x.stop", 0, 1, ()
+    )
+
+
+@pytest.mark.usefixtures("_either_way")
+def test_a_chains_end_is_seen_with_its_exit_code(tmp_path: Path) -> None:
+    chain = chains.run_chain(sleeper(tmp_path, "import time; time.sleep(0.5); raise SystemExit(3)"))
+    assert chain.failure == "ended with exit code 3"
+    assert not (tmp_path / "x.pid").exists()
+
+
+@pytest.mark.usefixtures("_either_way")
+def test_a_stop_file_ends_a_chain(tmp_path: Path) -> None:
+    task = sleeper(tmp_path, "import time; time.sleep(60)")
+    threading.Timer(0.5, task.stop.touch).start()
+    began = time.monotonic()
+    assert chains.run_chain(task).failure == "was killed by SIGTERM"
+    assert time.monotonic() - began < 20
+
+
+@pytest.mark.usefixtures("_either_way")
+def test_waiting_for_a_chain_leaves_no_file_open(tmp_path: Path) -> None:
+    before = psutil.Process().num_fds()
+    chains.run_chain(sleeper(tmp_path, "pass"))
+    assert psutil.Process().num_fds() == before
+
+
+@pytest.mark.stan
+def test_stan_writes_as_many_digits_as_it_is_told_and_is_silent_without_a_bar(
+    schools: hm.EightSchools, tmp_path: Path
+) -> None:
+    from hiermodels import programs
+
+    executable = programs.executable(schools.program_name(), progress=False).path
+    settings = sampling.Settings(chains=1, draws=50, warmup=50, seed=1)
+    start = [{"mu": 0.0, "tau": 1.0, "eta": np.zeros(8)}]
+    drawn = {}
+    for digits in (3, 12):
+        folder = tmp_path / str(digits)
+        (chain,) = sampling.sample(
+            executable,
+            schools.stan_data,
+            start,
+            settings,
+            significant_digits=digits,
+            progress=False,
+            output_dir=folder,
+        )
+        drawn[digits] = chain.draws[:, chain.columns.index("mu")]
+        (said,) = folder.glob("*.txt")
+        assert "Iteration" not in said.read_text()
+    np.testing.assert_allclose(drawn[3], drawn[12], rtol=0.005)
+    assert not np.allclose(drawn[3], drawn[12], rtol=1e-6)
+    with pytest.raises(OptionError, match="significant_digits must be from 1 to 18, got 19"):
+        sampling.sample(executable, {}, 1.0, settings, significant_digits=19)
+
+
+def test_arrays_come_back_in_stans_order_first_index_fastest() -> None:
+    names = ("lp__", "mu", "A.1.1", "A.2.1", "A.1.2", "A.2.2", "A.1.3", "A.2.3", "theta.1")
+    values = [np.arange(18.0).reshape(2, 9) + 100 * number for number in range(3)]
+    both = [chains.Chain(number, names, draws=x) for number, x in enumerate(values)]
+    got = sampling.unpack(both)
+    assert {name: x.shape for name, x in got.items()} == {
+        "lp__": (3, 2),
+        "mu": (3, 2),
+        "A": (3, 2, 2, 3),
+        "theta": (3, 2, 1),
+    }
+    assert got["A"][2, 1].tolist() == [[211, 213, 215], [212, 214, 216]]
+    assert got["mu"][:, 0].tolist() == [1, 101, 201]
+
+
 class Closing(Executor):
     """Takes one task, and is shut down before the next."""
 
