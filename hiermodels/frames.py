@@ -1,7 +1,9 @@
 """Any data frame -> checked columns and group labels.
 
 Narwhals reads the frame, so pandas, polars, pyarrow and their kin are all the same here. What
-leaves this module is NumPy: finite float64 columns, and groups as labels with an index.
+leaves this module is NumPy: finite float64 columns, and groups as labels with an index. Frames that
+are too large for that are summed up where they lie (:mod:`hiermodels.pushdown`), under the same
+rules, which are functions here.
 """
 
 from __future__ import annotations
@@ -9,17 +11,18 @@ from __future__ import annotations
 import numbers
 import os
 import warnings
-import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import narwhals.stable.v2 as nw
 import numpy as np
 from numpy.typing import NDArray
 
+from . import files, labels
 from .errors import ColumnError, DataError, DataWarning, OptionError, listed, suggest
+from .files import read
+from .labels import Labels
 
 Array = NDArray[np.float64]
 
@@ -74,6 +77,8 @@ class Table:
         0/1 column for each level but the first, named ``column[level]``.
     sources : dict of str to tuple of str
         The predictors that each predictor column became.
+    levels : dict of str to tuple of str
+        All levels of each categorical column, the first of them the one that is not coded.
     groups : Groups
         The groups of the rows.
     rows : array of int, shape (N,)
@@ -85,58 +90,10 @@ class Table:
     numeric: dict[str, Array]
     predictors: dict[str, Array]
     sources: dict[str, tuple[str, ...]]
+    levels: dict[str, tuple[str, ...]]
     groups: Groups
     rows: NDArray[np.int64]
     dropped: int
-
-
-def read(path: str | os.PathLike[str]) -> Any:
-    """Read a CSV or Parquet file into a pandas frame.
-
-    Raises
-    ------
-    DataError
-        No such file, a file of another kind, or one that cannot be parsed.
-    """
-    import pandas as pd
-
-    path = Path(os.path.expanduser(path))
-    readers = {
-        ".csv": pd.read_csv,
-        ".gz": pd.read_csv,
-        ".tsv": lambda p: pd.read_csv(p, sep="\t"),
-        ".parquet": pd.read_parquet,
-        ".pq": pd.read_parquet,
-    }
-    if path.is_dir():
-        raise DataError(f"data file: {str(path)!r} is a folder; name a file in it")
-    if not path.is_file():
-        raise DataError(f"data file: no such file {str(path)!r}; check the path")
-    reader: Any = readers.get(path.suffix.lower())
-    if reader is None:
-        raise DataError(
-            f"data file: {path.name!r} must end in .csv, .tsv, .csv.gz or .parquet; "
-            "convert it to one of them"
-        )
-    try:
-        frame = reader(path)
-        if len(frame.columns) == 1 and ";" in str(frame.columns[0]):
-            raise DataError(
-                f"data file: {path.name!r} must be separated by commas, got semicolons; read it "
-                "with pandas.read_csv(..., sep=';') or save it with commas"
-            )
-        return frame
-    except DataError:
-        raise
-    except ImportError as error:
-        raise DataError(
-            f"data file: reading {path.name!r} needs pyarrow; pip install 'hiermodels[large]'"
-        ) from error
-    except (ValueError, OSError, EOFError, zlib.error) as error:  # the last two: a damaged .csv.gz
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else "unknown reason"
-        raise DataError(
-            f"data file: {path.name!r} could not be read as {path.suffix[1:]}: {reason}"
-        ) from error
 
 
 def table(
@@ -151,8 +108,9 @@ def table(
 
     Parameters
     ----------
-    frame : data frame, or path to a CSV or Parquet file
-        Anything that Narwhals reads: pandas, polars (eager or lazy), pyarrow, ...
+    frame : data frame, or path to CSV or Parquet files
+        Anything that Narwhals reads: pandas, polars, pyarrow, ... The rows of a lazy one (polars,
+        DuckDB, Dask, PySpark, ibis) are brought into memory.
     roles : dict of str to str
         Argument name -> column name, for the columns that must be numbers.
     group : str
@@ -176,66 +134,93 @@ def table(
     DataWarning
         Rows were dropped; the warning says how many.
     """
-    if missing not in ("raise", "drop"):
-        raise OptionError(f"missing must be 'raise' or 'drop', got {missing!r}")
+    check_missing(missing)
     if isinstance(frame, (str, os.PathLike)):
         frame = read(frame)
-    data = _eager(frame)
-    _check_names(data, roles, group, predictors)
+    data = opened(frame)
+    if isinstance(data, nw.LazyFrame):
+        data = data.collect()
+    check_names(data.columns, roles, group, predictors)
     if len(data) == 0:
-        raise DataError("the data frame is empty: it has columns but no rows")
+        raise DataError(EMPTY)
 
     series = {name: data[name] for name in {*roles.values(), group, *predictors}}
-    labels = _label_values(series[group], group)
-    absent = {group: labels.absent}
+    names = labels.of_series(series[group], group)
+    absent = {group: names.absent}
     raw: dict[str, Array] = {}
     for role, name in roles.items():
         raw[name] = _numbers(series[name], f"{role}={name!r}")
         absent[name] = np.isnan(raw[name])
-    levels: dict[str, _Labels] = {}
+    factors: dict[str, Labels] = {}
     for name in predictors:
         if series[name].dtype.is_numeric():
             raw[name] = _numbers(series[name], f"predictor {name!r}")
             absent[name] = np.isnan(raw[name])
         else:
-            levels[name] = _label_values(series[name], name)
-            absent[name] = levels[name].absent
+            factors[name] = labels.of_series(series[name], name)
+            absent[name] = factors[name].absent
 
-    keep, dropped = _complete_rows(absent, len(data), missing)
-    for name, values in raw.items():
-        infinite = int(np.isinf(values[keep]).sum())
-        if infinite:
-            raise DataError(
-                f"column {name!r} must be finite, got {infinite} infinite "
-                f"value{'s' if infinite > 1 else ''} in {len(data)} rows; "
-                "mend or leave out those rows"
-            )
+    gone = np.logical_or.reduce(list(absent.values()))
+    dropped = int(gone.sum())
+    missing_values(
+        {name: int(mask.sum()) for name, mask in absent.items()}, dropped, len(data), missing
+    )
+    keep = ~gone
+    kept = {name: values[keep] if dropped else values for name, values in raw.items()}
+    for name, values in kept.items():
+        if infinite := int(np.isinf(values).sum()):
+            raise infinite_values(name, infinite, len(data))
     coded: dict[str, Array] = {}
     sources: dict[str, tuple[str, ...]] = {}
+    levels: dict[str, tuple[str, ...]] = {}
     for name in predictors:
-        columns = (
-            {name: raw[name][keep]}
-            if name in raw
-            else _treatment_coding(name, levels[name], series[name], keep)
-        )
-        if clash := coded.keys() & columns.keys():
-            raise DataError(
-                f"predictors: two columns would have a coefficient named {listed(sorted(clash))}; "
-                "rename one"
-            )
+        if name in kept:
+            columns = {name: kept[name]}
+        elif series[name].dtype == nw.Boolean:
+            columns = {name: factors[name].levels[factors[name].index[keep]] == "True"}
+            columns[name] = columns[name].astype(np.float64)
+        else:
+            columns, levels[name] = _treatment_coding(name, factors[name], series[name], keep)
+        check_coefficients(coded, columns)
         sources[name] = tuple(columns)
         coded |= columns
     return Table(
-        numeric={name: raw[name][keep] for name in roles.values()},
+        numeric={name: kept[name] for name in roles.values()},
         predictors=coded,
         sources=sources,
-        groups=_groups(labels, keep),
+        levels=levels,
+        groups=_groups(names, keep),
         rows=np.flatnonzero(keep),
         dropped=dropped,
     )
 
 
-def _eager(frame: Any) -> Any:
+def is_lazy(frame: Any) -> bool:
+    """Whether the rows of a frame should stay where they are: lazy frames, and files not read here.
+
+    Lazy are polars' LazyFrame, DuckDB's relations, frames of Dask and PySpark, and ibis tables;
+    of paths, those of :func:`hiermodels.files.stays`.
+
+    Raises
+    ------
+    DataError
+        A path without files.
+    """
+    if isinstance(frame, (str, os.PathLike)):
+        return files.stays(frame)
+    return isinstance(nw.from_native(frame, pass_through=True), nw.LazyFrame)
+
+
+def opened(frame: Any) -> Any:
+    """A frame as Narwhals has it, eager or lazy.
+
+    Raises
+    ------
+    OptionError
+        It is no data frame.
+    DataError
+        Two columns have one name.
+    """
     try:
         data = nw.from_native(frame)
     except TypeError:
@@ -248,13 +233,14 @@ def _eager(frame: Any) -> Any:
         said = " ".join(line.strip(" -") for line in str(error).splitlines() if line.strip())
         raise DataError(f"the data frame cannot be read: {said}") from error
     if isinstance(data, nw.LazyFrame):
-        data = data.collect()
-    if not isinstance(data, nw.DataFrame):
+        names = data.collect_schema().names()
+    elif isinstance(data, nw.DataFrame):
+        names = data.columns
+    else:
         raise OptionError(
             f"frame must be a data frame, got a {type(frame).__name__}; pass the whole frame and "
             "name its columns"
         )
-    names = data.columns
     if len(set(names)) < len(names):
         twice = [n for n in dict.fromkeys(names) if names.count(n) > 1]
         raise DataError(
@@ -263,8 +249,22 @@ def _eager(frame: Any) -> Any:
     return data
 
 
-def _check_names(data: Any, roles: dict[str, str], group: str, predictors: Sequence[str]) -> None:
-    known = [str(c) for c in data.columns]
+# The rules of every frame -------------------------------------------------------------------------
+
+EMPTY = "the data frame is empty: it has columns but no rows"
+
+
+def check_missing(missing: str) -> None:
+    """Refuse an unknown ``missing=``."""
+    if missing not in ("raise", "drop"):
+        raise OptionError(f"missing must be 'raise' or 'drop', got {missing!r}")
+
+
+def check_names(
+    columns: Iterable[Any], roles: Mapping[str, str], group: str, predictors: Sequence[str]
+) -> None:
+    """Refuse names that the frame lacks, that are used twice, or that a container cannot have."""
+    known = [str(c) for c in columns]
     used: dict[str, str] = {}
     asked = [*roles.items(), ("group", group), *(("predictor", p) for p in predictors)]
     for role, name in asked:
@@ -309,125 +309,88 @@ def _numbers(series: Any, what: str) -> Array:
         values = series.to_list()
         if all(v is None or _is_number(v) for v in values):
             return np.array([np.nan if v is None else float(v) for v in values])
+    raise no_numbers(what, dtype)
+
+
+def no_numbers(what: str, dtype: Any) -> DataError:
+    """That a column must be numbers."""
     came = "text" if dtype in (nw.String, nw.Categorical, nw.Enum) else str(dtype).lower()
     hint = (
         "pandas.to_numeric(...) converts text"
         if came == "text"
         else "convert the column to numbers first"
     )
-    raise DataError(f"{what} must be a column of numbers, got {came}; {hint}")
+    return DataError(f"{what} must be a column of numbers, got {came}; {hint}")
 
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, numbers.Real) and not isinstance(value, (bool, np.bool_))
 
 
-@dataclass(frozen=True)
-class _Labels:
-    """Labels of the rows: an index into ``levels``, -1 where the label is missing."""
-
-    levels: list[Any]
-    index: NDArray[np.int64]
-
-    @property
-    def absent(self) -> NDArray[np.bool_]:
-        return self.index < 0
-
-
-def _label_values(series: Any, name: str) -> _Labels:
-    """The labels of a column, in order of first appearance, or of its categories."""
-    values = series.to_list()
-    absent = [v is None or (isinstance(v, float) and np.isnan(v)) or _is_nat(v) for v in values]
-    present = [v for v, a in zip(values, absent, strict=True) if not a]
-    kinds = {_label_kind(v) for v in present}
-    if "float" in kinds and kinds <= {"int", "float"}:
-        if not all(float(v).is_integer() for v in present):
-            raise DataError(
-                f"group labels in column {name!r} must be strings or integers, got numbers with "
-                "fractions; a measured quantity is a predictor, not a group"
-            )
-        kinds = {"int"}
-    if len(kinds) > 1:
-        raise DataError(
-            f"labels in column {name!r} must be all of one type, got a mix of "
-            f"{', '.join(sorted(kinds))}; frame[{name!r}].astype(str) makes them all strings"
-        )
-    convert: Any = int if kinds == {"int"} else str
-    labels = [None if a else convert(v) for v, a in zip(values, absent, strict=True)]
-    if series.dtype in (nw.Categorical, nw.Enum):
-        categories = series.cat.get_categories().to_list()
-        # Integers with a missing value among them come as categories that are floats.
-        fitting = kinds | {"float"} if kinds == {"int"} else kinds
-        order = [convert(c) for c in categories if _label_kind(c) in fitting]
-    else:
-        order = list(dict.fromkeys(v for v in labels if v is not None))
-    place = {label: i for i, label in enumerate(order)}
-    return _Labels(order, np.array([-1 if v is None else place[v] for v in labels], dtype=np.int64))
-
-
-def _is_nat(value: Any) -> bool:
-    # pandas.NaT and pandas.NA are neither None nor a float.
-    return type(value).__name__ in ("NaTType", "NAType")
-
-
-def _label_kind(value: Any) -> str:
-    if isinstance(value, (bool, np.bool_)):
-        return "bool"
-    if isinstance(value, numbers.Integral):
-        return "int"
-    if isinstance(value, numbers.Real):
-        return "float"
-    return type(value).__name__ if not isinstance(value, str) else "str"
-
-
-def _complete_rows(
-    absent: dict[str, NDArray[np.bool_]], n: int, missing: str
-) -> tuple[NDArray[np.bool_], int]:
-    gone = np.zeros(n, dtype=bool)
-    for mask in absent.values():
-        gone |= mask
-    dropped = int(gone.sum())
+def missing_values(counts: Mapping[str, int], dropped: int, n: int, missing: str) -> None:
+    """Refuse rows with missing values, or say how many were dropped; ``counts`` are by column."""
     if not dropped:
-        return ~gone, 0
-    counts = ", ".join(f"{name}: {int(m.sum())}" for name, m in absent.items() if m.any())
-    rows = f"{dropped} of {n} rows have missing values ({counts})"
+        return
+    told = ", ".join(f"{name}: {count}" for name, count in counts.items() if count)
+    rows = f"{dropped} of {n} rows have missing values ({told})"
     if missing == "raise":
         raise DataError(f"{rows}; fill them in, or pass missing='drop' to leave those rows out")
     if dropped == n:
         raise DataError(f"{rows}; none is left to fit")
     warnings.warn(f"{rows} and were dropped", DataWarning, stacklevel=2)
-    return ~gone, dropped
 
 
-def _groups(labels: _Labels, keep: NDArray[np.bool_]) -> Groups:
-    index = labels.index[keep]
-    sizes = np.bincount(index, minlength=len(labels.levels))
+def infinite_values(name: str, infinite: int, n: int) -> DataError:
+    """That a column must be finite."""
+    return DataError(
+        f"column {name!r} must be finite, got {infinite} infinite "
+        f"value{'s' if infinite > 1 else ''} in {n} rows; mend or leave out those rows"
+    )
+
+
+def check_coefficients(coded: Iterable[str], columns: Iterable[str]) -> None:
+    """Refuse two columns that would have coefficients of one name."""
+    if clash := set(coded) & set(columns):
+        raise DataError(
+            f"predictors: two columns would have a coefficient named {listed(sorted(clash))}; "
+            "rename one"
+        )
+
+
+def check_levels(name: str, levels: NDArray[Any], most: int = 100) -> None:
+    """Refuse a factor of one level, or of too many."""
+    if len(levels) < 2:
+        raise DataError(
+            f"predictor {name!r} must vary, got the one value {listed(levels)} in all rows; "
+            "leave it out"
+        )
+    if len(levels) > most:
+        raise DataError(
+            f"predictor {name!r} must be numbers or a factor of at most {most} levels, got text "
+            f"with {len(levels)} levels; is it a group, or numbers read as text?"
+        )
+
+
+def _groups(names: Labels, keep: NDArray[np.bool_]) -> Groups:
+    index = names.index if keep.all() else names.index[keep]
+    sizes = np.bincount(index, minlength=len(names.levels))
     here = np.flatnonzero(sizes)
-    renumber = np.full(len(labels.levels), -1, dtype=np.int64)
-    renumber[here] = np.arange(len(here))
-    names = [labels.levels[i] for i in here]
-    return Groups(labels=np.array(names), index=renumber[index], sizes=sizes[here])
+    if len(here) < len(sizes):
+        renumber = np.full(len(sizes), -1, dtype=np.int64)
+        renumber[here] = np.arange(len(here))
+        index = renumber[index]
+    return Groups(labels=names.levels[here], index=index, sizes=sizes[here])
 
 
 def _treatment_coding(
-    name: str, labels: _Labels, series: Any, keep: NDArray[np.bool_]
-) -> dict[str, Array]:
-    """One 0/1 column for each level but the first (treatment coding)."""
-    index = labels.index[keep]
-    present = [i for i in range(len(labels.levels)) if (index == i).any()]
-    if series.dtype == nw.Boolean:
-        return {name: np.array([labels.levels[i] == "True" for i in index], dtype=np.float64)}
+    name: str, factor: Labels, series: Any, keep: NDArray[np.bool_]
+) -> tuple[dict[str, Array], tuple[str, ...]]:
+    """One 0/1 column for each level but the first (treatment coding), and all levels."""
     if series.dtype not in (nw.Categorical, nw.Enum):
         # The first level is the alphabet's, not the first row's: a shuffle must not change it.
-        present.sort(key=lambda i: labels.levels[i])
-    if len(present) < 2:
-        raise DataError(
-            f"predictor {name!r} must vary, got the one value "
-            f"{listed(labels.levels[i] for i in present)} in all rows; leave it out"
-        )
-    if len(present) > 100:
-        raise DataError(
-            f"predictor {name!r} must be numbers or a factor of at most 100 levels, got text "
-            f"with {len(present)} levels; is it a group, or numbers read as text?"
-        )
-    return {f"{name}[{labels.levels[i]}]": (index == i).astype(np.float64) for i in present[1:]}
+        factor = factor.in_order()
+    index = factor.index[keep]
+    present = np.flatnonzero(np.bincount(index, minlength=len(factor.levels)))
+    check_levels(name, factor.levels[present])
+    columns = {f"{name}[{factor.levels[i]}]": (index == i).astype(np.float64) for i in present[1:]}
+    return columns, tuple(str(level) for level in factor.levels[present])

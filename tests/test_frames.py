@@ -214,6 +214,28 @@ def test_two_coefficients_cannot_have_one_name() -> None:
         take(frame, predictors=["sex", "sex[M]"])
 
 
-def test_a_folder_is_no_data_file(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="is a folder; name a file in it"):
+def test_an_empty_folder_is_no_data_file(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="is a folder without CSV or Parquet files; name a file"):
         frames.read(tmp_path)
+
+
+@pytest.mark.parametrize("missing", ["raise", "drop"])
+def test_levels_are_kept_with_the_one_that_is_not_coded(missing: str) -> None:
+    table = take(predictors=["sex", "ses"], missing=missing)
+    assert table.levels == {"sex": ("F", "M")}
+    assert table.sources == {"sex": ("sex[M]",), "ses": ("ses",)}
+
+
+@pytest.mark.parametrize(
+    ("frame", "lazy"),
+    [
+        (FRAME, False),
+        (pl.from_pandas(FRAME), False),
+        (pl.from_pandas(FRAME).lazy(), True),
+        (pa.Table.from_pandas(FRAME), False),
+        ({"school": [1]}, False),
+    ],
+    ids=["pandas", "polars", "polars lazy", "pyarrow", "no frame"],
+)
+def test_a_lazy_frame_is_told_from_others(frame: Any, lazy: bool) -> None:
+    assert frames.is_lazy(frame) == lazy

@@ -1,0 +1,192 @@
+"""Labels of the rows: which there are, and which each row has.
+
+A million labels do not go through a loop of Python: pandas' hash tables find the levels, and only
+the levels are looked at one by one.
+"""
+
+from __future__ import annotations
+
+import numbers
+from dataclasses import dataclass
+from typing import Any
+
+import narwhals.stable.v2 as nw
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from .errors import DataError
+
+
+@dataclass(frozen=True)
+class Labels:
+    """The labels of a column.
+
+    Attributes
+    ----------
+    levels : array, shape (L,)
+        The labels that occur, each once: in order of first appearance, or of the categories
+        where the column is categorical. Strings or integers.
+    index : array of int, shape (N,)
+        Place of each row's label in ``levels``; -1 where it is missing.
+    """
+
+    levels: NDArray[Any]
+    index: NDArray[np.int64]
+
+    @property
+    def absent(self) -> NDArray[np.bool_]:
+        """Where the label is missing, shape (N,)."""
+        return self.index < 0
+
+    def in_order(self) -> Labels:
+        """The same labels, their levels sorted."""
+        order = np.argsort(self.levels, kind="stable")
+        place = np.empty(len(order) + 1, dtype=np.int64)
+        place[order] = np.arange(len(order))
+        place[-1] = -1  # where index is -1
+        return Labels(self.levels[order], place[self.index])
+
+
+def of_series(series: Any, name: str) -> Labels:
+    """The labels of a Narwhals series.
+
+    Raises
+    ------
+    DataError
+        The labels are of several types, or numbers with fractions.
+    """
+    dtype = series.dtype
+    native = series.to_native()
+    if dtype in (nw.Categorical, nw.Enum):
+        return _of_categories(series, native, name)
+    if isinstance(native, pd.Series) and native.dtype == object:
+        # Narwhals tells the type of these by the first rows only.
+        return _of_objects(native.to_numpy(), name)
+    if dtype.is_integer():
+        absent = _nulls(series)
+        values = (series.fill_null(0) if absent.any() else series).to_numpy()
+        return _of_values(np.asarray(values), absent, _whole)
+    if dtype.is_float():
+        values = np.asarray(series.cast(nw.Float64).fill_null(float("nan")).to_numpy())
+        absent = np.isnan(values)
+        present = values[~absent]
+        if not np.all(np.isfinite(present) & (present == np.floor(present))):
+            raise measured(name)
+        return _of_values(values, absent, _whole)
+    if dtype == nw.Boolean:
+        absent = _nulls(series)
+        values = (series.fill_null(False) if absent.any() else series).to_numpy()
+        return _of_values(np.asarray(values, dtype=bool), absent, _text)
+    if dtype == nw.String:
+        return _of_text(series, native)
+    return _of_objects(_objects(series.to_list()), name)
+
+
+def _of_text(series: Any, native: Any) -> Labels:
+    if series.implementation is nw.Implementation.POLARS:
+        # Without a million Python strings: polars has a hash table of its own.
+        found = native.drop_nulls().unique(maintain_order=True)
+        if len(found):
+            codes = native.replace_strict(found, list(range(len(found))), default=-1)
+            return Labels(_text(found.to_list()), np.array(codes.to_numpy(), dtype=np.int64))
+    codes, found = pd.factorize(native if isinstance(native, pd.Series) else series.to_numpy())
+    return Labels(_text(found), codes.astype(np.int64, copy=False))
+
+
+def _nulls(series: Any) -> NDArray[np.bool_]:
+    return np.asarray(series.is_null().to_numpy(), dtype=bool)
+
+
+def _of_values(values: NDArray[Any], absent: NDArray[np.bool_], convert: Any) -> Labels:
+    if not absent.any():
+        codes, found = pd.factorize(values)
+        return Labels(convert(found), codes.astype(np.int64, copy=False))
+    index = np.full(len(values), -1, dtype=np.int64)
+    index[~absent], found = pd.factorize(values[~absent])
+    return Labels(convert(found), index)
+
+
+def _of_objects(values: NDArray[np.object_], name: str) -> Labels:
+    """The labels of Python objects, which may be of several types."""
+    absent = np.asarray(pd.isna(values), dtype=bool)
+    present = values[~absent] if absent.any() else values
+    kinds = {_kind(t) for t in set(map(type, present))}
+    whole = bool(kinds) and kinds <= {"int", "float"}
+    if len(kinds) > 1 and not whole:
+        raise DataError(
+            f"labels in column {name!r} must be all of one type, got a mix of "
+            f"{', '.join(sorted(kinds))}; frame[{name!r}].astype(str) makes them all strings"
+        )
+    try:
+        codes, found = pd.factorize(present)
+    except TypeError:  # lists and the like, which cannot be told apart but by their text
+        codes, found = pd.factorize(_objects([str(v) for v in present]))
+    if "float" in kinds and whole and not all(float(v).is_integer() for v in found):
+        raise measured(name)
+    levels = (_whole if whole else _text)(found)
+    if not whole and kinds != {"str"}:
+        # Two objects may read the same.
+        again, found = pd.factorize(levels.astype(object))
+        levels, codes = _text(found), again[codes]
+    index = np.full(len(values), -1, dtype=np.int64)
+    index[~absent] = codes
+    return Labels(levels, index)
+
+
+def _of_categories(series: Any, native: Any, name: str) -> Labels:
+    """The labels of a categorical column, in order of its categories."""
+    if isinstance(native, pd.Series) and isinstance(native.dtype, pd.CategoricalDtype):
+        categories: Any = native.cat.categories
+        index = native.cat.codes.to_numpy().astype(np.int64)
+    else:
+        # Other frames keep categories in ways of their own; their order is common knowledge.
+        categories = series.cat.get_categories().to_list()
+        if series.implementation is nw.Implementation.POLARS:  # whose categories are strings
+            seen = of_series(series.cast(nw.String), name)
+        else:
+            seen = _of_objects(_objects(series.to_list()), name)
+        place = {str(c): i for i, c in enumerate(categories)}
+        place |= {c: i for i, c in enumerate(categories)}
+        index = np.array([*(place[level] for level in seen.levels.tolist()), -1])[seen.index]
+    here = np.unique(index[index >= 0])
+    renumber = np.full(len(categories) + 1, -1, dtype=np.int64)
+    renumber[here] = np.arange(len(here))
+    # Integers with a missing value among them come as categories that are floats.
+    levels = _of_objects(_objects([categories[i] for i in here]), name)
+    return Labels(levels.levels, np.append(levels.index, -1)[renumber[index]])
+
+
+def _objects(values: list[Any]) -> NDArray[np.object_]:
+    array = np.empty(len(values), dtype=object)
+    array[:] = values
+    return array
+
+
+def _whole(values: Any) -> NDArray[Any]:
+    array: NDArray[Any] = np.asarray(values)
+    if array.dtype.kind in "iu" and array.dtype != np.uint64:
+        return array.astype(np.int64)
+    return np.array([int(v) for v in array], dtype=None if len(array) else np.int64)
+
+
+def _text(values: Any) -> NDArray[np.str_]:
+    return np.array([str(v) for v in values], dtype=np.str_)
+
+
+def _kind(kind: type) -> str:
+    if issubclass(kind, (bool, np.bool_)):
+        return "bool"
+    if issubclass(kind, numbers.Integral):
+        return "int"
+    if issubclass(kind, numbers.Real):
+        return "float"
+    return "str" if issubclass(kind, str) else kind.__name__
+
+
+def measured(name: str) -> DataError:
+    """That labels must not be numbers with fractions."""
+    return DataError(
+        f"group labels in column {name!r} must be strings or integers, got numbers with "
+        "fractions; a measured quantity is a predictor, not a group"
+    )

@@ -1,0 +1,362 @@
+"""Group sufficient statistics of any data frame, summed up by the frame's own engine.
+
+The rows of a lazy frame never come here. Its engine goes through them twice: once for counts, means
+and ranges (and once for the levels of each categorical column), and once for the sums by group of
+products about those means. Both are made of elementary aggregations of columns, which every engine
+has, and which a cluster or a disk-based engine does in bounded memory.
+"""
+
+from __future__ import annotations
+
+import operator
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import reduce
+from typing import Any
+
+import narwhals.stable.v2 as nw
+import numpy as np
+from numpy.typing import NDArray
+
+from . import files, frames, labels
+from .errors import DataError
+from .statistics import SufficientStatistics, column_names, frozen, of_table
+
+
+def sufficient_statistics(
+    frame: Any,
+    *,
+    y: str,
+    group: str,
+    columns: Sequence[str] = (),
+    missing: str = "raise",
+) -> SufficientStatistics:
+    """Group sufficient statistics: what a model needs of the rows, in place of the rows.
+
+    Compute them where the data live, save them (``.save(path)``), merge those of several sites
+    (``.merge(other)``), and give them to any model in place of a frame.
+
+    Parameters
+    ----------
+    frame : data frame, or path
+        In memory (pandas, polars, pyarrow, ...), or lazy, and then summed up by its own engine: a
+        polars LazyFrame, a DuckDB relation, a Dask or PySpark frame, an ibis table. Or a path: a
+        CSV or Parquet file, a pattern such as ``"data/*.parquet"``, or a folder of such files,
+        partitioned (``year=2025/...``) or not. A single file of at most 100 MB is read into memory;
+        all else is read by DuckDB where it lies, with 1 GB of memory at most.
+    y : str
+        The response, a column of numbers.
+    group : str
+        Column with the group labels: strings, integers or a categorical.
+    columns : sequence of str
+        Predictors: numbers, booleans, or strings and categoricals (coded by level, the first level
+        is the baseline).
+    missing : {"raise", "drop"}
+        What to do with rows that have a missing value (null or NaN) in any of these columns.
+
+    Returns
+    -------
+    SufficientStatistics
+        Sizes, sums and cross-products of each group. Labels of a frame in memory stand in order of
+        first appearance; rows of a lazy one have no order, so labels come sorted; those of a
+        categorical come in the order of its categories.
+
+    Raises
+    ------
+    ColumnError
+        A column is not there.
+    DataError
+        A column or the frame cannot be used, values are missing or infinite, or a file cannot be
+        read; the message says which.
+    OptionError
+        An argument has the wrong type.
+
+    Warns
+    -----
+    DataWarning
+        Rows were dropped; the warning says how many.
+
+    Notes
+    -----
+    Sums are those of the engine, in double precision, of products about the columns' means, so a
+    mean of 1e8 with a spread of 1 loses no digits to its square. A PySpark or Dask frame that is
+    costly to compute is worth a ``.cache()`` or ``.persist()``: it is gone through twice.
+
+    Examples
+    --------
+    >>> import hiermodels as hm
+    >>> parts = ["2024.parquet", "2025.parquet"]
+    >>> first, second = (
+    ...     hm.sufficient_statistics(part, y="score", group="school", columns=["ses"])
+    ...     for part in parts
+    ... )  # doctest: +SKIP
+    >>> model = hm.VaryingSlopes(
+    ...     first + second, y="score", group="school", varying=["ses"]
+    ... )  # doctest: +SKIP
+    """
+    names = column_names(columns)
+    if frames.is_lazy(frame):
+        return statistics(frame, y=y, group=group, columns=names, missing=missing)
+    table = frames.table(frame, roles={"y": y}, group=group, predictors=names, missing=missing)
+    return of_table(table, y=y, group=group)
+
+
+def statistics(
+    frame: Any, *, y: str, group: str, columns: Sequence[str] = (), missing: str = "raise"
+) -> SufficientStatistics:
+    """Statistics of a frame for which :func:`hiermodels.frames.is_lazy` holds.
+
+    Parameters, result and errors are those of :func:`sufficient_statistics`.
+    """
+    frames.check_missing(missing)
+    if isinstance(frame, (str, os.PathLike)):
+        with files.scan(frame) as relation:
+            return statistics(relation, y=y, group=group, columns=columns, missing=missing)
+    data = frames.opened(frame)
+    schema = data.collect_schema()
+    frames.check_names(schema.names(), {"y": y}, group, columns)
+    if not schema[y].is_numeric():
+        raise frames.no_numbers(f"y={y!r}", schema[y])
+    rows = _Rows.of(data, schema, (y, *columns), group)
+    overview = rows.overview(missing)
+    parts: list[_Column] = []
+    sources: dict[str, tuple[str, ...]] = {}
+    levels: dict[str, tuple[str, ...]] = {}
+    for name in columns:
+        if name in rows.factors:
+            coded, levels[name] = rows.coding(name, overview)
+        else:
+            coded = [overview.column(name)]
+        frames.check_coefficients((part.name for part in parts), (part.name for part in coded))
+        sources[name] = tuple(part.name for part in coded)
+        parts += coded
+    parts.append(overview.column(y))
+    names, products = rows.sums(parts, overview)
+    return SufficientStatistics(
+        response=y,
+        group=group,
+        columns=tuple(part.name for part in parts[:-1]),
+        sources=sources,
+        labels=names,
+        centre=np.array([part.mean for part in parts]),
+        products=frozen(products),
+        minimum=np.array([part.minimum for part in parts]),
+        maximum=np.array([part.maximum for part in parts]),
+        dropped=overview.dropped,
+        levels=levels,
+    )
+
+
+@dataclass(frozen=True)
+class _Column:
+    """A column of the statistics: one of the frame, or the indicator of a level of one."""
+
+    name: str
+    source: str
+    mean: float
+    minimum: float
+    maximum: float
+    level: Any = None
+
+
+@dataclass(frozen=True)
+class _Overview:
+    """What the first pass found: counts, and of the complete rows means and ranges by column."""
+
+    n: int
+    dropped: int
+    mean: dict[str, float]
+    minimum: dict[str, float]
+    maximum: dict[str, float]
+
+    def column(self, name: str) -> _Column:
+        return _Column(name, name, self.mean[name], self.minimum[name], self.maximum[name])
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """The columns of a lazy frame, under names of our own.
+
+    Attributes
+    ----------
+    data : LazyFrame
+        The columns; numbers and booleans as floats.
+    names : dict of str to str
+        Our name of each column: ``v0``, ``v1``, ..., and ``g`` of the group column.
+    group : str
+        The group column.
+    factors : tuple of str
+        Columns that are coded by level.
+    ordered : tuple of str
+        Columns with categories whose order is the user's.
+    fractions : bool
+        Whether the labels are floats.
+    """
+
+    data: Any
+    names: dict[str, str]
+    group: str
+    factors: tuple[str, ...]
+    ordered: tuple[str, ...]
+    fractions: bool
+
+    @classmethod
+    def of(cls, data: Any, schema: Any, columns: Sequence[str], group: str) -> _Rows:
+        names = {group: "g"} | {name: f"v{i}" for i, name in enumerate(columns)}
+        factors = tuple(
+            n for n in columns if not schema[n].is_numeric() and schema[n] != nw.Boolean
+        )
+        casts: dict[str, Any] = {n: nw.Float64 for n in columns if n not in factors}
+        if schema[group] == nw.Decimal:
+            casts[group] = nw.Float64
+        elif schema[group] in (nw.Int128, nw.UInt128):
+            casts[group] = nw.Int64
+        chosen = [
+            (nw.col(n).cast(casts[n]) if n in casts else nw.col(n)).alias(ours)
+            for n, ours in names.items()
+        ]
+        return cls(
+            data=data.select(*chosen),
+            names=names,
+            group=group,
+            factors=factors,
+            ordered=tuple(n for n in (*factors, group) if _ordered(data, schema[n], n)),
+            fractions=schema[group].is_float() or casts.get(group) == nw.Float64,
+        )
+
+    def absent(self, name: str) -> Any:
+        """Whether a column is missing in a row."""
+        column = nw.col(self.names[name])
+        if name in self.factors or (name == self.group and not self.fractions):
+            return column.is_null()
+        return column.is_null() | column.is_nan()
+
+    def overview(self, missing: str) -> _Overview:
+        """The first pass, and what it has to refuse."""
+        flags = {name: f"absent_{ours}" for name, ours in self.names.items()}
+        data = self.data.with_columns(
+            **{flag: self.absent(name).cast(nw.Int64) for name, flag in flags.items()}
+        )
+        gone = reduce(operator.or_, (nw.col(flag) == 1 for flag in flags.values()))
+        data = data.with_columns(gone=gone.cast(nw.Int64))
+        kept = {n: nw.col(v) for n, v in self.names.items() if n not in (*self.factors, self.group)}
+        if self.fractions:
+            kept[self.group] = nw.col("g") % 1
+        kept_names = {name: f"kept_{self.names[name]}" for name in kept}
+        complete = nw.col("gone") == 0
+        data = data.with_columns(
+            **{kept_names[name]: nw.when(complete).then(value) for name, value in kept.items()}
+        )
+        wanted = [nw.len().alias("n")]
+        wanted += [nw.col(flag).sum().alias(flag) for flag in ("gone", *flags.values())]
+        for ours in kept_names.values():
+            column = nw.col(ours)
+            wanted += [column.mean().alias(f"mean_{ours}")]
+            wanted += [column.min().alias(f"min_{ours}"), column.max().alias(f"max_{ours}")]
+        found = collected(data.select(*wanted)).rows(named=True)[0]
+        n, dropped = int(found["n"]), int(found["gone"] or 0)
+        if n == 0:
+            raise DataError(frames.EMPTY)
+        counts = {name: int(found[flag]) for name, flag in flags.items()}
+        frames.missing_values(counts, dropped, n, missing)
+        mean, minimum, maximum = (
+            {name: float(found[f"{what}_{ours}"]) for name, ours in kept_names.items()}
+            for what in ("mean", "min", "max")
+        )
+        if self.fractions and not minimum[self.group] == maximum[self.group] == 0:
+            raise labels.measured(self.group)
+        for name, ours in kept_names.items():
+            if np.isinf([minimum[name], maximum[name]]).any():
+                # Counted only now: elsewhere the range tells that there is none.
+                endless = (nw.col(ours) == float("inf")) | (nw.col(ours) == float("-inf"))
+                data = data.with_columns(endless=endless.cast(nw.Int64))
+                count = collected(data.select(nw.col("endless").sum()))["endless"].to_list()[0]
+                raise frames.infinite_values(name, int(count), n)
+        return _Overview(n, dropped, mean, minimum, maximum)
+
+    def complete(self, overview: _Overview) -> Any:
+        """The rows that have all values."""
+        if not overview.dropped:
+            return self.data
+        return self.data.filter(~reduce(operator.or_, map(self.absent, self.names)))
+
+    def coding(self, name: str, overview: _Overview) -> tuple[list[_Column], tuple[str, ...]]:
+        """Treatment coding of a factor, and its levels."""
+        ours = self.names[name]
+        counts = self.complete(overview).group_by(ours).agg(nw.len().alias("n"))
+        found = collected(counts.head(1000))  # names that many; more is no factor
+        factor = labels.of_series(found[ours], name)
+        if name not in self.ordered:
+            factor = factor.in_order()
+        frames.check_levels(name, factor.levels)
+        raw = dict(zip(factor.index.tolist(), found[ours].to_list(), strict=True))
+        sizes = np.bincount(factor.index, found["n"].to_numpy())
+        share = sizes / (overview.n - overview.dropped)
+        coded = [
+            _Column(f"{name}[{level}]", name, float(share[i]), 0.0, 1.0, raw[i])
+            for i, level in enumerate(factor.levels)
+        ]
+        return coded[1:], tuple(map(str, factor.levels))
+
+    def sums(
+        self, parts: Sequence[_Column], overview: _Overview
+    ) -> tuple[NDArray[Any], NDArray[np.float64]]:
+        """The second pass: labels, and the sums of products of each group."""
+        centred = {f"w{a}": self.centred(part) for a, part in enumerate(parts, start=1)}
+        data = self.complete(overview).with_columns(**centred)
+        products = {
+            f"p{a}_{b}": nw.col(f"w{a}") * nw.col(f"w{b}")
+            for a in range(1, len(parts) + 1)
+            for b in range(1, a + 1)
+        }
+        data = data.with_columns(**products)
+        sums = [nw.col(c).sum().alias(f"sum_{c}") for c in (*centred, *products)]
+        found = collected(data.group_by("g").agg(nw.len().alias("n"), *sums))
+
+        names = labels.of_series(found["g"], self.group)
+        if self.group not in self.ordered:
+            names = names.in_order()
+        J = len(names.levels)
+
+        def column(name: str) -> NDArray[np.float64]:
+            # Two labels of the engine may be one of ours, such as 0.0 and -0.0.
+            values: NDArray[np.float64] = found[name].cast(nw.Float64).to_numpy()
+            return np.asarray(np.bincount(names.index, values, J), dtype=np.float64)
+
+        G = np.empty((J, len(parts) + 1, len(parts) + 1))
+        G[:, 0, 0] = column("n")
+        for a in range(1, len(parts) + 1):
+            G[:, a, 0] = G[:, 0, a] = column(f"sum_w{a}")
+            for b in range(1, a + 1):
+                G[:, a, b] = G[:, b, a] = column(f"sum_p{a}_{b}")
+        rows, expected = int(G[:, 0, 0].sum()), overview.n - overview.dropped
+        if rows != expected:
+            raise DataError(
+                f"the data frame must be the same each time it is computed, got {expected} rows "
+                f"and then {rows}; cache it, or write it to a file first"
+            )
+        return names.levels, G
+
+    def centred(self, part: _Column) -> Any:
+        """The expression of a column less its mean."""
+        column = nw.col(self.names[part.source])
+        if part.source not in self.factors:
+            return column - part.mean
+        here, elsewhere = nw.lit(1.0 - part.mean), nw.lit(-part.mean)
+        return nw.when(column == part.level).then(here).otherwise(elsewhere)
+
+
+def collected(data: Any) -> Any:
+    """The few rows of an aggregated lazy frame."""
+    if data.implementation is nw.Implementation.POLARS:
+        # Polars' own default holds all rows of the columns in memory.
+        return data.collect(backend="polars", engine="streaming")
+    return data.collect()
+
+
+def _ordered(data: Any, dtype: Any, name: str) -> bool:
+    """Whether a column has categories whose order the user gave."""
+    if dtype == nw.Categorical and data.implementation is nw.Implementation.DASK:
+        return bool(data.to_native()[name].cat.known)
+    return bool(dtype == nw.Enum)

@@ -1,0 +1,119 @@
+"""Data files: read into memory, or where they lie; the same rows and the same refusals."""
+
+from __future__ import annotations
+
+import builtins
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hiermodels import files, frames
+from hiermodels.errors import DataError
+
+from .test_pushdown import DATA, of
+from .test_statistics import alike
+
+
+def test_the_keys_of_a_partitioned_folder_are_columns(tmp_path: Path) -> None:
+    for year, part in enumerate([DATA[:200], DATA[200:]], start=2024):
+        folder = tmp_path / f"year={year}"
+        folder.mkdir()
+        part.to_parquet(folder / "rows.parquet", index=False)
+    whole = DATA.assign(year=[2024] * 200 + [2025] * 400)
+    alike(of(tmp_path, columns=["ses", "year"]), of(whole, columns=["ses", "year"]))
+    pattern = str(tmp_path / "*" / "*.parquet")
+    alike(of(pattern, columns=["ses", "year"]), of(whole, columns=["ses", "year"]))
+    table = frames.table(tmp_path, roles={"y": "score"}, group="school", predictors=["year"])
+    assert sorted(table.numeric["score"]) == sorted(DATA["score"])
+    assert set(table.predictors["year"]) == {2024, 2025}
+
+
+def test_rows_of_several_files_come_in_their_order(tmp_path: Path) -> None:
+    for i in range(5):
+        DATA[i * 120 : (i + 1) * 120].to_parquet(tmp_path / f"part-{i}.parquet", index=False)
+    (tmp_path / "_temporary").mkdir()
+    DATA.to_parquet(tmp_path / "_temporary" / "part-9.parquet", index=False)
+    read = files.read(tmp_path)
+    assert read["score"].tolist() == DATA["score"].tolist()
+    assert read["school"].tolist() == DATA["school"].tolist()
+
+
+def test_a_folder_above_the_files_is_no_column(tmp_path: Path) -> None:
+    folder = tmp_path / "run=3"
+    folder.mkdir()
+    DATA.to_parquet(folder / "rows.parquet", index=False)
+    assert list(files.read(folder).columns) == list(DATA.columns)
+
+
+def test_a_small_file_is_read_here_and_a_large_one_by_duckdb(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    csv, parquet = tmp_path / "rows.csv.gz", tmp_path / "rows.parquet"
+    DATA.to_csv(csv, index=False)
+    DATA.to_parquet(parquet, index=False)
+    assert not frames.is_lazy(csv)
+    assert of(parquet).labels.tolist() == DATA["school"].unique().tolist()
+    monkeypatch.setattr(files, "SMALL", 100)
+    for path in (csv, parquet):
+        assert frames.is_lazy(path)
+        alike(of(path), of(DATA))
+        assert of(path).labels.tolist() == sorted(set(DATA["school"]))
+
+
+def test_a_blank_of_pandas_is_a_blank_of_duckdb(tmp_path: Path) -> None:
+    (tmp_path / "1.csv").write_text("g,y\na,1\nb,NA\nc,\nN/A,4\nb,nan\nb,NULL\n")
+    for path in (tmp_path, tmp_path / "1.csv"):
+        with pytest.raises(DataError, match=r"5 of 6 rows .*\(g: 1, y: 4\)"):
+            of(path, y="y", group="g", columns=[])
+
+
+def test_a_label_that_looks_like_a_number_at_first_is_text_after_all(tmp_path: Path) -> None:
+    lines = [f"{i},{i}.5" for i in range(30_000)]
+    (tmp_path / "1.csv").write_text("g,y\n" + "\n".join(lines) + "\nlast,1\n")
+    found = of(tmp_path, y="y", group="g", columns=[])
+    assert found.J == 30_001
+    assert "last" in found.labels
+
+
+@pytest.mark.parametrize(
+    ("names", "path", "message"),
+    [
+        ([], "", "is a folder without CSV or Parquet files; name a file"),
+        ([], "*.parquet", "no file is named as .*parquet'; check the pattern"),
+        ([], "x.parquet", "no such file .*x.parquet'; check the path"),
+        (["a.csv", "b.parquet"], "", "must be of one kind, got csv and parquet"),
+        (["a.txt"], "*", "'a.txt' must end in .csv, .tsv, .csv.gz or .parquet"),
+        (["a.parquet"], "*", "could not be read as data: .*"),
+        (["a;b.csv"], "*", "must be separated by commas, got semicolons"),
+    ],
+)
+def test_paths_that_lead_nowhere_are_refused(
+    tmp_path: Path, names: list[str], path: str, message: str
+) -> None:
+    for name in names:
+        (tmp_path / name).write_text("a;b\n1;2\n")
+    with pytest.raises(DataError, match=message) as caught:
+        of(str(tmp_path / path))
+    assert "\n" not in str(caught.value)
+
+
+def test_without_duckdb_a_single_file_is_read_here_and_a_folder_is_refused_with_a_hint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    DATA.to_parquet(tmp_path / "rows.parquet", index=False)
+    monkeypatch.setattr(files, "SMALL", 100)
+    find_spec, load = files.importlib.util.find_spec, builtins.__import__
+
+    def none(name: str, *args: Any, **options: Any) -> Any:
+        if name == "duckdb":
+            raise ImportError(name)
+        return load(name, *args, **options)
+
+    monkeypatch.setattr(builtins, "__import__", none)
+    monkeypatch.setattr(
+        files.importlib.util, "find_spec", lambda n: None if n == "duckdb" else find_spec(n)
+    )
+    alike(of(tmp_path / "rows.parquet"), of(DATA))
+    with pytest.raises(DataError, match=r"needs DuckDB; pip install 'hiermodels\[large\]'"):
+        of(tmp_path)
