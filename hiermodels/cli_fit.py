@@ -87,7 +87,10 @@ def _prior(text: str, family: str, numbers: str) -> Prior:
 # ---- fit ----------------------------------------------------------------------------------------
 
 _MOST_ROWS = 40  # a summary that is longer is shown without the groups
-_File = Annotated[Path, typer.Argument(metavar="FILE", help=".csv, .csv.gz, .tsv or .parquet")]
+_File = Annotated[
+    Path,
+    typer.Argument(metavar="FILE", help="CSV or Parquet: a file, a glob in quotes, or a folder"),
+]
 _Y = Annotated[str, typer.Option(metavar="COLUMN", help="The response.")]
 _Group = Annotated[str, typer.Option(metavar="COLUMN", help="The groups' labels.")]
 _Sigma = Annotated[
@@ -98,7 +101,10 @@ _Sigma = Annotated[
 def _shared(
     pooling: Annotated[str, typer.Option(metavar="partial|none|complete")] = "partial",
     parameterization: Annotated[
-        str, typer.Option(metavar="auto|centered|noncentered", help="How it is written for NUTS.")
+        str,
+        typer.Option(
+            metavar="auto|marginal|centered|noncentered", help="How it is written for NUTS."
+        ),
     ] = "auto",
     prior: Annotated[
         list[str] | None,
@@ -113,14 +119,24 @@ def _shared(
     ] = "raise",
     chains: Annotated[int, typer.Option(metavar="N")] = 4,
     draws: Annotated[int, typer.Option(metavar="N", help="Draws kept of each chain.")] = 1000,
-    warmup: Annotated[int, typer.Option(metavar="N", help="Iterations before them.")] = 1000,
+    warmup: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Iterations before them.  [default: as long as needed]"),
+    ] = None,
     seed: Annotated[
         int | None, typer.Option(metavar="N", help="Makes the fit reproducible.")
     ] = None,
     adapt_delta: Annotated[
-        float, typer.Option(metavar="X", help="Raise it against divergences.")
-    ] = 0.95,
+        float | None,
+        typer.Option(metavar="X", help="Raise it against divergences.  [default: 0.8 or 0.95]"),
+    ] = None,
     max_treedepth: Annotated[int, typer.Option(metavar="N")] = 10,
+    effects: Annotated[
+        str,
+        typer.Option(
+            metavar="auto|draws|summary|none", help="What a marginal fit gives of the groups."
+        ),
+    ] = "auto",
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", metavar="FIT.nc", help="Where the fit is saved (NetCDF)."),

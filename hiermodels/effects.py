@@ -1,4 +1,4 @@
-"""What follows from posterior draws, computed in NumPy: log likelihoods and replicated data.
+"""What follows from posterior draws, computed in NumPy: group effects, log likelihoods, new data.
 
 Everything works on D draws at once, in blocks that bound the memory of what is in between.
 """
@@ -6,20 +6,25 @@ Everything works on D draws at once, in blocks that bound the memory of what is 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import special
 
-from .design import Design
+from . import marginal
+from .design import Design, Rows
+from .marginal import Population
+from .progress import processors
 
 Array = NDArray[np.float64]
 
-POINTWISE_BUDGET = 2**30
-"""Bytes (1 GiB) that log likelihood and replicated data together may take in a container."""
+POINTWISE_BUDGET = 2**28
+"""Bytes (256 MiB) that log likelihoods and replicated data may take in a container unasked."""
 
-_BLOCK = 4_000_000  # numbers in each temporary array: 32 MB
+EFFECTS_BUDGET = 2**30
+"""Bytes (1 GiB) that the draws of all group effects may take in a container."""
 
 
 @dataclass(frozen=True)
@@ -67,8 +72,158 @@ class Draws:
 
 
 def pointwise_bytes(design: Design, draws: int) -> int:
-    """Bytes that log likelihoods and replicated data take: (2 N + J) x draws x 8."""
-    return (2 * design.N + design.J) * draws * 8
+    """Bytes that log likelihood and replicated data by row take: 2 N x draws x 8."""
+    return 2 * design.N * draws * 8
+
+
+def by_group_bytes(design: Design, draws: int) -> int:
+    """Bytes that the log likelihood by group takes: J x draws x 8."""
+    return design.J * draws * 8
+
+
+def effects_bytes(design: Design, draws: int) -> int:
+    """Bytes that the draws of all group effects take: J x K x draws x 8."""
+    return design.J * design.K * draws * 8
+
+
+def draw_effects(design: Design, p: Population, seed: np.random.SeedSequence) -> Array:
+    """One exact conditional draw of all group effects for each draw, shape (D, J, K).
+
+    theta_j | hyperparameters, y as in :mod:`~hiermodels.marginal`. The draws do not depend on the
+    number of processors.
+    """
+    out = np.empty((len(p), design.J, design.K))
+    parts = list(marginal.blocks(design.J * design.K, len(p)))
+
+    def work(part: slice, own: np.random.SeedSequence) -> None:
+        rng, block = np.random.default_rng(own), p[part]
+        factored = marginal.factor(design.gram, block)
+        noise = [rng.standard_normal((len(block), design.J)) for _ in range(design.K)]
+        deviations = marginal.deviations(block, factored, noise)
+        for k, theta in enumerate(marginal.raw_effects(design, block, deviations)):
+            out[part, :, k] = theta
+
+    with ThreadPoolExecutor(processors()) as pool:  # NumPy lets go of Python's lock
+        list(pool.map(work, parts, seed.spawn(len(parts))))
+    return out
+
+
+QUANTILES = {"q5": 0.05, "median": 0.5, "q95": 0.95}
+"""What a summary of the effects says beside mean and sd: a central 90 % interval."""
+
+_SUMMARY_NUMBERS = 10**9  # effects times draws that a summary goes through
+_FEWEST = 250  # draws of the hyperparameters that it takes all the same
+
+
+def summarize_effects(design: Design, p: Population) -> dict[str, Array]:
+    """Mean, sd and quantiles of each group's effects, without drawing them.
+
+    The posterior of theta_j is the mixture, over the draws of the hyperparameters, of its normal
+    conditionals N(m_d, s_d) (Rao-Blackwell; Gelfand and Smith 1990, Journal of the American
+    Statistical Association 85, section 2.3):
+
+        E theta_j = mean of m_d,   var theta_j = mean of s_d^2 + variance of m_d,
+
+    and a quantile is the root of the mean over d of Phi((x - m_d) / s_d) = q, by Newton's method.
+    Groups are taken in blocks, so that memory stays bounded; with more than 1e9 effects x draws the
+    draws are thinned, to no fewer than 250. Where only the intercept varies and the residual sd is
+    common, all of these are smooth functions of a group's mean for each group size, and are
+    interpolated between 24 means where a size has more groups than that.
+
+    Returns
+    -------
+    dict of str to array, each of shape (J, K)
+        ``mean``, ``sd``, ``q5``, ``median``, ``q95``.
+    """
+    if design.coefficients is None and design.residual == "common":
+        return _summarize_by_size(design, p)
+    thin = max(1, min(design.J * design.K * len(p) // _SUMMARY_NUMBERS + 1, len(p) // _FEWEST))
+    return _summarize(design, design.gram, p[::thin])
+
+
+def _summarize(design: Design, gram: Array, p: Population) -> dict[str, Array]:
+    """Summaries of the groups with these cross-products."""
+    out = {name: np.empty((len(gram), design.K)) for name in ("mean", "sd", *QUANTILES)}
+
+    def work(part: slice) -> None:
+        block = p.of_groups(part)
+        factored = marginal.factor(gram[part], block)
+        means = marginal.raw_effects(design, block, marginal.deviations(block, factored))
+        variances = marginal.variances(design, block, factored)
+        for k, (m, v) in enumerate(zip(means, variances, strict=True)):
+            mean = m.mean(axis=0)
+            sd = np.sqrt(v.mean(axis=0) + np.mean((m - mean) ** 2, axis=0))
+            out["mean"][part, k], out["sd"][part, k] = mean, sd
+            s = np.sqrt(v)
+            for name, q in QUANTILES.items():
+                out[name][part, k] = _mixture_quantile(q, m, s, mean, sd)
+
+    with ThreadPoolExecutor(processors()) as pool:
+        list(pool.map(work, marginal.blocks(len(p), len(gram))))
+    return out
+
+
+def _mixture_quantile(q: float, m: Array, s: Array, mean: Array, sd: Array) -> Array:
+    """The q quantile of each column's mixture of N(m, s), from the normal's as a start."""
+    x = mean + special.ndtri(q) * sd
+    low, high = mean - 40 * sd, mean + 40 * sd
+    s = np.maximum(s, 1e-300)  # tau = 0 leaves a point
+    for _ in range(60):
+        z = (x - m) / s
+        off = special.ndtr(z).mean(axis=0) - q
+        low, high = np.where(off < 0, x, low), np.where(off > 0, x, high)
+        density = np.mean(np.exp(-0.5 * z * z) / s, axis=0) / math.sqrt(2 * math.pi)
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            newton = x - off / density
+        # Bisection where Newton's step leaves the bracket.
+        inside = (newton > low) & (newton < high)
+        step = np.where(inside, newton, (low + high) / 2) - x
+        step = np.where(off == 0, 0.0, step)
+        x = x + step
+        if np.all(np.abs(step) <= 1e-9 * sd):
+            break
+    return np.asarray(x)
+
+
+_NODES = 24
+
+
+def _summarize_by_size(design: Design, p: Population) -> dict[str, Array]:
+    gram, sizes = design.gram, design.sizes
+    out = {name: np.empty((design.J, 1)) for name in ("mean", "sd", *QUANTILES)}
+    direct = []
+    nodes: list[tuple[NDArray[np.int64], Array]] = []
+    order = np.argsort(sizes, kind="stable")
+    for groups in np.split(order, np.flatnonzero(np.diff(sizes[order])) + 1):
+        if len(groups) <= _NODES:
+            direct.append(groups)
+            continue
+        ybar = gram[groups, 0, 1] / sizes[groups]
+        # Chebyshev points, whose interpolation error falls geometrically for smooth functions.
+        t = np.polynomial.chebyshev.chebpts1(_NODES)
+        middle, half = (ybar.max() + ybar.min()) / 2, max(np.ptp(ybar) / 2, 1e-300)
+        points = np.zeros((_NODES, 2, 2))
+        points[:, 0, 0] = sizes[groups[0]]
+        points[:, 0, 1] = points[:, 1, 0] = sizes[groups[0]] * (middle + half * t)
+        nodes.append((groups, points))
+    pieces = [gram[g] for g in direct] + [points for _, points in nodes]
+    found = _summarize(design, np.concatenate(pieces), p)
+    start = 0
+    for groups in direct:
+        for name, values in found.items():
+            out[name][groups] = values[start : start + len(groups)]
+        start += len(groups)
+    for groups, points in nodes:
+        size = sizes[groups[0]]
+        at, ybar = points[:, 0, 1] / size, gram[groups, 0, 1] / size
+        middle, half = (at.max() + at.min()) / 2, max(np.ptp(ybar) / 2, 1e-300)
+        t = np.polynomial.chebyshev.chebpts1(_NODES)
+        for name, values in found.items():
+            part = values[start : start + _NODES, 0]
+            fit = np.polynomial.chebyshev.chebfit(t, part, _NODES - 1)
+            out[name][groups, 0] = np.polynomial.chebyshev.chebval((ybar - middle) / half, fit)
+        start += _NODES
+    return out
 
 
 def log_likelihood(design: Design, draws: Draws) -> Array:
@@ -76,104 +231,97 @@ def log_likelihood(design: Design, draws: Draws) -> Array:
 
     log N(y_i | x_i beta + z_i theta_{j[i]}, sigma_i)
         = -log(2 pi)/2 - log sigma_i - ((y_i - yhat_i) / sigma_i)^2 / 2
+
+    Raises
+    ------
+    DataError
+        There are no rows.
     """
-    out = np.empty((len(draws), design.N))
-    for part, block in _blocks(design, draws):
-        sd = _row_sd(design, block)
-        z = (design.y - _row_mean(design, block)) / sd
-        out[part] = -0.5 * (math.log(2 * math.pi) + z * z) - np.log(sd)
-    return out
+    return pointwise(design, draws, None)[0]
 
 
-def replicate(design: Design, draws: Draws, rng: np.random.Generator) -> Array:
-    """Replicated data, one set a draw, shape (D, N): y_rep_i ~ N(yhat_i, sigma_i)."""
-    out = np.empty((len(draws), design.N))
-    for part, block in _blocks(design, draws):
-        noise = rng.standard_normal(out[part].shape)
-        out[part] = _row_mean(design, block) + _row_sd(design, block) * noise
-    return out
+def pointwise(
+    design: Design, draws: Draws, seed: np.random.SeedSequence | None
+) -> tuple[Array, Array]:
+    """Log likelihood of each row, and replicated data, one set a draw: each of shape (D, N).
+
+    y_rep_i ~ N(yhat_i, sigma_i). Without a seed the replicated data are empty.
+
+    Raises
+    ------
+    DataError
+        There are no rows.
+    """
+    rows = design.rows("what is computed row by row")
+    log_p = np.empty((len(draws), design.N))
+    y_rep = np.empty((len(draws), design.N) if seed is not None else (0, design.N))
+    parts = list(marginal.blocks(design.N, len(draws)))
+    seeds = [None] * len(parts) if seed is None else seed.spawn(len(parts))
+
+    def work(part: slice, own: np.random.SeedSequence | None) -> None:
+        block = draws[part]
+        mean, sd = _row_mean(rows, block), _row_sd(rows, block)
+        out = log_p[part]
+        np.subtract(rows.y, mean, out=out)
+        out /= sd
+        out *= out
+        out *= -0.5
+        out -= 0.5 * math.log(2 * math.pi) + np.log(sd)
+        if own is not None:
+            new = y_rep[part]
+            np.random.default_rng(own).standard_normal(out=new)
+            new *= sd
+            new += mean
+
+    with ThreadPoolExecutor(processors()) as pool:
+        list(pool.map(work, parts, seeds))
+    return log_p, y_rep
 
 
 def log_likelihood_group(design: Design, draws: Draws) -> Array | None:
     """Log density of each group's rows given the hyperparameters, shape (D, J).
 
-    The group effects are integrated out. With Lambda = diag(tau) L_Omega, r the group's residuals
-    y - x beta - z mu, and rows weighted by 1/sigma^2,
-
-        A = sum z' z / sigma^2,  b = sum z' r / sigma^2,  c = sum r^2 / sigma^2,
-        M = I + Lambda' A Lambda,  v = Lambda' b,
-        log p(y_j) = -n_j/2 log(2 pi) - sum log sigma - log|M|/2 - (c - v' M^-1 v)/2,
-
-    which is the multivariate normal log density with covariance z Sigma z' + diag(sigma^2) by the
-    matrix determinant lemma and the Woodbury identity (Harville 1997, Matrix Algebra From a
-    Statistician's Perspective, sections 18.1 and 18.2). Under complete pooling it is the sum of
-    the rows' log densities. Without pooling group effects have no distribution: None.
+    The group effects are integrated out (:func:`hiermodels.marginal.log_likelihood`), from the
+    groups' cross-products alone. Under complete pooling it is the sum of the rows' log densities.
+    Without pooling group effects have no distribution: None.
     """
     if draws.mu is None:
         return None
-    if draws.tau is None:
-        out = np.empty((len(draws), design.J))
-        for part, block in _blocks(design, draws):
-            out[part] = design.group_sums(log_likelihood(design, block))
-        return out
-    K = design.K
-    out = np.empty((len(draws), design.J))
-    for part, block in _blocks(design, draws):
-        assert block.mu is not None  # noqa: S101 - for the type checker
-        assert block.tau is not None  # noqa: S101 - for the type checker
-        sd = np.broadcast_to(_row_sd(design, block), (len(block), design.N))
-        w = 1 / sd**2
-        r = design.y - block.beta @ design.x.T - block.mu @ design.z.T
-        z = design.z
-        c = design.group_sums(w * r * r)
-        b = np.stack([design.group_sums(w * r * z[:, k]) for k in range(K)], axis=-1)
-        A = np.empty((len(block), design.J, K, K))
-        for k in range(K):
-            for m in range(k + 1):
-                A[..., k, m] = A[..., m, k] = design.group_sums(w * (z[:, k] * z[:, m]))
-        Lambda = block.tau[:, :, None] * (np.eye(K) if block.L_Omega is None else block.L_Omega)
-        Lambda = Lambda[:, None]  # one for all groups of a draw
-        M = np.eye(K) + np.swapaxes(Lambda, -1, -2) @ A @ Lambda
-        v = (np.swapaxes(Lambda, -1, -2) @ b[..., None])[..., 0]
-        root = np.linalg.cholesky(M)
-        log_det = 2 * np.sum(np.log(np.diagonal(root, axis1=-2, axis2=-1)), axis=-1)
-        explained = np.sum(v * np.linalg.solve(M, v[..., None])[..., 0], axis=-1)
-        log_sd = design.group_sums(np.log(sd))
-        out[part] = (
-            -0.5 * design.sizes * math.log(2 * math.pi)
-            - log_sd
-            - 0.5 * log_det
-            - 0.5 * (c - explained)
-        )
-    return out
+    return marginal.log_likelihood(design, population(design, draws))
 
 
-def _blocks(design: Design, draws: Draws) -> Iterator[tuple[slice, Draws]]:
-    step = max(1, _BLOCK // max(design.N, design.J * design.K**2, 1))
-    for start in range(0, len(draws), step):
-        part = slice(start, min(start + step, len(draws)))
-        yield part, draws[part]
+def population(design: Design, draws: Draws) -> Population:
+    """The hyperparameters of draws, of the centred columns."""
+    assert draws.mu is not None  # noqa: S101 - for the type checker
+    n, K = len(draws), design.K
+    shift, back = design.back
+    raw = np.hstack([draws.mu, draws.beta])
+    centred = np.asarray(np.linalg.solve(back, (raw - shift).T).T, dtype=np.float64)
+    tau = np.zeros((n, K)) if draws.tau is None else draws.tau
+    root = np.broadcast_to(np.eye(K), (n, K, K)) if draws.L_Omega is None else draws.L_Omega
+    return marginal.population(design, centred, tau, root, draws.sigma)
 
 
-def _row_mean(design: Design, draws: Draws) -> Array:
+def _row_mean(rows: Rows, draws: Draws) -> Array:
     """Mean of each row, shape (D, N): x_i beta + z_i theta_{j[i]}."""
     if draws.beta.ndim == 3:  # one for each group
-        mean = np.zeros((len(draws), design.N))
-        for p in range(design.P):
-            mean += draws.beta[:, design.index, p] * design.x[:, p]
+        mean = np.zeros((len(draws), len(rows.y)))
+        for p in range(rows.x.shape[1]):
+            mean += draws.beta[:, rows.index, p] * rows.x[:, p]
     else:
-        mean = draws.beta @ design.x.T
+        mean = draws.beta @ rows.x.T
     if draws.theta is None:
         assert draws.mu is not None  # noqa: S101 - complete pooling has mu
-        return np.asarray(mean + draws.mu @ design.z.T)
-    for k in range(design.K):
-        mean += draws.theta[:, design.index, k] * design.z[:, k]
+        return np.asarray(mean + draws.mu @ rows.z.T)
+    for k in range(rows.z.shape[1]):
+        own = np.ascontiguousarray(draws.theta[:, :, k]).take(rows.index, axis=1)
+        mean += own * rows.z[:, k]
     return np.asarray(mean)
 
 
-def _row_sd(design: Design, draws: Draws) -> Array:
+def _row_sd(rows: Rows, draws: Draws) -> Array:
     """Residual sd of each row, shape (D, N), or (D, 1) or (1, N) where that says it all."""
     if draws.sigma is None:
-        assert design.se is not None  # noqa: S101 - known standard errors
-        return design.se[None, :]
-    return draws.sigma if draws.sigma.shape[1] == 1 else draws.sigma[:, design.index]
+        assert rows.se is not None  # noqa: S101 - known standard errors
+        return rows.se[None, :]
+    return draws.sigma if draws.sigma.shape[1] == 1 else draws.sigma[:, rows.index]

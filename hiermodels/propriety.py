@@ -27,8 +27,9 @@ from .design import Design
 from .errors import DataError, DataWarning, ImproperPosteriorError, listed
 from .priors import Flat, GammaPrecision, InverseGamma, LogFlat, Prior
 
-# A residual sum of squares below this share of the total is a perfect fit, up to rounding.
-_PERFECT = 1e-20
+# A residual sum of squares below this share of the total is a perfect fit: differences of
+# cross-products leave about 1e-15 of them.
+_PERFECT = 1e-13
 
 
 def check(design: Design, priors: Priors, pooling: str) -> None:
@@ -148,12 +149,12 @@ def _check_sigma(design: Design, prior: Any, pooling: str) -> None:
         df, rss = design.within.df, design.within.rss
     elif pooling == "complete":
         df = np.array([design.N - design.columns_rank])
-        rss = np.array([float(np.sum(design.pooled_residuals**2))])
+        rss = np.array([design.pooled_rss])
     elif pooling == "partial":
         df, rss = design.between_groups.df, design.between_groups.rss
     else:
         df, rss = np.array([design.within.df.sum()]), np.array([design.within.rss.sum()])
-    total = float(np.sum((design.y - design.y.mean()) ** 2))
+    total = design.total_ss
     _check_perfect_fit(design, prior, df, rss, total)
     alone = df < 1
     if not alone.any():

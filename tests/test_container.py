@@ -103,7 +103,7 @@ def test_groups_names_dims_and_labels(fits: dict[str, Any], family: str) -> None
     by_group = idatas.dataset(idata, "log_likelihood_group")[response]
     assert by_group.dims == ("chain", "draw", model.design.group)
     observed = idatas.dataset(idata, "observed_data")[response]
-    np.testing.assert_array_equal(observed, model.design.y)
+    np.testing.assert_array_equal(observed, model.design.rows("a test").y)
     stats = idatas.dataset(idata, "sample_stats")
     assert {"diverging", "energy", "lp", "tree_depth", "n_steps", "acceptance_rate"} <= set(stats)
     assert stats["diverging"].dtype == bool

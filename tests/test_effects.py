@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from hiermodels import effects
-from hiermodels.design import Design
+from hiermodels import effects, marginal
+from hiermodels.design import Design, of_arrays
 from hiermodels.effects import Draws
 
 D = 6
@@ -23,7 +23,7 @@ def make(
     else:
         # A group of one row among the others.
         index = np.concatenate([np.arange(J), rng.integers(0, J - 1, N - J)])
-    design = Design(
+    design = of_arrays(
         response="y",
         group="g",
         y=5 + 2 * rng.normal(size=N),
@@ -53,10 +53,10 @@ def make(
 
 def row_sd(design: Design, draws: Draws, d: int) -> np.ndarray:
     if draws.sigma is None:
-        assert design.se is not None
-        return design.se
+        assert design.rows("a test").se is not None
+        return design.rows("a test").se
     return np.broadcast_to(
-        draws.sigma[d][design.index if draws.sigma.shape[1] > 1 else 0], design.N
+        draws.sigma[d][design.rows("a test").index if draws.sigma.shape[1] > 1 else 0], design.N
     )
 
 
@@ -69,8 +69,10 @@ def test_log_likelihood_is_the_normal_log_density_of_each_row(
     got = effects.log_likelihood(design, draws)
     assert draws.theta is not None
     for d in range(D):
-        mean = design.x @ draws.beta[d] + np.sum(design.z * draws.theta[d][design.index], axis=1)
-        exact = stats.norm(mean, row_sd(design, draws, d)).logpdf(design.y)
+        mean = design.rows("a test").x @ draws.beta[d] + np.sum(
+            design.rows("a test").z * draws.theta[d][design.rows("a test").index], axis=1
+        )
+        exact = stats.norm(mean, row_sd(design, draws, d)).logpdf(design.rows("a test").y)
         np.testing.assert_allclose(got[d], exact, atol=1e-9)
 
 
@@ -88,11 +90,11 @@ def test_log_likelihood_of_a_group_is_the_multivariate_normal_log_density(
     for d in range(D):
         Lambda = np.diag(draws.tau[d]) @ draws.L_Omega[d]
         for j in range(design.J):
-            rows = design.index == j
-            z = design.z[rows]
+            rows = design.rows("a test").index == j
+            z = design.rows("a test").z[rows]
             cov = z @ Lambda @ Lambda.T @ z.T + np.diag(row_sd(design, draws, d)[rows] ** 2)
-            mean = design.x[rows] @ draws.beta[d] + z @ draws.mu[d]
-            exact = stats.multivariate_normal(mean, cov).logpdf(design.y[rows])
+            mean = design.rows("a test").x[rows] @ draws.beta[d] + z @ draws.mu[d]
+            exact = stats.multivariate_normal(mean, cov).logpdf(design.rows("a test").y[rows])
             assert got[d, j] == pytest.approx(exact, abs=1e-9)
 
 
@@ -103,36 +105,40 @@ def test_complete_pooling_has_one_line_for_all_and_sums_over_rows_by_group() -> 
     groups = effects.log_likelihood_group(design, pooled)
     assert groups is not None
     for j in range(design.J):
-        np.testing.assert_allclose(groups[:, j], rows[:, design.index == j].sum(axis=1))
+        np.testing.assert_allclose(
+            groups[:, j], rows[:, design.rows("a test").index == j].sum(axis=1)
+        )
 
 
 def test_no_pooling_has_no_density_of_a_group() -> None:
     design, draws, rng = make("common")
     own = Draws(None, None, None, draws.theta, rng.normal(size=(D, 5, 1)), draws.sigma)
     assert effects.log_likelihood_group(design, own) is None
-    mean = own.beta[2][design.index, 0] * design.x[:, 0]
-    mean += np.sum(design.z * own.theta[2][design.index], axis=1)  # type: ignore[index]
-    exact = stats.norm(mean, row_sd(design, own, 2)).logpdf(design.y)
+    mean = own.beta[2][design.rows("a test").index, 0] * design.rows("a test").x[:, 0]
+    mean += np.sum(design.rows("a test").z * own.theta[2][design.rows("a test").index], axis=1)  # type: ignore[index]
+    exact = stats.norm(mean, row_sd(design, own, 2)).logpdf(design.rows("a test").y)
     np.testing.assert_allclose(effects.log_likelihood(design, own)[2], exact, atol=1e-9)
 
 
 def test_blocks_of_draws_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     design, draws, _ = make("group", 3, 2)
     whole = effects.log_likelihood(design, draws), effects.log_likelihood_group(design, draws)
-    monkeypatch.setattr(effects, "_BLOCK", 1)
+    monkeypatch.setattr(marginal, "BLOCK", 1)
     # Equal to rounding: matrix products may sum in another order.
     np.testing.assert_allclose(effects.log_likelihood(design, draws), whole[0], rtol=1e-12)
     np.testing.assert_allclose(effects.log_likelihood_group(design, draws), whole[1], rtol=1e-12)
 
 
 def test_replicated_data_have_the_mean_and_sd_of_their_row() -> None:
-    design, draws, rng = make("group")
+    design, draws, _ = make("group")
     n = 20_000
     one = draws[:1]
     many = Draws(*(None if v is None else np.repeat(v, n, axis=0) for v in vars(one).values()))
-    y = effects.replicate(design, many, rng)
+    _, y = effects.pointwise(design, many, np.random.SeedSequence(5))
     assert one.theta is not None
-    mean = design.x @ one.beta[0] + np.sum(design.z * one.theta[0][design.index], axis=1)
+    mean = design.rows("a test").x @ one.beta[0] + np.sum(
+        design.rows("a test").z * one.theta[0][design.rows("a test").index], axis=1
+    )
     sd = row_sd(design, one, 0)
     z = (y.mean(axis=0) - mean) / (sd / np.sqrt(n))
     assert np.abs(z).max() < 4.5

@@ -9,10 +9,11 @@ import pytest
 from hiermodels import programs
 
 FAMILIES = ("eight_schools", "one_way", "varying_slopes")
-PARAMETERIZATIONS = ("centered", "noncentered", "no_pooling", "complete_pooling")
+PARAMETERIZATIONS = ("marginal", "centered", "noncentered", "no_pooling", "complete_pooling")
 # Every prior is data here, and pedantic mode takes a prior that depends on data for none
 # (stanc3 issue 932). It says so of these parameters, and may say nothing else.
-WITH_PRIOR = {"mu", "tau", "theta", "beta", "sigma", "L_Omega"}
+# The marginal programs have priors for what follows from the standardized q.
+WITH_PRIOR = {"mu", "tau", "theta", "beta", "sigma", "L_Omega", "q", "q_sigma"}
 
 
 def test_every_family_has_every_program() -> None:
@@ -53,5 +54,5 @@ def test_a_family_has_the_same_public_names_everywhere() -> None:
         for parameterization in PARAMETERIZATIONS:
             source = programs.load(f"{family}_{parameterization}").source
             assert ("theta" in source) == (parameterization != "complete_pooling")
-            partial = parameterization in ("centered", "noncentered")
-            assert bool(re.search(r"\btau;", source)) == partial
+            partial = parameterization in ("marginal", "centered", "noncentered")
+            assert bool(re.search(r"\btau( =|;)", source)) == partial

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from typing import Any, ClassVar
 
+from .. import inference_data as idatas
 from .. import programs, propriety
 from ..blocks import Block, Priors, check_given
 from ..design import Design
 from ..errors import FrozenError, OptionError, PriorError, suggest
+from ..hyperparameters import Hyperparameters
+from ..laplace import Standardization, standardize
 
 POOLINGS = ("partial", "none", "complete")
-PARAMETERIZATIONS = ("auto", "centered", "noncentered")
+PARAMETERIZATIONS = ("auto", "marginal", "centered", "noncentered")
 _NOT_DATA = {"pooling", "parameterization", "priors"}
 
 
@@ -165,7 +169,11 @@ class Base(ABC):
 
     @abstractmethod
     def _data(self) -> dict[str, Any]:
-        """Stan's data without priors and ``prior_only``."""
+        """Data of the programs that work row by row, without priors and ``prior_only``."""
+
+    @abstractmethod
+    def _marginal_data(self, standard: Standardization) -> dict[str, Any]:
+        """Data of the marginal program, without priors and ``prior_only``."""
 
     def lprior_places(self) -> list[tuple[int, Block]]:
         """Where each block stands in the program's ``lprior``."""
@@ -187,20 +195,48 @@ class Base(ABC):
     @property
     def stan_data(self) -> dict[str, Any]:
         """The data that the program is given, by Stan name; groups are counted from 1."""
+        if self.is_marginal:
+            data = self._marginal_data(self.standardization)
+            return {**data, **self.priors.stan_data(), "prior_only": 0}
+        return self.row_data
+
+    @property
+    def row_data(self) -> dict[str, Any]:
+        """The data that the programs that work row by row are given."""
         return {**self._data(), **self.priors.stan_data(), "prior_only": 0}
+
+    @property
+    def is_marginal(self) -> bool:
+        """Whether the program integrates the group effects out."""
+        return self.parameterization == "marginal"
+
+    @cached_property
+    def hyperparameters(self) -> Hyperparameters:
+        """The hyperparameters of the marginal program on their unconstrained scale."""
+        return Hyperparameters(self.design, self.priors)
+
+    @cached_property
+    def standardization(self) -> Standardization:
+        """What the marginal program's hyperparameters are standardized by."""
+        return standardize(self.hyperparameters)
 
     @property
     def coords(self) -> dict[str, Any]:
         """Labels of the container's dims."""
         d = self.design
         coords: dict[str, Any] = {d.group: d.labels}
-        if d.observation_dim != d.group:
-            coords["observation"] = d.rows
+        if d.observation_dim != d.group and d.in_memory:
+            coords["observation"] = d.rows("the coords").places
         if d.coefficients is not None:
             coords["coefficient"] = coords["coefficient_2"] = list(d.coefficients)
         if d.predictors:
             coords["predictor"] = list(d.predictors)
         return coords
+
+    @cached_property
+    def indexes(self) -> dict[str, Any]:
+        """The labels as xarray's coordinates, made once."""
+        return idatas.indexes(self.coords)
 
     @property
     def dims(self) -> dict[str, tuple[str, ...]]:
@@ -226,17 +262,9 @@ class Base(ABC):
             return f"{self.pooling} pooling", "this pooling strategy has one parameterization"
         if asked != "auto":
             return asked, "asked for"
-        # Centered and noncentered sampling converge equally fast where the pooling factor is 1/2
-        # (Papaspiliopoulos, Roberts and Skold 2007, Statistical Science 22, section 2).
-        pooling_factor = self.design.estimated_pooling()
-        of = " (of the coefficient pooled most)" if self.design.K > 1 else ""
-        estimate = f"auto: estimated mean pooling factor {pooling_factor:.2f}{of}"
-        if pooling_factor < 0.5:
-            return "centered", (
-                f"{estimate}, so the data say more about most groups than the population does"
-            )
-        return "noncentered", (
-            f"{estimate}, so the population says more about most groups than their data do"
+        return "marginal", (
+            "auto: the group effects integrate out of a Gaussian model, so NUTS sees the "
+            "hyperparameters alone and theta is drawn exactly afterwards"
         )
 
 

@@ -9,9 +9,12 @@ import numpy as np
 
 from .. import frames
 from ..blocks import Block
-from ..design import Design
+from ..design import Array, Design, of_arrays
 from ..errors import DataError, listed
+from ..laplace import Standardization
+from ..observations import observe
 from ..priors import Flat, HalfT, Normal, Prior
+from ..statistics import SufficientStatistics
 from .model import Model
 
 
@@ -28,7 +31,7 @@ class EightSchools(Model):
 
     Parameters
     ----------
-    frame : data frame, or path to a CSV or Parquet file
+    frame : data frame, path to CSV or Parquet files, or SufficientStatistics
         One row for each group.
     effect : str
         Column of the estimates y_j.
@@ -38,8 +41,9 @@ class EightSchools(Model):
         Column of the group labels, each once.
     pooling : {"partial", "none", "complete"}
         Pooling strategy.
-    parameterization : {"auto", "centered", "noncentered"}
-        How partial pooling is written for the sampler; the posterior is the same.
+    parameterization : {"auto", "marginal", "centered", "noncentered"}
+        How partial pooling is written for the sampler; the posterior is the same. "auto" is
+        marginal: theta is integrated out, and drawn afterwards.
     priors : dict, optional
         Priors that replace defaults: ``mu`` and ``tau`` (partial), ``theta`` (none), ``mu``
         (complete). With m the precision-weighted mean of the estimates and s the root mean square
@@ -71,39 +75,7 @@ class EightSchools(Model):
         missing: str = "raise",
     ) -> None:
         def design() -> Design:
-            table = frames.table(
-                frame, roles={"effect": effect, "se": se}, group=group, missing=missing
-            )
-            errors = table.numeric[se]
-            if not np.all(errors > 0):
-                bad = table.groups.labels[table.groups.index[errors <= 0]]
-                raise DataError(
-                    f"se={se!r} must be above 0 in every row, got {len(bad)} that "
-                    f"{'are' if len(bad) > 1 else 'is'} not ({listed(bad)}); a group known without "
-                    "error cannot be pooled"
-                )
-            repeated = table.groups.labels[table.groups.sizes > 1]
-            if len(repeated):
-                raise DataError(
-                    f"group={group!r} must name each group once, got {len(repeated)} more than "
-                    f"once ({listed(repeated)}); rows of single observations are for OneWay"
-                )
-            order = np.argsort(table.groups.index)  # a categorical's order need not be the rows'
-            return Design(
-                response=effect,
-                group=group,
-                y=table.numeric[effect][order],
-                index=np.arange(len(order)),
-                labels=table.groups.labels,
-                z=np.ones((len(order), 1)),
-                coefficients=None,
-                x=np.empty((len(order), 0)),
-                predictors=(),
-                residual="known",
-                se=errors[order],
-                rows=table.rows[order],
-                dropped=table.dropped,
-            )
+            return _design(frame, effect, se, group, missing)
 
         self._setup(
             frame,
@@ -121,13 +93,75 @@ class EightSchools(Model):
         return (Block("theta" if pooling == "none" else "mu", "location"),)
 
     def _default_priors(self) -> dict[str, Any]:
-        d = self.design
-        assert d.se is not None  # noqa: S101 - for the type checker
-        w = 1 / d.se**2
-        mean = float(np.sum(w * d.y) / np.sum(w))
-        scale = float(np.sqrt(np.mean((d.y - d.y.mean()) ** 2 + d.se**2)))
+        rows = self._rows
+        w = 1 / rows[1] ** 2
+        mean = float(np.sum(w * rows[0]) / np.sum(w))
+        scale = float(np.sqrt(np.mean((rows[0] - rows[0].mean()) ** 2 + rows[1] ** 2)))
         return {"mu": Normal(mean, 2.5 * scale), "tau": HalfT(3, scale), "theta": Flat()}
 
+    @property
+    def _rows(self) -> tuple[Array, Array]:
+        """Estimates and their standard errors."""
+        rows = self.design.rows("EightSchools")
+        assert rows.se is not None  # noqa: S101 - for the type checker
+        return rows.y, rows.se
+
     def _data(self) -> dict[str, Any]:
-        d = self.design
-        return {"J": d.J, "y": d.y, "sigma": d.se}
+        y, se = self._rows
+        return {"J": self.design.J, "y": y, "sigma": se}
+
+    def _marginal_data(self, standard: Standardization) -> dict[str, Any]:
+        # The program's mu is that of the estimates as they are.
+        centre = standard.centre + np.array([self.design.offset[-1], 0.0])
+        return {**self._data(), "centre": centre, "root": standard.root}
+
+
+def _design(frame: Any, effect: str, se: str, group: str, missing: str) -> Design:
+    """The estimates as rows, one for each group."""
+    if isinstance(frame, SufficientStatistics):
+        frame = _one_row_a_group(frame, effect, se, group)
+    table = frames.table(frame, roles={"effect": effect, "se": se}, group=group, missing=missing)
+    errors = table.numeric[se]
+    if not np.all(errors > 0):
+        bad = table.groups.labels[table.groups.index[errors <= 0]]
+        raise DataError(
+            f"se={se!r} must be above 0 in every row, got {len(bad)} that "
+            f"{'are' if len(bad) > 1 else 'is'} not ({listed(bad)}); a group known without "
+            "error cannot be pooled"
+        )
+    repeated = table.groups.labels[table.groups.sizes > 1]
+    if len(repeated):
+        raise DataError(
+            f"group={group!r} must name each group once, got {len(repeated)} more than "
+            f"once ({listed(repeated)}); rows of single observations are for OneWay"
+        )
+    order = np.argsort(table.groups.index)  # a categorical's order need not be the rows'
+    return of_arrays(
+        response=effect,
+        group=group,
+        y=table.numeric[effect][order],
+        index=np.arange(len(order)),
+        labels=table.groups.labels,
+        z=np.ones((len(order), 1)),
+        coefficients=None,
+        x=np.empty((len(order), 0)),
+        predictors=(),
+        residual="known",
+        se=errors[order],
+        places=table.rows[order],
+        dropped=table.dropped,
+    )
+
+
+def _one_row_a_group(found: SufficientStatistics, effect: str, se: str, group: str) -> Any:
+    """The estimates back out of statistics of one row for each group."""
+    found = observe(found, y=effect, group=group, columns=[se]).statistics
+    if np.any(found.sizes != 1):
+        raise DataError(
+            f"EightSchools needs statistics of one row for each group, got up to "
+            f"{found.sizes.max()} rows; rows of single observations are for OneWay"
+        )
+    values = found.centre + found.products[:, 0, 1:]
+    import pandas as pd
+
+    return pd.DataFrame({group: found.labels, se: values[:, 0], effect: values[:, 1]})

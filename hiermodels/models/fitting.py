@@ -12,15 +12,23 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .. import __version__, chains, diagnostics, effects, programs, sampling
+from .. import __version__, chains, diagnostics, effects, marginal, programs, sampling
 from .. import inference_data as idatas
-from ..errors import ContainerError, PriorError, SamplingError
+from ..errors import ContainerError, OptionError, PriorError, SamplingError
 from . import groups
 
 if TYPE_CHECKING:
     import xarray as xr
 
     from .base import Base
+
+DERIVED = (
+    *("u", "u_sigma", "centred", "raw", "mu", "tau", "L_Omega", "Omega", "beta", "sigma", "lprior"),
+)
+"""Variables of the marginal programs that are not read back.
+
+They follow from the standardized ones, q, to the last digit rather than to those that are printed.
+"""
 
 HELPERS = ("eta", "L_Omega")
 """Stan variables that are left out of the container unless they are asked for."""
@@ -35,6 +43,32 @@ def seed(given: Any) -> int:
     return sampling.Settings(seed=given).seed
 
 
+def effects_to_keep(model: Base, asked: str, draws: int, pointwise: bool | str) -> str:
+    """What is kept of the effects, "auto" decided; refused early where it cannot be.
+
+    Raises
+    ------
+    OptionError
+        What is asked for does not go together, or is not for this program.
+    DataError
+        ``pointwise=True`` without rows.
+    """
+    kept = asked
+    if asked == "auto":
+        small = effects.effects_bytes(model.design, draws) <= effects.EFFECTS_BUDGET
+        kept = "draws" if small or not model.is_marginal else "summary"
+    if kept != "draws" and not model.is_marginal:
+        raise OptionError(
+            f"effects={asked!r} is for marginal programs, got parameterization="
+            f"{model.parameterization!r}; use parameterization='marginal', or effects='draws'"
+        )
+    if pointwise is True:
+        model.design.rows("pointwise=True")
+        if kept != "draws":
+            raise OptionError("pointwise=True needs the draws of the effects; pass effects='draws'")
+    return kept
+
+
 def posterior(
     model: Base,
     settings: sampling.Settings,
@@ -42,6 +76,7 @@ def posterior(
     *,
     include: Sequence[str],
     pointwise: bool | str,
+    effects_kept: str,
     allow_failed_chains: bool,
     parallel_chains: int,
     executor: Executor | None,
@@ -51,13 +86,16 @@ def posterior(
 ) -> tuple[Any, list[str]]:
     """The container of a fit, and a line for each thing that is to be warned of."""
     executable = programs.executable(model.program_name(), progress=progress)
+    extra: dict[str, Any] = {}
+    if model.is_marginal:
+        extra["standardization"] = model.standardization.reason
     sampling_began = time.monotonic()
     ran = sampling.sample(
         executable.path,
         model.stan_data,
         starts,
         settings,
-        leave_out=[name for name in HELPERS if name not in include],
+        leave_out=DERIVED if model.is_marginal else [n for n in HELPERS if n not in include],
         parallel_chains=parallel_chains,
         executor=executor,
         progress=progress,
@@ -65,7 +103,8 @@ def posterior(
     )
     sampling_seconds = time.monotonic() - sampling_began
     finished = [chain for chain in ran if chain.finished]
-    failures = sampling.report(ran)
+    failures, failed = sampling.report(ran), len(ran) - len(finished)
+    del ran  # the draws are large where there are many columns, and are kept once
     if not finished:
         raise SamplingError(f"no chain finished:\n{failures}")
     attrs = {
@@ -76,27 +115,20 @@ def posterior(
         "adapt_delta": settings.adapt_delta,
         "max_treedepth": settings.max_treedepth,
         "metric": settings.metric,
-        "failed_chains": len(ran) - len(finished),
+        "failed_chains": failed,
         "sampling_seconds": round(sampling_seconds, 3),
     }
-    parts = _parts(model, finished, settings, include)
-    size = effects.pointwise_bytes(model.design, len(finished) * settings.draws)
-    if pointwise is True or (pointwise == "auto" and size <= effects.POINTWISE_BUDGET):
-        parts |= groups.pointwise(model, parts["posterior"], settings.seed)
-        attrs["pointwise"] = "log likelihoods and posterior_predictive are included"
-    else:
-        why = "not asked for" if pointwise is False else "above the budget of 1 GiB"
-        attrs["pointwise"] = (
-            f"log likelihoods and posterior_predictive are left out ({why}: they take "
-            f"{size / 2**30:.2f} GiB); model.add_pointwise(idata) adds them"
-        )
+    parts, said = _parts(model, finished, settings, include, effects_kept)
+    attrs |= {**extra, **said}
+    added, attrs["pointwise"] = _pointwise(model, parts["posterior"], settings.seed, pointwise)
+    parts |= added
     attrs["seconds"] = round(time.monotonic() - began, 3)
     idata = idatas.container(parts, attrs)
-    trouble = diagnostics.warnings_for(diagnostics.check(idata))
+    trouble = diagnostics.warnings_for(diagnostics.check(idata, variables=_sampled(model, parts)))
     if failures and not allow_failed_chains:
         raise SamplingError(
-            f"{failures}\n{len(finished)} of {len(ran)} chains finished and are kept: they are in "
-            "this error's .idata, and fit(allow_failed_chains=True) returns them",
+            f"{failures}\n{len(finished)} of {settings.chains} chains finished and are kept: they "
+            "are in this error's .idata, and fit(allow_failed_chains=True) returns them",
             idata,
         )
     if failures:
@@ -109,22 +141,107 @@ def _parts(
     finished: Sequence[chains.Chain],
     settings: sampling.Settings,
     include: Sequence[str],
-) -> dict[str, xr.Dataset]:
+    effects_kept: str,
+) -> tuple[dict[str, xr.Dataset], dict[str, Any]]:
+    """The groups of the container, and what the attributes say of the effects."""
     numbers = [chain.number for chain in finished]
     depth = settings.max_treedepth
     stan = sampling.unpack(finished)
-    drawn = groups.posterior(model, stan, include, numbers)
-    parts = {
-        "posterior": drawn,
-        "sample_stats": groups.sample_stats(model, stan, depth, numbers),
-        "log_prior": groups.log_prior(model, stan, numbers),
-        **groups.data(model),
-    }
+    parts: dict[str, xr.Dataset] = {}
+    said: dict[str, Any] = {}
+    if model.is_marginal:
+        parts, said = _marginal_parts(model, stan, settings.seed, include, numbers, effects_kept)
+    else:
+        parts["posterior"] = groups.posterior(model, stan, include, numbers)
+        parts["log_prior"] = groups.log_prior(model, stan, numbers)
+    parts["sample_stats"] = groups.sample_stats(model, stan, depth, numbers)
+    parts |= groups.data(model)
     if settings.save_warmup:
         stan = sampling.unpack(finished, warmup=True)
-        parts["warmup_posterior"] = groups.posterior(model, stan, include, numbers)
+        if model.is_marginal:
+            # The effects of the warmup are nobody's; its hyperparameters are.
+            warm, _ = _marginal_parts(model, stan, settings.seed, include, numbers, "none")
+            parts["warmup_posterior"] = warm["posterior"]
+        else:
+            parts["warmup_posterior"] = groups.posterior(model, stan, include, numbers)
         parts["warmup_sample_stats"] = groups.sample_stats(model, stan, depth, numbers)
-    return parts
+    return parts, said
+
+
+def _sampled(model: Base, parts: Mapping[str, xr.Dataset]) -> list[str] | None:
+    """The variables to look at when a fit ends; all, but for effects that were drawn exactly."""
+    if not model.is_marginal:
+        return None
+    return [str(n) for n in parts["posterior"].data_vars if n not in ("theta", "deviation")]
+
+
+def _pointwise(
+    model: Base, posterior: xr.Dataset, seed: int, asked: bool | str
+) -> tuple[dict[str, xr.Dataset], str]:
+    """Log likelihoods and replicated data as asked for, and what the attributes say of them."""
+    d = model.design
+    draws = posterior.sizes["chain"] * posterior.sizes["draw"]
+    budget, mib = effects.POINTWISE_BUDGET, effects.POINTWISE_BUDGET >> 20
+    added: dict[str, xr.Dataset] = {}
+    said = []
+    has_effects = model.pooling == "complete" or "theta" in posterior
+    size = effects.by_group_bytes(d, draws)
+    if asked is True or (asked == "auto" and size <= budget):
+        added |= groups.by_group(model, posterior)
+        said.append("log_likelihood_group is included" if added else "")
+    else:
+        said.append(_left_out("log_likelihood_group", asked, size, mib))
+    size = effects.pointwise_bytes(d, draws)
+    if not d.has_rows or not has_effects:
+        lack = "the rows" if not d.has_rows else "draws of the effects"
+        said.append(f"log_likelihood and posterior_predictive need {lack}")
+    elif asked is True or (asked == "auto" and size <= budget):
+        added |= groups.pointwise(model, posterior, seed)
+        said.append("log_likelihood and posterior_predictive are included")
+    else:
+        said.append(_left_out("log_likelihood and posterior_predictive", asked, size, mib))
+    return added, "; ".join(filter(None, said))
+
+
+def _left_out(what: str, asked: bool | str, size: int, budget: int) -> str:
+    why = "not asked for" if asked is False else f"above the budget of {budget} MiB"
+    return (
+        f"{what}: left out, {why} ({size / 2**20:.0f} MiB); model.add_pointwise(idata) adds "
+        "what is left out"
+    )
+
+
+def _marginal_parts(
+    model: Base,
+    stan: Mapping[str, Any],
+    seed: int,
+    include: Sequence[str],
+    numbers: Sequence[int],
+    effects_kept: str,
+) -> tuple[dict[str, xr.Dataset], dict[str, Any]]:
+    """Hyperparameters from the standardized ones, and the effects given them."""
+    d, hyper = model.design, model.hyperparameters
+    q = stan["q"]
+    shape = (q.shape[0], q.shape[1])
+    q = q.reshape(-1, q.shape[2])
+    if hyper.sigmas > 1:
+        q = np.hstack([q, stan["q_sigma"].reshape(len(q), -1)])
+    values = hyper.values(model.standardization.apply(q))
+    drawn = groups.hyperparameters(model, values, shape)
+    said: dict[str, Any] = {"effects": effects_kept}
+    parts: dict[str, xr.Dataset] = {}
+    if effects_kept != "none":
+        p = marginal.population(d, values.centred, values.tau, values.L_Omega, values.sigma)
+        if effects_kept == "draws":
+            theta = effects.draw_effects(d, p, np.random.SeedSequence([seed, 3]))
+            drawn["theta"] = groups.group_effects(model, theta, shape)
+        else:
+            summary = effects.summarize_effects(d, p)
+            parts["effects_summary"] = groups.effects_summary(model, summary)
+            said["effects_bytes_as_draws"] = effects.effects_bytes(d, len(q))
+    parts["posterior"] = groups.posterior(model, drawn, include, numbers)
+    parts["log_prior"] = groups.log_prior_of(model, values, shape, numbers)
+    return parts, said
 
 
 def prior(
@@ -152,7 +269,7 @@ def prior(
     executable = programs.executable(model.program_name("noncentered"), progress=progress)
     ran = sampling.sample(
         executable.path,
-        {**model.stan_data, "prior_only": 1},
+        {**model.row_data, "prior_only": 1},
         1.0,
         settings,
         leave_out=HELPERS,
@@ -176,8 +293,8 @@ def prior(
         for name, values in stan.items()
     }
     drawn = groups.posterior(model, stan, (), [0])
-    rng = np.random.default_rng([seed, 1])
-    y = effects.replicate(model.design, groups.draws(model, drawn), rng)
+    own = np.random.SeedSequence([seed, 1])
+    _, y = effects.pointwise(model.design, groups.draws(model, drawn), own)
     parts = {
         "prior": drawn,
         "prior_predictive": groups.rows(model, y[None], [0]),
@@ -201,7 +318,16 @@ def add_pointwise(model: Base, idata: Any, given_seed: int | None) -> None:
             "model that fitted it"
         )
     used = int(attrs["seed"]) if given_seed is None else seed(given_seed)
-    for name, group in groups.pointwise(model, drawn, used).items():
+    added = groups.by_group(model, drawn)
+    if model.pooling == "complete" or "theta" in drawn:
+        added |= groups.pointwise(model, drawn, used)
+    else:
+        model.design.rows("the log likelihood by row")
+        raise ContainerError(
+            "the log likelihood by row needs the draws of the effects, and this container has "
+            "none; fit with effects='draws'"
+        )
+    for name, group in added.items():
         idatas.add(idata, name, group)
 
 

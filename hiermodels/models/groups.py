@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,6 +11,8 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from .. import effects
+from .. import inference_data as idatas
+from ..hyperparameters import Values
 
 if TYPE_CHECKING:
     from .base import Base
@@ -47,11 +50,17 @@ def labelled(
         Labels of the chains; None for arrays without chain and draw.
     """
     lead = () if chains is None else ("chain", "draw")
-    out = xr.Dataset({n: ((*lead, *dims), values) for n, (dims, values) in variables.items()})
-    labels = {k: v for k, v in model.coords.items() if k in out.dims}
-    if chains is not None:
-        labels |= {"chain": list(chains), "draw": range(out.sizes["draw"])}
-    return out.assign_coords(labels)
+    whole = {n: ((*lead, *dims), values) for n, (dims, values) in variables.items()}
+    index = model.indexes
+    if chains is not None and whole:
+        draws = next(iter(whole.values()))[1].shape[1]
+        index = index | _sample_indexes(tuple(chains), draws)
+    return idatas.labelled(whole, index)
+
+
+@lru_cache(maxsize=16)
+def _sample_indexes(chains: tuple[int, ...], draws: int) -> dict[str, Any]:
+    return idatas.indexes({"chain": list(chains), "draw": range(draws)})
 
 
 def posterior(
@@ -67,6 +76,8 @@ def posterior(
     stan, dims = dict(stan), dict(model.dims)
     if d.residual == "common":
         stan["sigma"] = stan["sigma"][..., 0]
+    if "theta" not in stan and model.pooling == "partial":
+        del dims["theta"]  # summed up, or left out
     if model.pooling == "complete":
         mu = stan["mu"][:, :, None]
         stan["theta"] = np.repeat(mu, d.J, axis=2)
@@ -74,7 +85,7 @@ def posterior(
         tau = stan["tau"] if d.residual == "common" else stan["tau"][..., None]
         stan["icc"] = tau**2 / (tau**2 + stan["sigma"] ** 2)
         dims["icc"] = dims["sigma"]
-    if "deviation" in include and model.pooling == "partial":
+    if "deviation" in include and "theta" in stan and model.pooling == "partial":
         stan["deviation"] = stan["theta"] - stan["mu"][:, :, None]
         dims["deviation"] = dims["theta"]
     if "eta" in include and "eta" in stan:
@@ -109,6 +120,52 @@ def log_prior(model: Base, stan: Mapping[str, Array], chains: Sequence[int]) -> 
         },
         chains=chains,
     )
+
+
+def log_prior_of(
+    model: Base, values: Values, shape: tuple[int, int], chains: Sequence[int]
+) -> xr.Dataset:
+    """The log prior by block, of hyperparameters laid end to end."""
+    blocks = model.hyperparameters.log_prior(values)
+    named = {b.name for _, b in model.lprior_places() if b.elements is None or b.elements}
+    variables = {n: ((), v.reshape(shape)) for n, v in blocks.items() if n in named}
+    return labelled(model, variables, chains=chains)
+
+
+def hyperparameters(model: Base, values: Values, shape: tuple[int, int]) -> dict[str, Array]:
+    """Hyperparameters laid end to end, as arrays in the shapes of Stan's variables.
+
+    ``shape`` is that of (chain, draw).
+    """
+    d = model.design
+    out = {"mu": values.raw[:, : d.K], "tau": values.tau}
+    if d.coefficients is None:  # these programs have no dim for one coefficient
+        out = {name: x[:, 0] for name, x in out.items()}
+    if values.sigma is not None:
+        out["sigma"] = values.sigma
+    if d.K > 1:
+        out["Omega"] = values.L_Omega @ np.swapaxes(values.L_Omega, -1, -2)
+        out["L_Omega"] = values.L_Omega
+    out["beta"] = values.raw[:, d.K :]
+    return {name: x.reshape(*shape, *x.shape[1:]) for name, x in out.items()}
+
+
+def group_effects(model: Base, theta: Array, shape: tuple[int, int]) -> Array:
+    """Effects of shape (D, J, K) as Stan's ``theta``."""
+    d = model.design
+    tail = (d.J,) if d.coefficients is None else (d.J, d.K)
+    return theta.reshape(*shape, *tail)
+
+
+def effects_summary(model: Base, summary: Mapping[str, Array]) -> xr.Dataset:
+    """Posterior mean, sd and quantiles of each group's effects: ``theta``, by statistic."""
+    d = model.design
+    k = () if d.coefficients is None else ("coefficient",)
+    stacked = np.stack(list(summary.values()))
+    if d.coefficients is None:
+        stacked = stacked[..., 0]
+    out = labelled(model, {"theta": (("statistic", d.group, *k), stacked)}, chains=None)
+    return out.assign_coords(statistic=list(summary))
 
 
 def draws(model: Base, posterior: xr.Dataset) -> effects.Draws:
@@ -155,23 +212,21 @@ def rows(model: Base, values: Array, chains: Sequence[int]) -> xr.Dataset:
 
 
 def pointwise(model: Base, posterior: xr.Dataset, seed: int) -> dict[str, xr.Dataset]:
-    """``log_likelihood`` and ``posterior_predictive`` by row, ``log_likelihood_group`` by group."""
+    """``log_likelihood`` and ``posterior_predictive``, by row."""
     d = model.design
-    flat = draws(model, posterior)
     shape = (posterior.sizes["chain"], posterior.sizes["draw"], d.N)
     chains = posterior["chain"].values.tolist()
-    replicated = effects.replicate(d, flat, np.random.default_rng([seed, 0]))
+    log_p, y_rep = effects.pointwise(d, draws(model, posterior), np.random.SeedSequence([seed, 0]))
     return {
-        "log_likelihood": rows(model, effects.log_likelihood(d, flat).reshape(shape), chains),
-        "posterior_predictive": rows(model, replicated.reshape(shape), chains),
-        **_by_group(model, posterior, flat),
+        "log_likelihood": rows(model, log_p.reshape(shape), chains),
+        "posterior_predictive": rows(model, y_rep.reshape(shape), chains),
     }
 
 
-def _by_group(model: Base, posterior: xr.Dataset, flat: effects.Draws) -> dict[str, xr.Dataset]:
+def by_group(model: Base, posterior: xr.Dataset) -> dict[str, xr.Dataset]:
     """``log_likelihood_group``; nothing without pooling, where groups have no distribution."""
     d = model.design
-    values = effects.log_likelihood_group(d, flat)
+    values = effects.log_likelihood_group(d, draws(model, posterior))
     if values is None:
         return {}
     shape = (posterior.sizes["chain"], posterior.sizes["draw"], d.J)
@@ -183,17 +238,30 @@ def _by_group(model: Base, posterior: xr.Dataset, flat: effects.Draws) -> dict[s
 def data(model: Base) -> dict[str, xr.Dataset]:
     """``observed_data`` (the response) and ``constant_data`` (what it is conditioned on)."""
     d = model.design
+    sizes: dict[str, Any] = {}
+    if d.residual != "known":
+        sizes["group_size"] = ((d.group,), d.sizes)
+    if not d.in_memory:
+        # What stands for the rows that are not here.
+        found = d.statistics
+        means = found.centre[-1] + found.products[:, 0, -1] / d.sizes
+        observed = {f"{d.response}_mean": ((d.group,), means)}
+        return {
+            "observed_data": labelled(model, observed, chains=None),
+            "constant_data": labelled(model, sizes, chains=None),
+        }
+    rows = d.rows("the data")
     row = (d.observation_dim,)
-    constant: dict[str, tuple[tuple[str, ...], Any]] = {}
-    if d.se is not None:
-        constant[model.columns["se"]] = (row, d.se)
+    constant: dict[str, tuple[tuple[str, ...], Any]] = sizes
+    if rows.se is not None:
+        constant[model.columns["se"]] = (row, rows.se)
     else:
-        constant["group_index"] = (row, d.index)
+        constant["group_index"] = (row, rows.index)
     if d.coefficients is not None:
-        constant["z"] = ((*row, "coefficient"), d.z)
+        constant["z"] = ((*row, "coefficient"), rows.z)
     if d.predictors:
-        constant["x"] = ((*row, "predictor"), d.x)
+        constant["x"] = ((*row, "predictor"), rows.x)
     return {
-        "observed_data": labelled(model, {d.response: (row, d.y)}, chains=None),
+        "observed_data": labelled(model, {d.response: (row, rows.y)}, chains=None),
         "constant_data": labelled(model, constant, chains=None),
     }

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..design import Design, is_constant
 from ..errors import OptionError, suggest
+from ..laplace import guess, residual_sd
 from ..priors import Uniform
 
 if TYPE_CHECKING:
@@ -26,13 +26,24 @@ def starts(model: Base, inits: Any, chains: int, seed: int) -> float | list[dict
     OptionError
         It is of none of the kinds that :meth:`Base.fit` takes.
     """
+    if model.is_marginal:
+        return _standardized(model, inits, chains, seed)
     if inits is None:
         return [dispersed(model, np.random.default_rng([seed, 2, c])) for c in range(chains)]
     if isinstance(inits, (int, float, np.number)) and not isinstance(inits, bool):
-        radius = float(inits)
-        if not (np.isfinite(radius) and radius >= 0):
-            raise OptionError(f"inits: a radius must be finite and at least 0, got {inits}")
-        return radius
+        return _radius(inits)
+    return _dicts(inits, chains, model.program.name, set(model.program.parameters))
+
+
+def _radius(inits: Any) -> float:
+    radius = float(inits)
+    if not (np.isfinite(radius) and radius >= 0):
+        raise OptionError(f"inits: a radius must be finite and at least 0, got {inits}")
+    return radius
+
+
+def _dicts(inits: Any, chains: int, program: str, known: set[str]) -> list[dict[str, Any]]:
+    """One dict for each chain, of parameters that the program has."""
     if callable(inits):
         inits = [inits(number) for number in range(chains)]
     elif isinstance(inits, Mapping):
@@ -50,13 +61,48 @@ def starts(model: Base, inits: Any, chains: int, seed: int) -> float | list[dict
         raise OptionError(
             f"inits must have one dict for each of the {chains} chains, got {len(inits)}"
         )
-    known = set(model.program.parameters)
     for name in sorted({name for one in inits for name in one} - known):
         raise OptionError(
-            f"inits: the program {model.program.name} has no parameter {name!r}; it has "
+            f"inits: the program {program} has no parameter {name!r}; it has "
             f"{', '.join(sorted(known))}{suggest(str(name), known)}"
         )
     return [dict(one) for one in inits]
+
+
+# Starts are spread over about 1.5 standard deviations of the posterior, as far as it is normal.
+_DISPERSION = 1.5
+
+
+def _standardized(model: Base, inits: Any, chains: int, seed: int) -> float | list[dict[str, Any]]:
+    """Starts of a marginal program: of its standardized parameters, by the public names."""
+    hyper, standard = model.hyperparameters, model.standardization
+    rngs = [np.random.default_rng([seed, 2, c]) for c in range(chains)]
+    if isinstance(inits, (int, float, np.number)) and not isinstance(inits, bool):
+        return _radius(inits)
+    if inits is None:
+        if standard.found:
+            qs = [np.clip(_DISPERSION * rng.normal(size=hyper.size), -3, 3) for rng in rngs]
+        else:
+            qs = [standard.invert(_rough(model, rng)) for rng in rngs]
+    else:
+        known = {"mu", "tau", "Omega", "L_Omega", "beta", "sigma"} & {*model.dims, "L_Omega"}
+        if "Omega" not in model.dims:
+            known -= {"L_Omega"}
+        given = _dicts(inits, chains, model.program_name(), known)
+        start = standard.centre if standard.found else guess(hyper)
+        qs = [standard.invert(hyper.place(start, one)) for one in given]
+    few = hyper.few
+    return [{"q": q[:few], "q_sigma": q[few:]} for q in qs]
+
+
+def _rough(model: Base, rng: np.random.Generator) -> Array:
+    """Hyperparameters dispersed around quick estimates, unconstrained."""
+    hyper, values = model.hyperparameters, dispersed(model, rng)
+    rough = guess(hyper)
+    if hyper.sigmas > 1:  # the guess knows how large each group's own sd is
+        del values["sigma"]
+        rough[hyper.few :] += 0.3 * rng.normal(size=hyper.sigmas)
+    return hyper.place(rough, values)
 
 
 def dispersed(model: Base, rng: np.random.Generator) -> dict[str, Any]:
@@ -66,11 +112,10 @@ def dispersed(model: Base, rng: np.random.Generator) -> dict[str, Any]:
     each with noise of its own, so that R-hat compares chains that come from different places.
     """
     d = model.design
-    fit = _pooled_fit(d)
-    # Estimates that are all alike are no reason to start tau at 0, where it cannot start.
-    known = 0.0 if d.se is None else np.mean(d.se**2)
-    spread = max(np.sqrt(np.mean(d.pooled_residuals**2) + known), 1e-3 * d.y.std(), 1e-12)
-    unit = spread / _column_scale(np.hstack([d.z, d.x]))
+    shift, back = d.back
+    fit = shift + back @ d.pooled_fit
+    spread = residual_sd(d)
+    unit = spread / np.where(d.sds[:-1] > 0, d.sds[:-1], np.where(d.size > 0, d.size, 1.0))
     location = fit + 0.3 * unit * rng.normal(size=d.K + d.P)
     tau = _below_upper(model, "tau", unit[: d.K] * np.exp(rng.uniform(-2.0, -0.5, d.K)))
     eta = 0.5 * rng.normal(size=(d.J, d.K))
@@ -106,17 +151,3 @@ def _below_upper(model: Base, block: str, values: Array) -> Array:
         return values
     uppers = [p.upper if isinstance(p, Uniform) else np.inf for p in model.priors.as_list(block)]
     return np.minimum(values, 0.5 * np.array(uppers))
-
-
-def _column_scale(W: Array) -> Array:
-    """Spread of each column; its size where it is constant; 1 where it is zero."""
-    scale = np.where(is_constant(W), np.abs(W).max(axis=0), W.std(axis=0))
-    return np.where(scale > 0, scale, 1.0)
-
-
-def _pooled_fit(design: Design) -> Array:
-    """Least-squares coefficients of all columns over all rows, shape (K + P,)."""
-    W = np.hstack([design.z, design.x])
-    scale = np.abs(W).max(axis=0)
-    scale = np.where(scale > 0, scale, 1.0)
-    return np.asarray(np.linalg.lstsq(W / scale, design.y, rcond=None)[0] / scale)

@@ -15,6 +15,10 @@ from . import fitting, groups
 from .base import Base, one_of
 from .inits import starts as inits_of
 
+EFFECTS = ("auto", "draws", "summary", "none")
+SHORT_WARMUP = 200
+"""Warmup of a standardized program (benchmarks/warmup.py shows that it is enough)."""
+
 
 class Model(Base):
     """A hierarchical model that can be fitted; the families derive from it."""
@@ -24,11 +28,11 @@ class Model(Base):
         *,
         chains: int = 4,
         draws: int = 1000,
-        warmup: int = 1000,
+        warmup: int | None = None,
         seed: int | None = None,
-        adapt_delta: float = 0.95,
+        adapt_delta: float | None = None,
         max_treedepth: int = 10,
-        metric: str = "diag",
+        metric: str | None = None,
         inits: Any = None,
         parallel_chains: int | None = None,
         threads: int = 1,
@@ -38,6 +42,7 @@ class Model(Base):
         save_warmup: bool = False,
         include: Sequence[str] = (),
         pointwise: bool | str = "auto",
+        effects: str = "auto",
         allow_failed_chains: bool = False,
         engine: str = "nuts",
     ) -> Any:
@@ -45,17 +50,23 @@ class Model(Base):
 
         Parameters
         ----------
-        chains, draws, warmup : int
-            Number of chains, draws kept of each, and warmup iterations before them.
+        chains, draws : int
+            Number of chains, and draws kept of each.
+        warmup : int, optional
+            Iterations before them. By default 1000; 200 for a marginal program whose posterior is
+            near normal once it is standardized: its metric is known before it begins, and only the
+            step size is left to learn.
         seed : int, optional
             Makes the fit reproducible; drawn and recorded in the attributes where not given.
-        adapt_delta : float
-            Target acceptance rate, between 0 and 1. Higher than Stan's 0.8, because the posterior
-            of a hierarchical model narrows towards tau = 0. Raise it against divergences.
+        adapt_delta : float, optional
+            Target acceptance rate, between 0 and 1. By default Stan's 0.8 for the marginal
+            programs, and 0.95 for the others, because the posterior of a hierarchical model
+            narrows towards tau = 0. Raise it against divergences.
         max_treedepth : int
             A trajectory has at most ``2**max_treedepth - 1`` leapfrog steps.
-        metric : {"diag", "dense", "unit"}
-            Shape of the inverse mass matrix.
+        metric : {"diag", "dense", "unit"}, optional
+            Shape of the inverse mass matrix. By default "unit" where the warmup is short for the
+            reason above (the standardization is a dense metric of its own), else "diag".
         inits : float, dict, sequence of dict, or callable, optional
             By default dispersed around quick estimates. A number is the radius of Stan's random
             inits; a dict (one for all chains, or a sequence with one each, or a function of the
@@ -76,9 +87,15 @@ class Model(Base):
             Further variables of the posterior: deviations theta - mu, standardized effects
             (noncentered only), Cholesky factor of Omega.
         pointwise : bool or "auto"
-            ``log_likelihood``, ``log_likelihood_group`` and ``posterior_predictive``, which cost
-            draws x rows. "auto" leaves them out where they take more than 1 GiB;
-            :meth:`add_pointwise` adds them later.
+            ``log_likelihood`` and ``posterior_predictive``, which cost draws x rows, and
+            ``log_likelihood_group``, which costs draws x groups. "auto" leaves out what takes more
+            than 256 MiB; :meth:`add_pointwise` adds it later.
+        effects : {"auto", "draws", "summary", "none"}
+            What a marginal fit gives of the group effects: one exact conditional draw for each
+            draw of the hyperparameters (``theta`` in ``posterior``), or mean, sd and quantiles of
+            each group's effects without drawing them (``theta`` in the group
+            ``effects_summary``), or nothing. "auto" draws them where that takes up to 1 GiB, and
+            else sums them up.
         allow_failed_chains : bool
             Return the finished chains, with a warning, where others failed.
         engine : {"nuts"}
@@ -109,6 +126,14 @@ class Model(Base):
             one_of("include", name, groups.EXTRAS)
         if pointwise not in (True, False, "auto"):
             raise OptionError(f"pointwise must be True, False or 'auto', got {pointwise!r}")
+        one_of("effects", effects, EFFECTS)
+        known = self.is_marginal and self.standardization.near_normal
+        if warmup is None:
+            warmup = SHORT_WARMUP if known else 1000
+        if metric is None:
+            metric = "unit" if known else "diag"
+        if adapt_delta is None:
+            adapt_delta = 0.8 if self.is_marginal else 0.95
         settings = sampling.Settings(
             chains=chains,
             draws=draws,
@@ -119,6 +144,7 @@ class Model(Base):
             metric=metric,
             save_warmup=save_warmup,
         )
+        kept = fitting.effects_to_keep(self, effects, chains * draws, pointwise)
         parallel = sampling.check_parallel(parallel_chains, chains, threads)
         sampling.check_place(executor, output_dir)
         starts = inits_of(self, inits, chains, settings.seed)
@@ -128,6 +154,7 @@ class Model(Base):
             starts,
             include=include,
             pointwise=pointwise,
+            effects_kept=kept,
             allow_failed_chains=allow_failed_chains,
             parallel_chains=parallel,
             executor=executor,

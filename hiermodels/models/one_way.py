@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
-from .. import frames
 from ..blocks import Block
-from ..design import Array, Design
+from ..design import Design
 from ..errors import DataError, OptionError, suggest
+from ..laplace import Standardization, classes
+from ..observations import observe
 from ..priors import Flat, HalfT, Normal, Prior
+from ..statistics import SufficientStatistics
 from .model import Model
 
 SIGMAS = ("common", "group")
@@ -31,8 +31,10 @@ class OneWay(Model):
 
     Parameters
     ----------
-    frame : data frame, or path to a CSV or Parquet file
-        One row for each observation.
+    frame : data frame, path to CSV or Parquet files, or SufficientStatistics
+        One row for each observation, or what :func:`hiermodels.sufficient_statistics` made of
+        them. Lazy frames (polars, DuckDB, Dask, PySpark, ibis) and large files are summed up where
+        they lie; their rows are read only for what exists row by row.
     y : str
         Column of the response.
     group : str
@@ -41,8 +43,9 @@ class OneWay(Model):
         One residual sd for all rows, or one for each group.
     pooling : {"partial", "none", "complete"}
         Pooling strategy.
-    parameterization : {"auto", "centered", "noncentered"}
-        How partial pooling is written for the sampler; the posterior is the same.
+    parameterization : {"auto", "marginal", "centered", "noncentered"}
+        How partial pooling is written for the sampler; the posterior is the same. "auto" is
+        marginal: theta is integrated out, and drawn afterwards.
     priors : dict, optional
         Priors that replace defaults: ``mu``, ``tau``, ``sigma`` (partial), ``theta``, ``sigma``
         (none), ``mu``, ``sigma`` (complete). With m and s the mean and standard deviation of the
@@ -79,22 +82,9 @@ class OneWay(Model):
         check_sigma(sigma)
 
         def design() -> Design:
-            table = frames.table(frame, roles={"y": y}, group=group, missing=missing)
-            n = len(table.rows)
-            return Design(
-                response=y,
-                group=group,
-                y=varying_response(table.numeric[y], y),
-                index=table.groups.index,
-                labels=table.groups.labels,
-                z=np.ones((n, 1)),
-                coefficients=None,
-                x=np.empty((n, 0)),
-                predictors=(),
-                residual="group" if sigma == "group" else "common",
-                rows=table.rows,
-                dropped=table.dropped,
-            )
+            found = observe(frame, y=y, group=group, missing=missing)
+            refuse_constant_response(found.statistics)
+            return found.design(None, (), "group" if sigma == "group" else "common", "Intercept")
 
         self._setup(
             frame,
@@ -113,8 +103,7 @@ class OneWay(Model):
         return Block("theta" if pooling == "none" else "mu", "location"), sigma
 
     def _default_priors(self) -> dict[str, Any]:
-        y = self.design.y
-        mean, sd = float(y.mean()), float(y.std())
+        mean, sd = float(self.design.means[-1]), float(self.design.sds[-1])
         return {
             "mu": Normal(mean, 2.5 * sd),
             "tau": HalfT(3, sd),
@@ -125,6 +114,29 @@ class OneWay(Model):
     def _data(self) -> dict[str, Any]:
         return row_data(self.design)
 
+    def _marginal_data(self, standard: Standardization) -> dict[str, Any]:
+        d = self.design
+        n, count, ybar, ss_between = classes(d)
+        rss = d.within.rss
+        common = d.residual == "common"
+        few = len(standard.root)
+        return {
+            "D": len(n),
+            "n": n,
+            "count": count,
+            "ybar": ybar,
+            "ss_between": ss_between,
+            "S": 1 if common else d.J,
+            "ss_within": [rss.sum()] if common else rss,
+            "df_within": [d.N - d.J] if common else d.sizes - 1,
+            "y_centre": d.offset[-1],
+            "H": few,
+            "centre": standard.centre[:few],
+            "root": standard.root,
+            "sigma_centre": standard.centre[few:],
+            "sigma_root": standard.by_group,
+        }
+
 
 def check_sigma(sigma: Any) -> None:
     """Refuse a ``sigma=`` that is neither "common" nor "group"."""
@@ -134,26 +146,27 @@ def check_sigma(sigma: Any) -> None:
         )
 
 
-def varying_response(values: Array, name: str) -> Array:
-    """The response, refused where it is constant: it would leave every sd at 0."""
-    if len(values) < 2:
+def refuse_constant_response(found: SufficientStatistics) -> None:
+    """Refuse a response that is constant: it would leave every sd at 0."""
+    name = found.response
+    if found.N < 2:
         raise DataError(
-            f"y={name!r} must have at least 2 rows, got {len(values)}; a spread needs two values"
+            f"y={name!r} must have at least 2 rows, got {found.N}; a spread needs two values"
         )
-    if np.all(values == values[0]):
+    if found.minimum[-1] == found.maximum[-1]:
         raise DataError(
-            f"y={name!r} must vary, got {values[0]:g} in all {len(values)} rows; "
+            f"y={name!r} must vary, got {found.minimum[-1]:g} in all {found.N} rows; "
             "is it the right column?"
         )
-    return values
 
 
 def row_data(design: Design) -> dict[str, Any]:
     """Stan's data for rows in groups: response, groups, and the number of residual sds."""
+    rows = design.rows("a program that works row by row")
     return {
         "N": design.N,
         "J": design.J,
-        "jj": design.index + 1,
-        "y": design.y,
+        "jj": rows.index + 1,
+        "y": rows.y,
         "S": design.J if design.residual == "group" else 1,
     }

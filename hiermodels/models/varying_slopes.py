@@ -8,13 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from .. import frames
 from ..blocks import Block
-from ..design import Array, Design, is_constant
+from ..design import Design
 from ..errors import DataError, DataWarning, OptionError, listed, suggest
+from ..laplace import Standardization
+from ..marginal import forward
+from ..observations import observe
 from ..priors import LKJ, Flat, HalfT, Normal
 from .model import Model
-from .one_way import check_sigma, row_data, varying_response
+from .one_way import check_sigma, refuse_constant_response, row_data
 
 INTERCEPTS = ("varying", "common", "none")
 # |mean| / sd beyond which intercept and slope are correlated above 0.95 in the posterior.
@@ -36,8 +38,10 @@ class VaryingSlopes(Model):
 
     Parameters
     ----------
-    frame : data frame, or path to a CSV or Parquet file
-        One row for each observation.
+    frame : data frame, path to CSV or Parquet files, or SufficientStatistics
+        One row for each observation, or what :func:`hiermodels.sufficient_statistics` made of
+        them. Lazy frames (polars, DuckDB, Dask, PySpark, ibis) and large files are summed up where
+        they lie; their rows are read only for what exists row by row.
     y : str
         Column of the response.
     group : str
@@ -54,8 +58,9 @@ class VaryingSlopes(Model):
     pooling : {"partial", "none", "complete"}
         Pooling strategy. Without pooling the common columns, too, have a coefficient for each
         group, because a shared one would pool; groups too small for that are refused by name.
-    parameterization : {"auto", "centered", "noncentered"}
-        How partial pooling is written for the sampler; the posterior is the same.
+    parameterization : {"auto", "marginal", "centered", "noncentered"}
+        How partial pooling is written for the sampler; the posterior is the same. "auto" is
+        marginal: theta is integrated out, and drawn afterwards.
     priors : dict, optional
         Priors that replace defaults: ``mu``, ``tau``, ``Omega``, ``beta``, ``sigma`` (partial),
         ``theta``, ``beta``, ``sigma`` (none), ``mu``, ``beta``, ``sigma`` (complete). A prior for
@@ -112,38 +117,25 @@ class VaryingSlopes(Model):
             )
 
         def design() -> Design:
-            table = frames.table(
-                frame, roles={"y": y}, group=group, predictors=(*varying, *common), missing=missing
-            )
-            z = {c: table.predictors[c] for v in varying for c in table.sources[v]}
-            x = {c: table.predictors[c] for v in common for c in table.sources[v]}
+            found = observe(frame, y=y, group=group, columns=(*varying, *common), missing=missing)
+            sources = found.statistics.sources
+            z = tuple(c for v in varying for c in sources[v])
+            x = tuple(c for v in common for c in sources[v])
+            refuse_constant_response(found.statistics)
+            ones = None
             if intercept != "none":
-                _refuse_constant({**z, **x})
-                _warn_of_far({**z, **x})
-                ones = np.ones(len(table.rows))
                 if "Intercept" in (*z, *x):
                     raise DataError(
                         "the column name 'Intercept' is reserved for the intercept; rename the "
                         "column, or pass intercept='none' if it is the intercept"
                     )
-                if intercept == "varying":
-                    z = {"Intercept": ones, **z}
-                else:
-                    x = {"Intercept": ones, **x}
-            return Design(
-                response=y,
-                group=group,
-                y=varying_response(table.numeric[y], y),
-                index=table.groups.index,
-                labels=table.groups.labels,
-                z=_matrix(z, len(table.rows)),
-                coefficients=tuple(z),
-                x=_matrix(x, len(table.rows)),
-                predictors=tuple(x),
-                residual="group" if sigma == "group" else "common",
-                rows=table.rows,
-                dropped=table.dropped,
-            )
+                ones = "Intercept"
+                z, x = ((ones, *z), x) if intercept == "varying" else (z, (ones, *x))
+            made = found.design(z, x, "group" if sigma == "group" else "common", ones)
+            if ones is not None:
+                _refuse_constant(made)
+                _warn_of_far(made)
+            return made
 
         self._setup(
             frame,
@@ -185,24 +177,23 @@ class VaryingSlopes(Model):
 
     def _default_priors(self) -> dict[str, Any]:
         d = self.design
-        y_mean, y_sd = float(d.y.mean()), float(d.y.std())
-        columns = dict(zip((*(d.coefficients or ()), *d.predictors), _columns(d).T, strict=True))
+        y_mean, y_sd = float(d.means[-1]), float(d.sds[-1])
         location: dict[str, Normal] = {}
         scale: dict[str, HalfT] = {}
-        for name, column in columns.items():
-            sd = float(column.std())
-            if is_constant(column[:, None])[0]:
+        for k, name in enumerate(d.names):
+            if d.constant[k]:
                 # The intercept (or a constant in its place) stands where all columns are 0: its
                 # priors are wider by what those of the slopes leave open on the way there.
-                away = sum((c.mean() / c.std()) ** 2 for n, c in columns.items() if n != name)
-                size = float(np.abs(column).max())
-                width = y_sd / size * float(np.sqrt(1 + away))
-                location[name] = Normal(y_mean / size, 2.5 * width)
+                others = (np.arange(len(d.names)) != k) & ~d.constant
+                away = float(np.sum((d.means[:-1][others] / d.sds[:-1][others]) ** 2))
+                width = y_sd / float(d.size[k]) * float(np.sqrt(1 + away))
+                location[name] = Normal(y_mean / float(d.size[k]), 2.5 * width)
                 scale[name] = HalfT(3, width)
             else:
-                location[name] = Normal(0, 2.5 * y_sd / sd)
-                scale[name] = HalfT(3, y_sd / sd)
-        flat = dict.fromkeys(columns, Flat())
+                unit = y_sd / (float(d.sds[k]) or 1.0)  # a column of zeros is refused later
+                location[name] = Normal(0, 2.5 * unit)
+                scale[name] = HalfT(3, unit)
+        flat = dict.fromkeys(d.names, Flat())
         return {
             "mu": location,
             "tau": scale,
@@ -214,10 +205,40 @@ class VaryingSlopes(Model):
 
     def _data(self) -> dict[str, Any]:
         d = self.design
-        data = {**row_data(d), "K": d.K, "P": d.P, "z": d.z, "x": d.x}
-        if d.K == 1 and self.pooling == "partial":
-            data["Omega_eta"] = 1.0  # of a 1 x 1 correlation matrix
-        return data
+        rows = row_data(d)
+        data = {**rows, "K": d.K, "P": d.P, "z": d.rows("z").z, "x": d.rows("x").x}
+        return {**data, **self._no_correlations()}
+
+    def _no_correlations(self) -> dict[str, Any]:
+        # A 1 x 1 correlation matrix has no prior, and the program asks for its number.
+        return {"Omega_eta": 1.0} if self.design.K == 1 and self.pooling == "partial" else {}
+
+    def _marginal_data(self, standard: Standardization) -> dict[str, Any]:
+        d = self.design
+        K, J, common = d.K, d.J, d.residual == "common"
+        lower = np.tril_indices(K)
+        products = d.gram.reshape(J, -1)
+        shift, back = d.back
+        few = len(standard.root)
+        return {
+            "J": J,
+            "K": K,
+            "P": d.P,
+            "S": 1 if common else J,
+            "A": d.gram[:, lower[0], lower[1]],
+            "B": d.gram[:, :K, :].reshape(J, -1),
+            "C": products.sum(axis=0)[None] if common else products,
+            "n": [d.N] if common else d.sizes,
+            "raw_shift": shift,
+            "raw_back": back,
+            "forward": forward(d),
+            "H": few,
+            "centre": standard.centre[:few],
+            "root": standard.root,
+            "sigma_centre": standard.centre[few:],
+            "sigma_root": standard.by_group,
+            **self._no_correlations(),
+        }
 
 
 def _names(role: str, names: Any) -> tuple[str, ...]:
@@ -229,8 +250,10 @@ def _names(role: str, names: Any) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _refuse_constant(columns: dict[str, Array]) -> None:
-    constant = [n for n, c in columns.items() if is_constant(c[:, None])[0] or not c.any()]
+def _refuse_constant(design: Design) -> None:
+    names = [n for n in design.names if n != design.ones]
+    still = design.constant | (design.size == 0)
+    constant = [n for n in names if still[design.names.index(n)]]
     if constant:
         raise DataError(
             f"predictor {listed(constant)} must vary, got one value in all rows (to a "
@@ -239,28 +262,26 @@ def _refuse_constant(columns: dict[str, Array]) -> None:
         )
 
 
-def _warn_of_far(columns: dict[str, Array]) -> None:
+def _warn_of_far(design: Design) -> None:
     """Say which columns lie so far from 0 that slope and intercept can hardly be told apart."""
-    far = [
-        n
-        for n, c in columns.items()
-        # 0 and 1 are where such a column belongs.
-        if abs(c.mean()) > _FAR * c.std() and not np.isin(c, (0, 1)).all()
-    ]
+    found = design.statistics
+    far = []
+    for k, name in enumerate(design.names):
+        if name == design.ones:
+            continue
+        place = found.columns.index(name)
+        # A column of 0 and 1 lies where it belongs.
+        indicator = found.minimum[place] == 0 and found.maximum[place] == 1
+        if abs(design.means[k]) > _FAR * design.sds[k] and not indicator:
+            far.append(k)
     if far:
         first = far[0]
+        name = design.names[first]
         warnings.warn(
-            f"predictor {listed(far)} lies far from 0 (mean {columns[first].mean():.4g}, sd "
-            f"{columns[first].std():.4g}): the intercept is then an extrapolation, and sampling is "
-            f"slow or fails; centre it, as in frame[{first!r}] -= frame[{first!r}].mean()",
+            f"predictor {listed(design.names[k] for k in far)} lies far from 0 (mean "
+            f"{design.means[first]:.4g}, sd {design.sds[first]:.4g}): the intercept is then an "
+            f"extrapolation, and its priors are wide; centre it, as in frame[{name!r}] -= "
+            f"frame[{name!r}].mean()",
             DataWarning,
             stacklevel=2,
         )
-
-
-def _matrix(columns: dict[str, Array], n: int) -> Array:
-    return np.column_stack(list(columns.values())) if columns else np.empty((n, 0))
-
-
-def _columns(design: Design) -> Array:
-    return np.hstack([design.z, design.x])

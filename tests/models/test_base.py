@@ -44,7 +44,7 @@ def test_priors_of_another_pooling_strategy_wait_for_it(model: hm.EightSchools) 
 
 def test_a_model_says_what_it_is(model: hm.EightSchools) -> None:
     assert repr(model) == (
-        "<EightSchools(effect='effect', se='se', group='school'): partial pooling, noncentered, "
+        "<EightSchools(effect='effect', se='se', group='school'): partial pooling, marginal, "
         "8 groups, 8 rows>"
     )
     assert str(model.priors).startswith("mu  ~ Normal(7.686, 40.42)  default\ntau ~ HalfT(3, ")
@@ -61,9 +61,11 @@ def test_replace_keeps_the_data_whatever_became_of_the_frame() -> None:
     frame = hm.datasets.eight_schools()
     model = hm.EightSchools(frame, effect="effect", se="se", group="school")
     frame["effect"] = 0.0
-    np.testing.assert_array_equal(model.replace(pooling="none").design.y, model.design.y)
+    np.testing.assert_array_equal(
+        model.replace(pooling="none").design.rows("a test").y, model.design.rows("a test").y
+    )
     with pytest.raises(ValueError, match="read-only"):
-        model.design.y[0] = 1e9
+        model.design.rows("a test").y[0] = 1e9
 
 
 def test_a_prior_that_has_no_place_is_refused_where_it_is_given() -> None:

@@ -59,9 +59,14 @@ def exact_posterior(prior: str) -> dict[str, dict[str, float]]:
 
 @pytest.mark.stan
 @pytest.mark.parametrize("prior", PRIORS)
-def test_noncentered_is_exact(prior: str) -> None:
-    model = make(parameterization="noncentered", priors=PRIORS[prior])
-    idata = model.fit(seed=101, draws=2500, adapt_delta=0.99, progress=False)
+@pytest.mark.parametrize(
+    ("parameterization", "options"), [("marginal", {}), ("noncentered", {"adapt_delta": 0.99})]
+)
+def test_partial_pooling_is_exact(
+    parameterization: str, options: dict[str, Any], prior: str
+) -> None:
+    model = make(parameterization=parameterization, priors=PRIORS[prior])
+    idata = model.fit(seed=101, draws=2500, progress=False, **options)
     reference.assert_exact(quantities(idata), exact_posterior(prior))
 
 
@@ -182,16 +187,6 @@ def test_stan_is_given_what_the_program_asks_for() -> None:
 def test_bad_rows_are_refused(frame: pd.DataFrame, message: str) -> None:
     with pytest.raises(DataError, match=message):
         hm.EightSchools(frame, **COLUMNS)
-
-
-@pytest.mark.parametrize(
-    ("effects", "expected"), [([28, 8, -3, 7, -1, 1, 18, 12], "noncentered"), (
-        [280, 80, -30, 70, -10, 10, 180, 120], "centered")]
-)  # fmt: skip
-def test_auto_follows_the_pooling_factor(effects: list[float], expected: str) -> None:
-    model = hm.EightSchools(FRAME.assign(effect=effects), **COLUMNS)
-    assert model.parameterization == expected
-    assert "estimated mean pooling factor" in model.parameterization_reason
 
 
 @pytest.mark.stan

@@ -1,0 +1,57 @@
+"""Least squares from cross-products, in all groups at once, column by column."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+TOLERANCE = 1e-10
+"""A column of which no more than this share of its square is left depends on those before it.
+
+Cross-products are squares: rounding leaves about 1e-15 of a column that others explain.
+"""
+
+
+def eliminate(
+    G: Array, columns: Iterable[int], *, scale: Array | None = None
+) -> tuple[NDArray[np.int64], Array]:
+    """Clear all columns of those named, as by least squares on them (Gaussian elimination).
+
+    For each pivot p with G_pp > 0: G <- G - G_.p G_p. / G_pp; what is left of G are the
+    cross-products of the residuals (the Schur complement; Golub and Van Loan 2013, Matrix
+    Computations, 4th ed., section 4.2).
+
+    Parameters
+    ----------
+    G : array, shape (J, W, W)
+        Symmetric cross-products of W columns in J groups.
+    columns : iterable of int
+        Columns on which the others are regressed, in turn.
+    scale : array, shape (J, W), optional
+        Squares of the columns to which what is left is compared; by default the diagonal of G.
+
+    Returns
+    -------
+    rank : array of int, shape (J,)
+        Linearly independent columns among those named.
+    left : array, shape (J, W, W)
+        Cross-products of what is left; its diagonal is not negative.
+    """
+    left = np.array(G, dtype=np.float64)
+    first = np.diagonal(G, axis1=1, axis2=2) if scale is None else scale
+    rank = np.zeros(len(left), dtype=np.int64)
+    for p in columns:
+        pivot = left[:, p, p]
+        new = pivot > TOLERANCE * first[:, p]
+        rank += new
+        factor = np.where(new[:, None], left[:, :, p] / np.where(new, pivot, 1)[:, None], 0.0)
+        left = left - factor[:, :, None] * left[:, None, p, :]
+        # What is left of the pivot itself is rounding.
+        left[:, p, :] = left[:, :, p] = 0
+    diagonal = np.arange(left.shape[1])
+    left[:, diagonal, diagonal] = np.maximum(left[:, diagonal, diagonal], 0)
+    return rank, left

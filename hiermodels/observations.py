@@ -1,0 +1,160 @@
+"""From whatever holds the data to a design: a frame, a lazy frame, files, or their statistics."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import frames, pushdown, statistics
+from .design import Design, Residual, Rows
+from .errors import ColumnError, DataError, listed, suggest
+from .statistics import SufficientStatistics
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Observations:
+    """Checked data: their statistics, and what the rows are read from.
+
+    Attributes
+    ----------
+    statistics : SufficientStatistics
+        Group sufficient statistics.
+    table : frames.Table or None
+        The rows, where they are in memory.
+    frame : object
+        What was given.
+    missing : str
+        What becomes of rows with missing values.
+    """
+
+    statistics: SufficientStatistics
+    table: frames.Table | None
+    frame: Any
+    missing: str
+
+    def design(
+        self,
+        coefficients: tuple[str, ...] | None,
+        predictors: tuple[str, ...],
+        residual: Residual,
+        ones: str | None,
+    ) -> Design:
+        """A design of these data with the coefficients named.
+
+        Parameters
+        ----------
+        coefficients, predictors, residual, ones
+            As in :class:`~hiermodels.design.Design`.
+        """
+        columns = ((coefficients or (ones,)), predictors)
+        source: Any = None
+        if self.table is not None:
+            source = _rows(self.statistics, self.table, columns, ones)
+        elif not isinstance(self.frame, SufficientStatistics):
+            source = partial(_read, self.statistics, self.frame, columns, ones, self.missing)
+        return Design(self.statistics, coefficients, predictors, residual, ones, source)
+
+
+def observe(
+    frame: Any, *, y: str, group: str, columns: Sequence[str] = (), missing: str = "raise"
+) -> Observations:
+    """Check the data and take their group sufficient statistics.
+
+    Parameters
+    ----------
+    frame : data frame, path, or SufficientStatistics
+        A lazy frame, and files too large to be read at once, are summed up where they lie.
+    y, group : str
+        Columns of the response and of the group labels.
+    columns : sequence of str
+        Columns of the predictors.
+    missing : {"raise", "drop"}
+        What to do with rows that have missing values.
+
+    Raises
+    ------
+    ColumnError, DataError, OptionError
+        The data cannot be used.
+    """
+    if isinstance(frame, SufficientStatistics):
+        return Observations(_selected(frame, y, group, columns), None, frame, missing)
+    if frames.is_lazy(frame):
+        found = pushdown.statistics(frame, y=y, group=group, columns=columns, missing=missing)
+        return Observations(found, None, frame, missing)
+    table = frames.table(frame, roles={"y": y}, group=group, predictors=columns, missing=missing)
+    found = statistics.of_table(table, y=y, group=group)
+    return Observations(found, table, frame, missing)
+
+
+def _selected(
+    found: SufficientStatistics, y: str, group: str, columns: Sequence[str]
+) -> SufficientStatistics:
+    for role, name, own in (("y", y, found.response), ("group", group, found.group)):
+        if name != own:
+            raise ColumnError(
+                f"{role}: the statistics are of {own!r}, got {name!r}; pass {role}={own!r}, or "
+                "compute the statistics of the other column"
+            )
+    for name in columns:
+        if name not in found.sources:
+            raise ColumnError(
+                f"predictor: the statistics have no column {name!r}; they have "
+                f"{listed(found.sources) or 'none'}{suggest(name, found.sources)}; compute them "
+                "with it"
+            )
+    return found.select(columns)
+
+
+def _rows(
+    found: SufficientStatistics,
+    table: frames.Table,
+    columns: tuple[tuple[Any, ...], tuple[Any, ...]],
+    ones: str | None,
+) -> Rows:
+    n = len(table.rows)
+
+    def matrix(names: tuple[Any, ...]) -> Array:
+        made = [np.ones(n) if name == ones else table.predictors[name] for name in names]
+        return np.column_stack(made) if made else np.empty((n, 0))
+
+    return Rows(
+        y=table.numeric[found.response],
+        index=table.groups.index,
+        z=matrix(columns[0]),
+        x=matrix(columns[1]),
+        places=table.rows,
+    )
+
+
+def _read(
+    found: SufficientStatistics,
+    frame: Any,
+    columns: tuple[tuple[Any, ...], tuple[Any, ...]],
+    ones: str | None,
+    missing: str,
+) -> Rows:
+    """The rows of a lazy frame or of files, groups in the order of the statistics."""
+    table = frames.table(
+        frame,
+        roles={"y": found.response},
+        group=found.group,
+        predictors=tuple(found.sources),
+        missing=missing,
+    )
+    place = {label: j for j, label in enumerate(found.labels.tolist())}
+    labels = table.groups.labels.tolist()
+    if set(labels) != set(place) or len(table.rows) != found.N:
+        raise DataError(
+            f"the data have changed since they were summed up: {found.N} rows in {found.J} groups "
+            f"then, {len(table.rows)} in {len(labels)} now; make the model anew"
+        )
+    where = np.array([place[label] for label in labels])
+    rows = _rows(found, table, columns, ones)
+    return Rows(rows.y, where[rows.index], rows.z, rows.x, rows.places)
