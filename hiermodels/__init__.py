@@ -39,6 +39,12 @@ _HOMES = {
     "Normal": "priors",
     "StudentT": "priors",
     "Uniform": "priors",
+    # data
+    "SufficientStatistics": "statistics",
+    "sufficient_statistics": "pushdown",
+    # many fits
+    "ManyFits": "many",
+    "fit_many": "many",
     # what comes after the container
     "check": "diagnostics",
     "load": "inference_data",
@@ -62,19 +68,23 @@ __all__ = [
     "HierModelsWarning",
     "InverseGamma",
     "LogFlat",
+    "ManyFits",
     "Normal",
     "OneWay",
     "StudentT",
+    "SufficientStatistics",
     "Uniform",
     "VaryingSlopes",
     "check",
     "cmdstan",
     "datasets",
     "errors",
+    "fit_many",
     "load",
     "plots",
     "priors",
     "programs",
+    "sufficient_statistics",
     "summary",
 ]
 
@@ -98,6 +108,7 @@ if TYPE_CHECKING:
     from .diagnostics import check
     from .errors import HierModelsError, HierModelsWarning
     from .inference_data import load
+    from .many import ManyFits, fit_many
     from .models.eight_schools import EightSchools
     from .models.one_way import OneWay
     from .models.varying_slopes import VaryingSlopes
@@ -115,4 +126,6 @@ if TYPE_CHECKING:
         StudentT,
         Uniform,
     )
+    from .pushdown import sufficient_statistics
+    from .statistics import SufficientStatistics
     from .summaries import summary

@@ -14,7 +14,8 @@
     ├── CmdStanError (RuntimeError)        CmdStan missing, broken, or not to be installed
     │   └── ToolchainError                 no C++ compiler, or no make
     ├── CompileError (RuntimeError)        a Stan program that does not compile
-    └── SamplingError (RuntimeError)       chains that did not finish
+    ├── SamplingError (RuntimeError)       chains that did not finish
+    └── ManyFitsError (RuntimeError)       data sets, of many, that were not fitted
 
     HierModelsWarning (UserWarning)
     ├── DataWarning                        rows dropped, groups that the data cannot inform
@@ -43,6 +44,7 @@ __all__ = [
     "HierModelsError",
     "HierModelsWarning",
     "ImproperPosteriorError",
+    "ManyFitsError",
     "OptionError",
     "PriorError",
     "SamplingError",
@@ -110,6 +112,20 @@ class SamplingError(HierModelsError, RuntimeError):
     def __init__(self, message: str, idata: Any = None) -> None:
         super().__init__(message)
         self.idata = idata
+
+
+class ManyFitsError(HierModelsError, RuntimeError):
+    """Of many data sets, one or more were not fitted.
+
+    Attributes
+    ----------
+    result : ManyFits or None
+        Everything that there is, with the failures among it.
+    """
+
+    def __init__(self, message: str, result: Any = None) -> None:
+        super().__init__(message)
+        self.result = result
 
 
 class HierModelsWarning(UserWarning):

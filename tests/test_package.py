@@ -81,6 +81,6 @@ def test_a_wheel_carries_the_programs_inside_the_package(tmp_path: Path) -> None
     )
     folder, *names = done.stdout.split()
     assert Path(folder) == tmp_path / "site" / "hiermodels" / "stan_models"
-    assert len(names) == 12
+    assert len(names) == 15
     assert (Path(folder) / "priors.stanfunctions").is_file()
     assert (tmp_path / "site" / "hiermodels" / "py.typed").is_file()
