@@ -12,7 +12,7 @@ demo: $(VENV)/.installed toolchain
 	$(BIN)/hiermodels install-cmdstan
 	$(BIN)/hiermodels demo
 
-test: $(VENV)/.installed-for-tests toolchain lint types
+test: $(VENV)/.installed-for-tests $(VENV)/.installed-engines toolchain lint types
 	$(BIN)/hiermodels install-cmdstan
 	$(BIN)/hiermodels compile
 	$(BIN)/python -m pytest
@@ -53,5 +53,23 @@ $(VENV)/.installed-for-tests: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
 	@touch $@ $(VENV)/.installed
 
+# Other engines of data frames: Spark alone is 400 MB, and needs Java.
+$(VENV)/.installed-engines: pyproject.toml | $(VENV)/.installed-for-tests
+	@command -v java >/dev/null 2>&1 || { \
+	    echo "error: the tests run a local Spark, which needs Java; on Debian and Ubuntu install it" \
+	         "with: apt-get install openjdk-17-jre-headless" >&2; exit 2; }
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,engines]'
+	@touch $@
+
 clean:
 	rm -rf $(VENV) .venv-* build dist demo .pytest_cache .mypy_cache .ruff_cache
+
+# hiermodels side by side with other packages, each in an environment of its own (build/bench);
+# some hours. One case alone: python -m benchmarks.run --case exam, then python -m benchmarks.report.
+.PHONY: bench
+bench: $(VENV)/.installed-for-tests toolchain
+	$(BIN)/hiermodels install-cmdstan
+	$(BIN)/python -m benchmarks.environments
+	$(BIN)/python -m benchmarks.choose --scale 0.02 --limit 300
+	$(BIN)/python -m benchmarks.run --rounds 3
+	$(BIN)/python -m benchmarks.report

@@ -15,11 +15,14 @@ EXAMPLES = re.findall(r"```python\n(.*?)```", README, flags=re.S)
 
 
 @pytest.mark.stan
-@pytest.mark.filterwarnings("ignore:(R-hat|bulk ESS|tail ESS|.*diverged|E-BFMI)")
-@pytest.mark.parametrize("code", EXAMPLES, ids=["eight schools", "one way", "varying slopes"])
+@pytest.mark.filterwarnings("ignore:(R-hat|bulk ESS|tail ESS|.*diverged|E-BFMI|.*had findings)")
+@pytest.mark.parametrize(
+    "code", EXAMPLES, ids=["eight schools", "one way", "varying slopes", "statistics", "many"]
+)
 def test_an_example_runs(
-    code: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    code: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
+    monkeypatch.chdir(tmp_path)
     fit = Model.fit
 
     def quick(self: Model, **options: Any) -> Any:
