@@ -1,0 +1,1 @@
+"""PyMC by its own NUTS."""

@@ -1,0 +1,1 @@
+"""PyMC's models by nutpie."""
