@@ -12,6 +12,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -295,7 +296,9 @@ def _mode_and_root(density: _Density, size: int) -> tuple[Array, Array] | None:
         return -value, -gradient
 
     options = {"maxiter": 300, "gtol": 1e-3}
-    found = optimize.minimize(minus, np.zeros(size), jac=True, method="BFGS", options=options)
+    # SciPy's types, where they are installed, want no jac=True beside a plain array.
+    minimize: Any = optimize.minimize
+    found = minimize(minus, np.zeros(size), jac=True, method="BFGS", options=options)
     mode = np.asarray(found.x)
     if not np.isfinite(mode).all() or found.fun >= _WORST:
         return None
