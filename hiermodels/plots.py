@@ -176,14 +176,15 @@ def _estimates(idata: Container, var: str | None) -> _Estimates:
     import numpy as np
 
     posterior = inference_data.dataset(idata, "posterior")
-    for name in ("mu", "theta"):
+    summed = inference_data.has(idata, "effects_summary") and "theta" not in posterior
+    for name in ("mu",) if summed else ("mu", "theta"):
         if name not in posterior:
             raise ContainerError(
                 f"a picture of shrinkage needs {name!r} in the posterior, which has "
                 f"{listed(map(str, posterior.data_vars))}; fit with pooling='partial'"
             )
-    theta = posterior["theta"]
-    coefficients = [str(d) for d in theta.dims if d not in ("chain", "draw")]
+    theta = (inference_data.dataset(idata, "effects_summary") if summed else posterior)["theta"]
+    coefficients = [str(d) for d in theta.dims if d not in ("chain", "draw", "statistic")]
     if len(coefficients) != 1 or set(posterior["mu"].dims) != {"chain", "draw"}:
         raise OptionError(
             "a picture of shrinkage needs one effect a group, as EightSchools and OneWay have; "
@@ -191,12 +192,15 @@ def _estimates(idata: Container, var: str | None) -> _Estimates:
             "'theta')"
         )
     (group,) = coefficients
-    draws = theta.transpose("chain", "draw", group).to_numpy().reshape(-1, theta.sizes[group])
-    low, high = np.quantile(draws, (0.05, 0.95), axis=0)
+    if summed:
+        mean, low, high = (theta.sel(statistic=s).to_numpy() for s in ("mean", "q5", "q95"))
+    else:
+        draws = theta.transpose("chain", "draw", group).to_numpy().reshape(-1, theta.sizes[group])
+        mean, (low, high) = draws.mean(axis=0), np.quantile(draws, (0.05, 0.95), axis=0)
     raw, quantity = _raw(idata, group, theta.sizes[group], var)
     labels = [str(label) for label in theta[group].to_numpy()]
     centre = float(posterior["mu"].mean())
-    return _Estimates(labels, raw, draws.mean(axis=0), low, high, centre, quantity, group)
+    return _Estimates(labels, raw, mean, low, high, centre, quantity, group)
 
 
 def _raw(

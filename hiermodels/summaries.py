@@ -49,6 +49,8 @@ def summary(
         each pair of a correlation matrix). Columns: ``mean``, ``sd``, ``q5``, ``median``, ``q95``
         (central 90 % interval), ``mcse_mean``, ``mcse_sd``, ``ess_bulk``, ``ess_tail``, ``r_hat``.
         The last five are NaN for a constant, and ``r_hat`` is NaN if there is one chain only.
+        Effects that were summed up instead of drawn (``fit(effects="summary")``) come last; they
+        have no Monte Carlo columns of their own.
 
     Raises
     ------
@@ -59,8 +61,40 @@ def summary(
     """
     import pandas as pd
 
-    labels, columns = table(inference_data.dataset(idata, group), var_names, group, COLUMNS)
-    return pd.DataFrame({name: columns[name] for name in COLUMNS}, index=pd.Index(labels))
+    ds = inference_data.dataset(idata, group)
+    summed = _summed_effects(idata, ds) if group == "posterior" else None
+    names = [var_names] if isinstance(var_names, str) else var_names
+    parts = []
+    if summed is not None and names is not None:
+        if "theta" in names:
+            names = [name for name in names if name != "theta"]
+        else:
+            summed = None
+    if summed is None or names is None or names:
+        labels, columns = table(ds, names, group, COLUMNS)
+        parts.append(pd.DataFrame({n: columns[n] for n in COLUMNS}, index=pd.Index(labels)))
+    if summed is not None:
+        parts.append(summed)
+    return parts[0] if len(parts) == 1 else pd.concat(parts)
+
+
+def _summed_effects(idata: Container, posterior: xr.Dataset) -> pd.DataFrame | None:
+    """The rows of effects that were summed up; None where they were drawn, or left out."""
+    import numpy as np
+    import pandas as pd
+
+    if "theta" in posterior or not inference_data.has(idata, "effects_summary"):
+        return None
+    ds = inference_data.dataset(idata, "effects_summary")
+    x = ds.variables["theta"].transpose("statistic", ...)
+    values = np.asarray(x.to_numpy(), dtype=np.float64).reshape(x.shape[0], -1)
+    statistics = dict(zip(map(str, ds["statistic"].to_numpy()), values, strict=True))
+    places = product(*([str(label) for label in ds[dim].to_numpy()] for dim in x.dims[1:]))
+    nothing = np.full(values.shape[1], np.nan)
+    return pd.DataFrame(
+        {name: statistics.get(name, nothing) for name in COLUMNS},
+        index=pd.Index([f"theta[{', '.join(at)}]" for at in places]),
+    )
 
 
 def table(

@@ -195,6 +195,13 @@ def test_effects_can_be_summed_up_or_left_out() -> None:
     z = (drawn.mean(("chain", "draw")) - summary.sel(statistic="mean")) / sd * np.sqrt(4000)
     assert float(np.abs(z).max()) < 5
     np.testing.assert_allclose(summary.sel(statistic="sd"), sd, rtol=0.1)
+    table = hm.summary(fitted)
+    assert table.index[-1] == "theta[12, x2]"
+    assert table.loc["theta[12, x2]", "q95"] == float(summary[4, -1, -1])
+    assert np.isnan(table.loc["theta[12, x2]", "r_hat"])
+    assert list(hm.summary(fitted, ["tau"]).index) == ["tau[Intercept]", "tau[x1]", "tau[x2]"]
+    assert len(hm.summary(fitted, "theta")) == 36
+    assert hm.check(fitted).ok == hm.check(fitted, variables=["mu", "tau", "sigma", "Omega"]).ok
     attrs = idatas.attributes(fitted)
     assert attrs["effects"] == "summary"
     assert "log_likelihood and posterior_predictive need draws of the effects" in attrs["pointwise"]
@@ -203,6 +210,23 @@ def test_effects_can_be_summed_up_or_left_out() -> None:
     assert not idatas.has(nothing, "effects_summary")
     with pytest.raises(OptionError, match="pass effects='draws'"):
         model.fit(seed=406, progress=False, effects="none", pointwise=True)
+
+
+@pytest.mark.stan
+@pytest.mark.parametrize("rows", [True, False])
+def test_a_picture_of_effects_that_were_summed_up(rows: bool) -> None:
+    import matplotlib.pyplot as plt
+
+    model = one_way()
+    if not rows:
+        frame = model._options["frame"]
+        model = model.replace(frame=hm.sufficient_statistics(frame, y="y", group="group"))
+    fitted = model.fit(seed=406, progress=False, effects="summary")
+    means = idatas.dataset(fitted, "effects_summary")["theta"].sel(statistic="mean")
+    ax = hm.plots.shrinkage(fitted)
+    (drawn,) = (line for line in ax.get_lines() if line.get_label() == "posterior mean")
+    np.testing.assert_allclose(np.sort(drawn.get_xdata()), np.sort(means), atol=1e-12)
+    plt.close("all")
 
 
 @pytest.mark.stan
