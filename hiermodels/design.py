@@ -20,64 +20,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import statistics
-from .elimination import eliminate
+from .elimination import TOLERANCE, eliminate, least_squares
 from .errors import DataError
+from .rows import Rows
 from .statistics import SufficientStatistics
 
 Array = NDArray[np.float64]
 Residual = Literal["known", "common", "group"]
-
-
-@dataclass(frozen=True)
-class Rows:
-    """The rows themselves.
-
-    Attributes
-    ----------
-    y : array, shape (N,)
-        Response, in its own units.
-    index : array of int, shape (N,)
-        Group of each row, counted from 0.
-    z : array, shape (N, K)
-        Varying columns; ones where only the intercept varies.
-    x : array, shape (N, P)
-        Common columns.
-    places : array of int, shape (N,)
-        Where each row stood in the frame.
-    se : array, shape (N,), or None
-        Known standard errors.
-    """
-
-    y: Array
-    index: NDArray[np.int64]
-    z: Array
-    x: Array
-    places: NDArray[np.int64]
-    se: Array | None = None
-
-    def __post_init__(self) -> None:
-        # A frozen model's numbers stay as they were checked. (y may be the caller's own column.)
-        for name in ("y", "index", "z", "x", "places", "se"):
-            values = getattr(self, name)
-            if values is not None:
-                own = values.copy()
-                own.flags.writeable = False
-                object.__setattr__(self, name, own)
-
-    @cached_property
-    def order(self) -> NDArray[np.int64]:
-        """Rows sorted by group, shape (N,)."""
-        return np.argsort(self.index, kind="stable")
-
-    @cached_property
-    def starts(self) -> NDArray[np.int64]:
-        """Where each group starts in the sorted rows, shape (J,)."""
-        sizes = np.bincount(self.index)
-        return np.concatenate([[0], np.cumsum(sizes)[:-1]])
-
-    def group_sums(self, values: Array) -> Array:
-        """Sums over the rows of each group: shape (..., N) -> (..., J)."""
-        return np.add.reduceat(values[..., self.order], self.starts, axis=-1)
 
 
 @dataclass(frozen=True)
@@ -275,22 +224,50 @@ class Design:
         return np.where(moved, self.means, 0.0)
 
     @cached_property
-    def gram(self) -> Array:
-        """Cross-products of the centred [z, x, y] in each group, shape (J, K+P+1, K+P+1)."""
-        # w = (1, columns - c) -> column - offset = (column - c) + (c - offset) 1.
+    def _products(self) -> tuple[Array, Array]:
+        """Matrix T that takes w = (1, columns - c, y - c_y) to [z, x, y], and the fit taken off y.
+
+        A column less its offset is (column - c) + (c - offset) 1. Off the response goes a
+        least-squares fit b0 of all columns, so that its squares are those of residuals and lose no
+        digits to what the columns explain: c_y k + b1, where k fits the constant 1 and b1 fits
+        y - c_y. Where the columns span the constant, 1 - X k is 0, and is not left to rounding.
+        """
+        products, places = self._totals, self._places
         centre = self._take(1, np.asarray(self.statistics.centre))
-        T = np.zeros((len(self._places), self.statistics.products.shape[1]))
-        T[np.arange(len(self._places)), self._places] = 1
-        shift = np.where(self._places == 0, 0.0, centre - self.offset)
-        T[:, 0] += shift
+        T = np.zeros((len(places), len(products)))
+        T[np.arange(len(places)), places] = 1
+        shift = np.where(places == 0, 0.0, centre - self.offset)
+        n = self.K + self.P
+        if n == 1 and self.anchor is not None:
+            T[:, 0] += shift
+            return T, np.zeros(1)
+        T[:-1, 0] += shift[:-1]
+        X = T[:-1]
+        fits = least_squares(X @ products @ X.T, X @ products[:, [0, -1]])
+        k, b1 = fits.T
+        rest = -k @ X
+        rest[0] += 1
+        if rest @ products @ rest <= TOLERANCE * self.N:
+            rest[:] = 0
+        T[-1] += shift[-1] * rest - b1 @ X
+        return T, shift[-1] * k + b1
+
+    @cached_property
+    def gram(self) -> Array:
+        """Cross-products of the centred [z, x, y] in each group, shape (J, K+P+1, K+P+1).
+
+        Off y goes a fit of all columns as well, wherever they are more than an intercept.
+        """
+        T, _ = self._products
         return np.asarray(T @ self.statistics.products @ T.T)
 
     @cached_property
     def back(self) -> tuple[Array, Array]:
-        """Shift and matrix that take centred coefficients (z and x) to those of the raw columns.
+        """Shift and matrix that take the coefficients of ``gram`` (z and x) to the raw columns'.
 
-        With columns less their offsets m, and the constant column of value v at place p,
-        raw_p = centred_p + (m_y - sum_q m_q raw_q) / v and raw_q = centred_q elsewhere.
+        With b0 the fit that was taken off y, columns less their offsets m, and the constant column
+        of value v at place p: raw_p = (centred + b0)_p + (m_y - sum_q m_q raw_q) / v, and
+        raw_q = (centred + b0)_q elsewhere.
         """
         n = self.K + self.P
         shift, matrix = np.zeros(n), np.eye(n)
@@ -299,7 +276,7 @@ class Design:
             value = self._take(1, np.asarray(self.statistics.maximum))[p]
             shift[p] = self.offset[-1] / value
             matrix[p] -= self.offset[:-1] / value
-        return shift, matrix
+        return shift + matrix @ self._products[1], matrix
 
     # ---- least squares -----------------------------------------------------------------------
 
@@ -354,10 +331,7 @@ class Design:
     def pooled_fit(self) -> Array:
         """Least-squares coefficients of the centred columns over all rows, shape (K + P,)."""
         G = self._pooled[0]
-        length = np.sqrt(np.diag(G)[:-1])
-        length = np.where(length > 0, length, 1.0)
-        scaled = G[:-1, :-1] / length / length[:, None]
-        return np.asarray(np.linalg.lstsq(scaled, G[:-1, -1] / length, rcond=1e-12)[0] / length)
+        return least_squares(G[:-1, :-1], G[:-1, -1:])[:, 0]
 
     @property
     def total_ss(self) -> float:

@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 from scipy import special
 
 from . import marginal
-from .design import Design, Rows
+from .design import Design
 from .marginal import Population
 from .progress import processors
+from .rows import Rows
 
 Array = NDArray[np.float64]
 
@@ -128,7 +129,8 @@ def summarize_effects(design: Design, p: Population) -> dict[str, Array]:
     Groups are taken in blocks, so that memory stays bounded; with more than 1e9 effects x draws the
     draws are thinned, to no fewer than 250. Where only the intercept varies and the residual sd is
     common, all of these are smooth functions of a group's mean for each group size, and are
-    interpolated between 24 means where a size has more groups than that.
+    interpolated between 24 means where a size has more than 200 groups: to about a thousandth of
+    the sd, or less.
 
     Returns
     -------
@@ -186,6 +188,7 @@ def _mixture_quantile(q: float, m: Array, s: Array, mean: Array, sd: Array) -> A
 
 
 _NODES = 24
+_DIRECT = 200  # groups of one size that are summed up each by itself
 
 
 def _summarize_by_size(design: Design, p: Population) -> dict[str, Array]:
@@ -195,7 +198,7 @@ def _summarize_by_size(design: Design, p: Population) -> dict[str, Array]:
     nodes: list[tuple[NDArray[np.int64], Array]] = []
     order = np.argsort(sizes, kind="stable")
     for groups in np.split(order, np.flatnonzero(np.diff(sizes[order])) + 1):
-        if len(groups) <= _NODES:
+        if len(groups) <= _DIRECT:
             direct.append(groups)
             continue
         ybar = gram[groups, 0, 1] / sizes[groups]

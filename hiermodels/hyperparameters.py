@@ -98,8 +98,7 @@ class Hyperparameters:
 
     def upper(self, block: str, n: int) -> Array:
         """Upper ends of a block of standard deviations, infinite without one, shape (n,)."""
-        ends = [p.upper if isinstance(p, Uniform) else math.inf for p in self.priors.as_list(block)]
-        return np.broadcast_to(np.array(ends), (n,))
+        return upper_ends(self.priors, block, n)
 
     # ---- u -> values -------------------------------------------------------------------------
 
@@ -215,6 +214,12 @@ def _factor(given: Mapping[str, Any], K: int) -> Array:
 
 
 # ---- one block at a time -------------------------------------------------------------------------
+
+
+def upper_ends(priors: Priors, block: str, n: int) -> Array:
+    """Upper ends of a block of n standard deviations, infinite without one, shape (n,)."""
+    ends = [p.upper if isinstance(p, Uniform) else math.inf for p in priors.as_list(block)]
+    return np.broadcast_to(np.array(ends), (n,))
 
 
 def on_the_line(x: Array, upper: Array) -> Array:

@@ -26,8 +26,9 @@ Array = NDArray[np.float64]
 
 _STEP = 1e-4  # of the differences, on a scale where the posterior is about 1 wide or narrower
 _WORST = 1e300  # minus the log density where there is none
-NEAR_NORMAL = 0.5
+NEAR_NORMAL = 0.3
 """Efficiency of the Laplace approximation from which on NUTS needs no metric of its own."""
+_EFFICIENCY_NUMBERS = 4_000_000  # draws times groups that it is measured by
 _LARGEST = 60
 """Hyperparameters beyond which a dense standardization costs more than it gains."""
 
@@ -46,6 +47,8 @@ class Standardization:
         Scale of the others.
     reason : str
         How it was decided.
+    found : bool
+        Whether mode and curvature were found.
     efficiency : float
         How near the posterior is to its Laplace approximation: the effective share of independent
         draws from that, weighted to the posterior (1 for a normal posterior, 0 where there is no
@@ -56,12 +59,8 @@ class Standardization:
     root: Array
     by_group: Array
     reason: str
+    found: bool = False
     efficiency: float = 0.0
-
-    @property
-    def found(self) -> bool:
-        """Whether mode and curvature were found."""
-        return self.reason.startswith("mode")
 
     @property
     def near_normal(self) -> bool:
@@ -107,15 +106,15 @@ def standardize(hyper: Hyperparameters) -> Standardization:
     if found is None:
         why = "none: the posterior's mode or curvature could not be found"
         return Standardization(np.zeros(hyper.few), plain, none, why)
-    efficiency = _efficiency(density, *found)
     mode, root = start + unit * found[0], unit[:, None] * found[1]
+    efficiency = _efficiency(hyper, mode, root)
     seconds = time.monotonic() - began
     far = "near" if efficiency >= NEAR_NORMAL else "far from"
     reason = (
         f"mode and curvature, found in {seconds:.2f} s; the posterior is {far} normal (efficiency "
         f"{efficiency:.2f} of the Laplace approximation)"
     )
-    return Standardization(mode, root, none, reason, efficiency)
+    return Standardization(mode, root, none, reason, True, efficiency)
 
 
 def guess(hyper: Hyperparameters) -> Array:
@@ -322,14 +321,27 @@ def _mode_and_root(density: _Density, size: int) -> tuple[Array, Array] | None:
     return mode + step, np.asarray(root, dtype=np.float64)
 
 
-def _efficiency(density: _Density, mode: Array, root: Array, draws: int = 64) -> float:
+def _efficiency(hyper: Hyperparameters, mode: Array, root: Array) -> float:
     """Effective share of weighted draws from the Laplace approximation: (sum w)^2 / (n sum w^2).
 
     (Kong, Liu and Wong 1994, Journal of the American Statistical Association 89, section 4.1.)
     """
+    d = hyper.design
+    draws = int(np.clip(_EFFICIENCY_NUMBERS // d.J, 64, 512))
     q = np.random.default_rng(1).standard_normal((draws, len(mode)))
+    u = mode + q @ root.T
     with np.errstate(all="ignore"):
-        log_w = np.array([density(mode + root @ x)[0] + 0.5 * x @ x for x in q])
+        values = hyper.values(u)
+        log_w = sum(hyper.log_prior(values).values()) + hyper.log_jacobian(u)
+        log_w = log_w + 0.5 * np.sum(q**2, axis=1)
+        if d.coefficients is None:
+            likelihood = _classes(d)
+            natural = [values.centred, values.tau]
+            natural += [] if values.sigma is None else [values.sigma**2]
+            log_w = log_w + [likelihood(x)[0] for x in np.hstack(natural)]
+        else:
+            p = marginal.population(d, values.centred, values.tau, values.L_Omega, values.sigma)
+            log_w = log_w + marginal.log_likelihood(d, p).sum(axis=1)
     log_w = np.where(np.isfinite(log_w), log_w, -np.inf)
     if not np.isfinite(log_w.max()):
         return 0.0

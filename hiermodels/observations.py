@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import frames, pushdown, statistics
-from .design import Design, Residual, Rows
+from .design import Design, Residual
 from .errors import ColumnError, DataError, listed, suggest
+from .rows import Rows
 from .statistics import SufficientStatistics
 
 Array = NDArray[np.float64]
@@ -102,7 +103,9 @@ def _selected(
                 f"{role}: the statistics are of {own!r}, got {name!r}; pass {role}={own!r}, or "
                 "compute the statistics of the other column"
             )
-    for name in columns:
+    for place, name in enumerate(columns):
+        if name in columns[:place]:
+            raise DataError(f"column {name!r} is used twice; each column has one use")
         if name not in found.sources:
             raise ColumnError(
                 f"predictor: the statistics have no column {name!r}; they have "
@@ -117,6 +120,7 @@ def _rows(
     table: frames.Table,
     columns: tuple[tuple[Any, ...], tuple[Any, ...]],
     ones: str | None,
+    index: NDArray[np.int64] | None = None,
 ) -> Rows:
     n = len(table.rows)
 
@@ -126,7 +130,7 @@ def _rows(
 
     return Rows(
         y=table.numeric[found.response],
-        index=table.groups.index,
+        index=table.groups.index if index is None else index,
         z=matrix(columns[0]),
         x=matrix(columns[1]),
         places=table.rows,
@@ -155,6 +159,12 @@ def _read(
             f"the data have changed since they were summed up: {found.N} rows in {found.J} groups "
             f"then, {len(table.rows)} in {len(labels)} now; make the model anew"
         )
-    where = np.array([place[label] for label in labels])
-    rows = _rows(found, table, columns, ones)
-    return Rows(rows.y, where[rows.index], rows.z, rows.x, rows.places)
+    index = np.array([place[label] for label in labels])[table.groups.index]
+    y = table.numeric[found.response] - found.centre[-1]
+    sums, scale = np.bincount(index, y), np.sqrt(found.products[:, 0, 0] * np.sum(y**2) / len(y))
+    if not np.allclose(sums, found.products[:, 0, -1], rtol=0, atol=1e-6 * scale.max()):
+        raise DataError(
+            f"the data have changed since they were summed up: the means of {found.response!r} by "
+            "group are others now; make the model anew"
+        )
+    return _rows(found, table, columns, ones, index)

@@ -154,7 +154,9 @@ def _check_sigma(design: Design, prior: Any, pooling: str) -> None:
         df, rss = design.between_groups.df, design.between_groups.rss
     else:
         df, rss = np.array([design.within.df.sum()]), np.array([design.within.rss.sum()])
-    total = design.total_ss
+    # One sd a group is compared with that group's squares: two rows may lie close together.
+    by_group = design.residual == "group"
+    total = design.gram[:, -1, -1] if by_group else np.array([design.total_ss])
     _check_perfect_fit(design, prior, df, rss, total)
     alone = df < 1
     if not alone.any():
@@ -187,15 +189,20 @@ def _check_sigma(design: Design, prior: Any, pooling: str) -> None:
 
 
 def _check_perfect_fit(
-    design: Design, prior: Prior, df: NDArray[np.int64], rss: NDArray[np.float64], total: float
+    design: Design,
+    prior: Prior,
+    df: NDArray[np.int64],
+    rss: NDArray[np.float64],
+    total: NDArray[np.float64],
 ) -> None:
     perfect = (df > 0) & (rss <= _PERFECT * total)
     vanishes = isinstance(prior, (GammaPrecision, InverseGamma)) and prior.numbers[1] > 0
     if perfect.any() and not vanishes:
         raise DataError(
-            f"the model fits {design.response!r} perfectly{_which(design, perfect)}: the residuals "
-            "are all 0, so sigma goes to 0 and there is no posterior; check the data, or give "
-            "sigma a prior that vanishes at 0, such as InverseGamma(...)"
+            f"the model fits {design.response!r} perfectly{_which(design, perfect)}, or to "
+            "less than a millionth of its spread: sigma goes to 0, and there is no posterior, or "
+            "none that sums of squares can tell from that; check the data, or give sigma a prior "
+            "that vanishes at 0, such as InverseGamma(...)"
         )
 
 

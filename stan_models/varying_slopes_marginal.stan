@@ -30,15 +30,15 @@ real effects_deviance(data matrix A, data matrix B, int K, matrix Lambda,
     for (m in 1:k) {
       // Lambda' A Lambda from the lower triangle of A
       matrix[K, K] pairs = Lambda[ : , k] * (Lambda[ : , m]' * scale);
-      vector[cols(A)] lower;
+      vector[cols(A)] triangle;
       int place = 1;
       for (a in 1:K) {
         for (b in 1:a) {
-          lower[place] = a == b ? pairs[a, a] : pairs[a, b] + pairs[b, a];
+          triangle[place] = a == b ? pairs[a, a] : pairs[a, b] + pairs[b, a];
           place += 1;
         }
       }
-      M[k, m] = A * lower;
+      M[k, m] = A * triangle;
       if (S > 1) {
         M[k, m] = M[k, m] .* w;
       }

@@ -252,7 +252,8 @@ def test_a_summary_agrees_with_draws() -> None:
         assert np.abs(share - q).max() / np.sqrt(q * (1 - q) / 40_000) < 4.5
 
 
-def test_many_groups_of_one_size_are_interpolated_to_six_digits() -> None:
+def test_many_groups_of_one_size_are_interpolated(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(effects, "_DIRECT", 24)
     rng = np.random.default_rng(8)
     sizes = np.array([3] * 100 + [5] * 40 + [9])
     index = np.repeat(np.arange(len(sizes)), sizes)

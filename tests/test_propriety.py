@@ -137,7 +137,7 @@ def test_no_pooling_refuses_a_sigma_that_only_the_prior_speaks_of() -> None:
 def test_a_perfect_fit_is_refused() -> None:
     frame = ROWS.assign(y=ROWS.g.map({"a": 1.0, "b": 2.0, "c": 4.0, "d": 3.0, "e": 5.0}))
     for pooling in ("partial", "none"):
-        with pytest.raises(DataError, match="fits 'y' perfectly: the residuals are all 0"):
+        with pytest.raises(DataError, match="fits 'y' perfectly, or to less than a millionth"):
             one_way(frame, pooling=pooling)
     one_way(frame, pooling="complete")
     one_way(frame, priors={"sigma": hm.InverseGamma(1, 1)})
@@ -277,3 +277,24 @@ def test_seconds_since_1970_are_a_predictor_like_any_other() -> None:
 def test_a_rare_level_is_not_far_from_0() -> None:
     frame = ROWS.assign(x=ROWS.x, f=["b"] * 28 + ["a"] * 2)
     slopes(frame, common=["f"])
+
+
+def test_two_rows_that_lie_close_together_are_no_perfect_fit() -> None:
+    rng = np.random.default_rng(1)
+    g = np.repeat(np.arange(20_000), 2)
+    frame = pd.DataFrame({"g": g, "y": 3 * rng.normal(size=20_000)[g] + rng.normal(size=40_000)})
+    one_way(frame, sigma="group")
+    tied = frame.assign(y=frame["y"].where(frame["g"] != 7, 1.5))
+    with pytest.raises(DataError, match="perfectly in group 7, or to"):
+        one_way(tied, sigma="group")
+
+
+def test_powers_of_a_year_are_independent() -> None:
+    rng = np.random.default_rng(2)
+    year = np.tile(np.arange(1990.0, 2021), 10)
+    frame = pd.DataFrame({"g": np.repeat(range(10), 31), "y": rng.normal(size=310), "x": year})
+    with pytest.warns(DataWarning, match="lies far from 0"):
+        model = hm.VaryingSlopes(
+            frame.assign(x2=year**2, x3=year**3), y="y", group="g", common=["x", "x2", "x3"]
+        )
+    assert model.design.columns_rank == 4

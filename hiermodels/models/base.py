@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import pickle
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from functools import cached_property
@@ -109,6 +111,18 @@ class Base(ABC):
 
     def __delattr__(self, name: str) -> None:
         raise FrozenError(f"{type(self).__name__} is frozen: {name!r} cannot be deleted")
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What is pickled: a frame that cannot be (a database's) gives way to its statistics."""
+        state, design = dict(self.__dict__), self.design
+        if design.has_rows and not design.in_memory:
+            try:
+                pickle.dumps(self._options["frame"])
+            except Exception:
+                state["design"] = dataclasses.replace(design, source=None)
+                state["_options"] = {**self._options, "frame": design.statistics}
+                state.pop("hyperparameters", None)  # it holds the design as well
+        return state
 
     def replace(self, **changes: Any) -> Any:
         """Another model with some arguments of the constructor changed.

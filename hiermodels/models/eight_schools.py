@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from .. import frames
 from ..blocks import Block
@@ -118,7 +119,9 @@ class EightSchools(Model):
 
 def _design(frame: Any, effect: str, se: str, group: str, missing: str) -> Design:
     """The estimates as rows, one for each group."""
+    before = 0
     if isinstance(frame, SufficientStatistics):
+        before = frame.dropped
         frame = _one_row_a_group(frame, effect, se, group)
     table = frames.table(frame, roles={"effect": effect, "se": se}, group=group, missing=missing)
     errors = table.numeric[se]
@@ -149,7 +152,7 @@ def _design(frame: Any, effect: str, se: str, group: str, missing: str) -> Desig
         residual="known",
         se=errors[order],
         places=table.rows[order],
-        dropped=table.dropped,
+        dropped=before + table.dropped,
     )
 
 
@@ -162,6 +165,4 @@ def _one_row_a_group(found: SufficientStatistics, effect: str, se: str, group: s
             f"{found.sizes.max()} rows; rows of single observations are for OneWay"
         )
     values = found.centre + found.products[:, 0, 1:]
-    import pandas as pd
-
     return pd.DataFrame({group: found.labels, se: values[:, 0], effect: values[:, 1]})

@@ -23,7 +23,17 @@ if TYPE_CHECKING:
     from .base import Base
 
 DERIVED = (
-    *("u", "u_sigma", "centred", "raw", "mu", "tau", "L_Omega", "Omega", "beta", "sigma", "lprior"),
+    "u",
+    "u_sigma",
+    "centred",
+    "raw",
+    "mu",
+    "tau",
+    "L_Omega",
+    "Omega",
+    "beta",
+    "sigma",
+    "lprior",
 )
 """Variables of the marginal programs that are not read back.
 
@@ -43,7 +53,9 @@ def seed(given: Any) -> int:
     return sampling.Settings(seed=given).seed
 
 
-def effects_to_keep(model: Base, asked: str, draws: int, pointwise: bool | str) -> str:
+def effects_to_keep(
+    model: Base, asked: str, draws: int, pointwise: bool | str, include: Sequence[str]
+) -> str:
     """What is kept of the effects, "auto" decided; refused early where it cannot be.
 
     Raises
@@ -51,8 +63,10 @@ def effects_to_keep(model: Base, asked: str, draws: int, pointwise: bool | str) 
     OptionError
         What is asked for does not go together, or is not for this program.
     DataError
-        ``pointwise=True`` without rows.
+        A program that works row by row, or ``pointwise=True``, without rows.
     """
+    if not model.is_marginal:
+        model.design.rows("a program that works row by row")
     kept = asked
     if asked == "auto":
         small = effects.effects_bytes(model.design, draws) <= effects.EFFECTS_BUDGET
@@ -61,6 +75,15 @@ def effects_to_keep(model: Base, asked: str, draws: int, pointwise: bool | str) 
         raise OptionError(
             f"effects={asked!r} is for marginal programs, got parameterization="
             f"{model.parameterization!r}; use parameterization='marginal', or effects='draws'"
+        )
+    if "eta" in include and model.parameterization != "noncentered":
+        raise OptionError(
+            "include: 'eta' is a variable of the noncentered program, got parameterization="
+            f"{model.parameterization!r}; use parameterization='noncentered'"
+        )
+    if "deviation" in include and kept != "draws":
+        raise OptionError(
+            "include: 'deviation' needs the draws of the effects; pass effects='draws'"
         )
     if pointwise is True:
         model.design.rows("pointwise=True")
@@ -260,6 +283,7 @@ def prior(
             f"{name}: {family} is improper, so the prior has no draws; give every parameter a "
             f"proper prior, as in priors={{{name.partition('[')[0]!r}: ...}}"
         )
+    model.design.rows("the prior predictive")
     # At least 1000 of each chain, thinned to what was asked for: the prior's tails are long.
     each = -(-sampling.Settings(draws=draws).draws // _PRIOR_CHAINS)
     thin = max(1, -(-1000 // each))
@@ -304,12 +328,13 @@ def prior(
 
 
 def add_pointwise(model: Base, idata: Any, given_seed: int | None) -> None:
-    """Add ``log_likelihood`` and ``posterior_predictive`` to a container of this very model."""
+    """Add the log likelihoods and ``posterior_predictive`` to a container of this very model."""
     drawn = idatas.dataset(idata, "posterior")
     attrs = idatas.attributes(idata)
     same = {"model": model.family, "pooling": model.pooling, "columns": json.dumps(model.columns)}
     data_alike = all(
-        part.identical(idatas.dataset(idata, name)) for name, part in groups.data(model).items()
+        _alike(part, idatas.dataset(idata, name), exactly=model.design.in_memory)
+        for name, part in groups.data(model).items()
     )
     if not data_alike or any(attrs.get(name) != value for name, value in same.items()):
         raise ContainerError(
@@ -318,17 +343,35 @@ def add_pointwise(model: Base, idata: Any, given_seed: int | None) -> None:
             "model that fitted it"
         )
     used = int(attrs["seed"]) if given_seed is None else seed(given_seed)
-    added = groups.by_group(model, drawn)
-    if model.pooling == "complete" or "theta" in drawn:
-        added |= groups.pointwise(model, drawn, used)
-    else:
-        model.design.rows("the log likelihood by row")
-        raise ContainerError(
-            "the log likelihood by row needs the draws of the effects, and this container has "
-            "none; fit with effects='draws'"
-        )
+    # What groups alone can give is there, also where the rows are not.
+    added = {} if idatas.has(idata, "log_likelihood_group") else groups.by_group(model, drawn)
     for name, group in added.items():
         idatas.add(idata, name, group)
+    kept = " (log_likelihood_group was added)" if added else ""
+    if model.pooling != "complete" and "theta" not in drawn:
+        raise ContainerError(
+            "the log likelihood by row needs the draws of the effects, and this container has "
+            f"none; fit with effects='draws'{kept}"
+        )
+    model.design.rows("the log likelihood by row")
+    for name, group in groups.pointwise(model, drawn, used).items():
+        idatas.add(idata, name, group)
+
+
+def _alike(here: xr.Dataset, there: xr.Dataset, *, exactly: bool) -> bool:
+    """Whether two groups hold the same data; sums of an engine differ in their last digits."""
+    if exactly:
+        return here.identical(there)
+    if set(here.variables) != set(there.variables) or dict(here.sizes) != dict(there.sizes):
+        return False
+    for name, variable in here.variables.items():
+        mine, yours = variable.to_numpy(), there.variables[name].to_numpy()
+        if mine.dtype.kind == "f":
+            if not np.allclose(mine, yours, rtol=1e-9, atol=1e-9 * float(np.std(mine))):
+                return False
+        elif not np.array_equal(mine, yours):
+            return False
+    return True
 
 
 def _attributes(model: Base, executable: programs.Executable, seed: int) -> dict[str, Any]:

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import OptionError, suggest
+from ..hyperparameters import upper_ends
 from ..laplace import guess, residual_sd
-from ..priors import Uniform
 
 if TYPE_CHECKING:
     from .base import Base
@@ -149,5 +149,4 @@ def dispersed(model: Base, rng: np.random.Generator) -> dict[str, Any]:
 def _below_upper(model: Base, block: str, values: Array) -> Array:
     if block not in model.priors:
         return values
-    uppers = [p.upper if isinstance(p, Uniform) else np.inf for p in model.priors.as_list(block)]
-    return np.minimum(values, 0.5 * np.array(uppers))
+    return np.minimum(values, 0.5 * upper_ends(model.priors, block, len(values)))

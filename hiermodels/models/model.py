@@ -7,6 +7,7 @@ import time
 import warnings
 from collections.abc import Sequence
 from concurrent.futures import Executor
+from dataclasses import replace
 from typing import Any
 
 from .. import sampling
@@ -69,8 +70,11 @@ class Model(Base):
             reason above (the standardization is a dense metric of its own), else "diag".
         inits : float, dict, sequence of dict, or callable, optional
             By default dispersed around quick estimates. A number is the radius of Stan's random
-            inits; a dict (one for all chains, or a sequence with one each, or a function of the
-            chain's number, from 0) holds values of Stan's parameters.
+            inits on the unconstrained (and, in a marginal program, standardized) scale. A dict (one
+            for all chains, or a sequence with one each, or a function of the chain's number, from
+            0) holds values of the program's parameters; of a marginal program ``mu``, ``tau``,
+            ``Omega``, ``beta`` and ``sigma`` as they are in the container, and what is not given
+            starts at the mode.
         parallel_chains : int, optional
             Chains at once; by default as many as there are processors.
         threads : int
@@ -126,27 +130,30 @@ class Model(Base):
             one_of("include", name, groups.EXTRAS)
         if pointwise not in (True, False, "auto"):
             raise OptionError(f"pointwise must be True, False or 'auto', got {pointwise!r}")
+        pointwise = pointwise if pointwise == "auto" else bool(pointwise)
         one_of("effects", effects, EFFECTS)
-        known = self.is_marginal and self.standardization.near_normal
-        if warmup is None:
-            warmup = SHORT_WARMUP if known else 1000
-        if metric is None:
-            metric = "unit" if known else "diag"
         if adapt_delta is None:
             adapt_delta = 0.8 if self.is_marginal else 0.95
         settings = sampling.Settings(
             chains=chains,
             draws=draws,
-            warmup=warmup,
+            warmup=1000 if warmup is None else warmup,
             seed=fitting.seed(seed),
             adapt_delta=adapt_delta,
             max_treedepth=max_treedepth,
-            metric=metric,
+            metric="diag" if metric is None else metric,
             save_warmup=save_warmup,
         )
-        kept = fitting.effects_to_keep(self, effects, chains * draws, pointwise)
+        kept = fitting.effects_to_keep(self, effects, chains * draws, pointwise, include)
         parallel = sampling.check_parallel(parallel_chains, chains, threads)
         sampling.check_place(executor, output_dir)
+        # Mode and curvature take a moment with many groups: after all that costs nothing.
+        if self.is_marginal and self.standardization.near_normal:
+            settings = replace(
+                settings,
+                warmup=SHORT_WARMUP if warmup is None else settings.warmup,
+                metric="unit" if metric is None else settings.metric,
+            )
         starts = inits_of(self, inits, chains, settings.seed)
         idata, trouble = fitting.posterior(
             self,

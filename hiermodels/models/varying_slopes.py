@@ -184,7 +184,7 @@ class VaryingSlopes(Model):
             if d.constant[k]:
                 # The intercept (or a constant in its place) stands where all columns are 0: its
                 # priors are wider by what those of the slopes leave open on the way there.
-                others = (np.arange(len(d.names)) != k) & ~d.constant
+                others = (np.arange(len(d.names)) != k) & (d.sds[:-1] > 0)
                 away = float(np.sum((d.means[:-1][others] / d.sds[:-1][others]) ** 2))
                 width = y_sd / float(d.size[k]) * float(np.sqrt(1 + away))
                 location[name] = Normal(y_mean / float(d.size[k]), 2.5 * width)

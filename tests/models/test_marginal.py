@@ -328,6 +328,96 @@ def test_statistics_of_many_rows_a_group_are_no_eight_schools() -> None:
         hm.EightSchools(found, effect="y", se="se", group="group")
 
 
+@pytest.mark.stan
+def test_dummies_without_an_intercept_lose_no_digits_to_a_large_mean() -> None:
+    rng = np.random.default_rng(14)
+    g = np.repeat(range(20), 20)
+    a = rng.integers(0, 2, 400)
+    effect = rng.normal(size=(20, 2))
+    y = np.where(a == 1, effect[g, 0], effect[g, 1]) + rng.normal(size=400)
+    y = np.round(y * 2**20) / 2**20
+    fits = []
+    for shift, seed in ((0.0, 421), (2.0**27, 422)):
+        frame = pd.DataFrame({"g": g, "a": a * 1.0, "b": 1.0 - a, "y": y + shift})
+        model = hm.VaryingSlopes(
+            frame,
+            y="y",
+            group="g",
+            varying=["a", "b"],
+            intercept="none",
+            priors={"mu": hm.Normal(shift, 3), "tau": hm.HalfT(3, 1), "sigma": hm.HalfT(3, 1)},
+        )
+        p = idatas.dataset(model.fit(seed=seed, progress=False, pointwise=False), "posterior")
+        fits.append(p.assign({n: p[n] - shift for n in ("mu", "theta")}))
+    reference.assert_same_posterior(*fits, scalars(fits[0]), limit=4.5)
+
+
+def test_what_needs_the_rows_is_refused_before_anything_is_compiled(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    frame = hm.datasets.simulate_one_way(groups=4, size=3, seed=1).frame
+    model = hm.OneWay(hm.sufficient_statistics(frame, y="y", group="group"), y="y", group="group")
+    monkeypatch.setattr(programs, "executable", lambda *_, **__: pytest.fail("compiled"))
+    for other in (
+        model.replace(parameterization="centered"),
+        model.replace(pooling="none"),
+        model.replace(pooling="complete"),
+    ):
+        with pytest.raises(DataError, match="works row by row needs the rows"):
+            other.fit(progress=False)
+    with pytest.raises(DataError, match="the prior predictive needs the rows"):
+        model.prior_predictive(progress=False)
+    with pytest.raises(OptionError, match="'deviation' needs the draws of the effects"):
+        model.fit(progress=False, effects="none", include=["deviation"])
+    with pytest.raises(OptionError, match="'eta' is a variable of the noncentered program"):
+        model.fit(progress=False, include=["eta"])
+
+
+@pytest.mark.stan
+def test_the_log_likelihood_by_group_can_be_added_without_rows_or_effects() -> None:
+    frame = hm.datasets.simulate_one_way(groups=9, size=4, seed=1).frame
+    found = hm.sufficient_statistics(frame, y="y", group="group")
+    model = hm.OneWay(found, y="y", group="group")
+    idata = model.fit(seed=1, progress=False, pointwise=False, effects="none")
+    assert not idatas.has(idata, "log_likelihood_group")
+    with pytest.raises(hm.errors.ContainerError, match="log_likelihood_group was added"):
+        model.add_pointwise(idata)
+    assert idatas.has(idata, "log_likelihood_group")
+
+
+def test_the_rows_of_a_lazy_frame_follow_the_order_of_its_statistics(tmp_path: Any) -> None:
+    import polars as pl
+
+    frame = hm.datasets.simulate_one_way(groups=9, size=4, seed=1).frame.iloc[::-1]
+    lazy = pl.from_pandas(frame).lazy()
+    here = hm.OneWay(frame, y="y", group="group").design
+    there = hm.OneWay(lazy, y="y", group="group").design
+    assert not there.in_memory
+    rows = there.rows("a test")
+    assert sorted(there.labels) == list(there.labels)
+    assert [there.labels[j] for j in rows.index] == list(frame["group"])
+    np.testing.assert_array_equal(rows.y, here.rows("a test").y)
+    # What was summed up is what is read, or it is refused.
+    frame.to_parquet(tmp_path / "a.parquet")
+    model = hm.OneWay(str(tmp_path / "*.parquet"), y="y", group="group")
+    frame.assign(y=7 * frame["y"]).to_parquet(tmp_path / "a.parquet")
+    with pytest.raises(DataError, match="the data have changed since they were summed up"):
+        model.design.rows("a test")
+
+
+def test_a_model_of_a_database_is_pickled_with_its_statistics() -> None:
+    import pickle
+
+    import duckdb
+
+    frame = hm.datasets.simulate_one_way(groups=9, size=4, seed=1).frame
+    relation = duckdb.connect().from_df(frame)
+    model = pickle.loads(pickle.dumps(hm.OneWay(relation, y="y", group="group")))  # noqa: S301
+    assert model.design.J == 9
+    with pytest.raises(DataError, match="needs the rows"):
+        model.design.rows("a test")
+
+
 def test_statistics_of_other_columns_are_refused() -> None:
     frame, _ = simulated()
     found = hm.sufficient_statistics(frame, y="y", group="group", columns=["x1"])
