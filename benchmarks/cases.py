@@ -8,7 +8,7 @@ lkj (eta).
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,8 @@ Priors = dict[str, list[Any]]
 KEPT_GROUPS = 100
 """Effects are kept of at most so many groups, evenly spaced; of all where there are no more."""
 
+_VERSION = 1
+# Part of the data files' names: to be raised whenever what the generators below write changes.
 _BLOCK = 2_000
 # Rows of a block of 2,000 groups: some 200,000.
 
@@ -48,6 +50,8 @@ class Case:
         Number of groups -> the data, as columns ``y``, ``jj`` and ``se`` or ``x``.
     parquet : bool
         Whether the data are a Parquet file that is too large for arrays.
+    truth : dict
+        What the data were simulated with, by the names of the draws; empty for real data.
     """
 
     name: str
@@ -58,11 +62,12 @@ class Case:
     arrays: Callable[[int], Arrays] | None = None
     peers: bool = True
     parquet: bool = False
+    truth: dict[str, float] = field(default_factory=dict)
 
     @property
     def exact(self) -> bool:
         """Whether there are independent draws from the exact posterior to compare with."""
-        return self.family != "varying_slopes" and not self.parquet
+        return self.family != "varying_slopes"
 
     def scaled(self, scale: float) -> int:
         """Number of groups at a scale; the small cases have one size."""
@@ -72,7 +77,7 @@ class Case:
         """Write the data, where they are not there yet, and return the file."""
         groups = self.scaled(scale)
         suffix = "parquet" if self.parquet else "npz"
-        path = folder / f"{self.name}-{groups}.{suffix}"
+        path = folder / f"{self.name}-{groups}-v{_VERSION}.{suffix}"
         if not path.exists():
             folder.mkdir(parents=True, exist_ok=True)
             new = path.with_suffix(f".new.{suffix}")
@@ -136,10 +141,21 @@ def sizes(groups: int, rng: np.random.Generator) -> NDArray[np.int64]:
     return drawn
 
 
+_ONE_WAY_TRUTH = {"mu": 1.0, "tau": 1.0, "sigma": 2.0}
+_SLOPES_TRUTH = {
+    "mu[0]": 0.0,
+    "mu[1]": 1.0,
+    "tau[0]": 1.0,
+    "tau[1]": 0.5,
+    "Omega[1,0]": 0.3,
+    "sigma": 2.0,
+}
+
+
 def _one_way(groups: int) -> Arrays:
     rng = np.random.default_rng(11)
     frame, _ = hm.datasets.simulate_one_way(
-        groups=groups, size=sizes(groups, rng), mu=1.0, tau=1.0, sigma=2.0, seed=rng
+        groups=groups, size=sizes(groups, rng), **_ONE_WAY_TRUTH, seed=rng
     )
     return {"y": frame["y"].to_numpy(), "jj": frame["group"].to_numpy() - 1}
 
@@ -149,10 +165,10 @@ def _varying_slopes(groups: int) -> Arrays:
     frame, _ = hm.datasets.simulate_varying_slopes(
         groups=groups,
         size=sizes(groups, rng),
-        mu=(0.0, 1.0),
-        tau=(1.0, 0.5),
-        Omega=0.3,
-        sigma=2.0,
+        mu=(_SLOPES_TRUTH["mu[0]"], _SLOPES_TRUTH["mu[1]"]),
+        tau=(_SLOPES_TRUTH["tau[0]"], _SLOPES_TRUTH["tau[1]"]),
+        Omega=_SLOPES_TRUTH["Omega[1,0]"],
+        sigma=_SLOPES_TRUTH["sigma"],
         seed=rng,
     )
     return {
@@ -174,7 +190,7 @@ def _write_parquet(path: Path, groups: int) -> None:
         for first in range(0, groups, _BLOCK):
             count = min(_BLOCK, groups - first)
             frame, _ = hm.datasets.simulate_one_way(
-                groups=count, size=sizes(count, rng), mu=1.0, tau=1.0, sigma=2.0, seed=rng
+                groups=count, size=sizes(count, rng), **_ONE_WAY_TRUTH, seed=rng
             )
             group = (frame["group"].to_numpy() + first).astype(np.int32)
             block = pa.table([group, frame["y"].to_numpy()], schema=schema)
@@ -227,6 +243,7 @@ CASES = {
             groups=100,
             arrays=_one_way,
             peers=False,
+            truth=_ONE_WAY_TRUTH,
         ),
         Case(
             name="one_way_1e6",
@@ -235,6 +252,7 @@ CASES = {
             priors=_ONE_WAY,
             groups=10_000,
             arrays=_one_way,
+            truth=_ONE_WAY_TRUTH,
         ),
         Case(
             name="slopes_1e6",
@@ -248,6 +266,7 @@ CASES = {
             },
             groups=10_000,
             arrays=_varying_slopes,
+            truth=_SLOPES_TRUTH,
         ),
         Case(
             name="one_way_1e8",
@@ -257,6 +276,7 @@ CASES = {
             groups=1_000_000,
             peers=False,
             parquet=True,
+            truth=_ONE_WAY_TRUTH,
         ),
     )
 }

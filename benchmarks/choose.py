@@ -18,8 +18,6 @@ from .run import Bench, arguments, chosen_contenders
 
 __all__ = ["main", "score"]
 
-_CONVERGED = 1.05
-
 
 def score(run: dict[str, Any], seconds: str = "seconds") -> float:
     """Smallest bulk ESS of the hyperparameters per second; 0 where the answer cannot be used.
@@ -31,7 +29,11 @@ def score(run: dict[str, Any], seconds: str = "seconds") -> float:
     seconds : {"seconds", "sampling"}
         Of the call to the container, or of sampling alone (0 where that is not known).
     """
-    if run["ended"] != "finished" or run["wrong"] or run["fits"]["first"]["rhat"] > _CONVERGED:
+    if (
+        run["ended"] != "finished"
+        or run["wrong"]
+        or run["fits"]["first"]["rhat"] > records.CONVERGED
+    ):
         return 0.0
     first = run["fits"]["first"]
     fit = run["fits"].get("later", first)
@@ -56,7 +58,9 @@ def tried(bench: Bench, contender: Contender) -> dict[str, Any]:
         print(f"{bench.case.name}: {contender.name}: {said}", flush=True)
         found.append(said)
     best = max(found, key=lambda one: one["ess_per_second"])
-    return {"chosen": best["variant"], "groups": bench.groups, "tried": found}
+    # Where no variant came to anything, nothing was chosen.
+    chosen = best["variant"] if best["ess_per_second"] else None
+    return {"chosen": chosen, "groups": bench.groups, "tried": found}
 
 
 def main() -> None:

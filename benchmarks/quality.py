@@ -13,14 +13,14 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from hiermodels import rulers
-
-__all__ = ["Z_LIMIT", "disagreements", "measure", "of_estimates"]
+__all__ = ["Z_LIMIT", "disagreements", "from_truth", "measure", "of_estimates"]
 
 Z_LIMIT = 5.0
 """Difference of posterior means, in combined Monte Carlo standard errors, that is too much."""
 SD_LIMIT = 0.10
 """Relative difference of posterior standard deviations that is too much, where MCSE allows."""
+TRUTH_LIMIT = 5.0
+"""Distance of a posterior mean from what was simulated, in posterior sds, that is too much."""
 
 
 def measure(path: Path) -> tuple[dict[str, Any], xr.Dataset]:
@@ -33,7 +33,15 @@ def measure(path: Path) -> tuple[dict[str, Any], xr.Dataset]:
         effects), the parameter that has it, and the largest R-hat.
     Dataset
         ``mean``, ``sd``, ``mcse_mean`` and ``mcse_sd`` of each scalar, along ``parameter``.
+
+    Raises
+    ------
+    ValueError
+        If a draw is not finite, or an ESS, an R-hat or an MCSE of any entry is NaN, as it is for
+        draws that do not move.
     """
+    import arviz as az
+
     with np.load(path) as file:
         draws = {name: np.asarray(file[name], dtype=float) for name in file.files}
     theta = draws.pop("theta", None)
@@ -53,16 +61,23 @@ def measure(path: Path) -> tuple[dict[str, Any], xr.Dataset]:
     ds = xr.Dataset({"x": array})
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        bulk, tail = rulers.ess(ds, "bulk")["x"], rulers.ess(ds, "tail")["x"]
-        rhat = rulers.rhat(ds)["x"]
+        bulk = az.ess(ds, method="bulk")["x"]
+        # Said in full, because ArviZ 1.x has another default.
+        tail = az.ess(ds, method="tail", prob=(0.05, 0.95))["x"]
+        rhat = az.rhat(ds, method="rank")["x"]
         moments = xr.Dataset(
             {
                 "mean": array.mean(("chain", "draw")),
                 "sd": array.std(("chain", "draw")),
-                "mcse_mean": rulers.mcse(ds, "mean")["x"],
-                "mcse_sd": rulers.mcse(ds, "sd")["x"],
+                "mcse_mean": az.mcse(ds, method="mean")["x"],
+                "mcse_sd": az.mcse(ds, method="sd")["x"],
             }
         )
+    measured = {"bulk ESS": bulk, "tail ESS": tail, "R-hat": rhat, "MCSE": moments["mcse_mean"]}
+    for what, found in measured.items():
+        if np.isnan(found.values).any():
+            worst = names[int(np.argmax(np.isnan(found.values)))]
+            raise ValueError(f"{path.name}: {what} of {worst} is NaN")
     hyper = slice(0, len(draws))
     effects = slice(len(draws), None)
     figures: dict[str, Any] = {
@@ -121,4 +136,21 @@ def of_estimates(name: str, estimates: dict[str, float], reference: xr.Dataset) 
         away = abs(value - float(there["mean"])) / float(there["sd"])
         if not away < 1:
             wrong.append(f"{name}: the estimate of {n} is {away:.1f} posterior sds away")
+    return wrong
+
+
+def from_truth(name: str, moments: xr.Dataset, truth: dict[str, float]) -> list[str]:
+    """Where posterior means lie too many posterior sds from what the data were simulated with.
+
+    Coarser than a comparison of draws, but it needs nobody else's.
+    """
+    wrong = []
+    for n, value in truth.items():
+        if n not in moments["parameter"].values:
+            wrong.append(f"{name}: {n} is missing")
+            continue
+        there = moments.sel(parameter=n)
+        away = abs(value - float(there["mean"])) / float(there["sd"])
+        if not away < TRUTH_LIMIT:
+            wrong.append(f"{name}: {n} is {away:.1f} posterior sds from the simulated {value:g}")
     return wrong

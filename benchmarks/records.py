@@ -11,10 +11,23 @@ from typing import Any
 
 from .measure import Watched
 
-__all__ = ["FOLDER", "Row", "Span", "load", "of_job", "rows", "save", "table"]
+__all__ = [
+    "CONVERGED",
+    "FOLDER",
+    "Row",
+    "Span",
+    "disagreements",
+    "load",
+    "of_job",
+    "rows",
+    "save",
+    "table",
+]
 
 FOLDER = Path(__file__).resolve().parent / "results"
 """The records that docs/benchmarks.md is made from."""
+CONVERGED = 1.05
+"""R-hat above which draws are not those of the posterior."""
 
 _PER_CENT = re.compile(r"(\d+)%\|")
 _ITERATION = re.compile(r"Iteration:\s*(\d+)\s*/\s*(\d+)")
@@ -44,7 +57,8 @@ class Row:
     ----------
     name, label : str
     note : str
-        How far it came where it did not finish, or the settings that were found best.
+        How far it came where it did not finish; otherwise its settings, and what is to be known of
+        its figures.
     absent : str
         Why it was not run.
     cold, first, later, sampling : Span
@@ -163,6 +177,12 @@ def last_words(log: Path, lines: int = 3) -> str:
     return re.sub(r"(/[\w.+~-]+)+/", "", "\n".join(text))[-500:]
 
 
+def disagreements(record: dict[str, Any]) -> list[str]:
+    """What is wrong with the answers of all runs that a record holds."""
+    entries = record.get("contenders", {}).values()
+    return [wrong for e in entries for run in e.get("runs", []) for wrong in run["wrong"]]
+
+
 def rows(record: dict[str, Any]) -> list[Row]:
     """The figures of all contenders of a case, in the order of the record."""
     return [_row(name, entry) for name, entry in record["contenders"].items()]
@@ -180,9 +200,8 @@ def _row(name: str, entry: dict[str, Any]) -> Row:
         what = f"limit reached: {run['reached']}" if run["ended"] == "limit" else "failed"
         note = f"{what} in {run['process_seconds']:.0f} s"
         return Row(name, label, note=note, peak=Span.of([run["peak_mib"]]))
-    note = ""
-    if "versions" in entry and "hiermodels" not in entry["versions"]:
-        note = ", ".join(map(str, entry["variant"].values()))  # ours say so by their names
+    if not counted:
+        return Row(name, label, note="not run yet")
 
     def fits(runs: list[dict[str, Any]], label: str, what: str) -> Span | None:
         taken = [r["fits"][label].get(what) for r in runs if label in r["fits"]]
@@ -196,11 +215,13 @@ def _row(name: str, entry: dict[str, Any]) -> Row:
 
     # A package that compiles while it samples can tell the two apart in a later fit only.
     sampled = "later" if fits(counted, "later", "sampling") else "first"
-    every = [f for r in counted for f in r["fits"].values() if "rhat" in f]
+    rhat = max(
+        (f["rhat"] for r in counted for f in r["fits"].values() if "rhat" in f), default=None
+    )
     return Row(
         name,
         label,
-        note=note,
+        note=_remark(entry, rhat),
         cold=fits(cold, "first", "seconds"),
         first=fits(counted, "first", "seconds"),
         later=fits(counted, "later", "seconds"),
@@ -218,8 +239,28 @@ def _row(name: str, entry: dict[str, Any]) -> Row:
         rate_sampling=rate(sampled, "ess_bulk", "sampling"),
         rate_later=rate("later", "ess_bulk", "seconds"),
         peak=Span.of([r["peak_mib"] for r in counted]),
-        rhat=max((f["rhat"] for f in every), default=None),
+        rhat=rhat,
     )
+
+
+def _remark(entry: dict[str, Any], rhat: float | None) -> str:
+    """What is to be known of a contender that has figures."""
+    remarks = []
+    if "hiermodels" not in entry.get("versions", {}):  # ours say so by their names
+        settings = ", ".join(map(str, entry.get("variant", {}).values()))
+        if settings:
+            remarks.append(settings + ("" if entry.get("tried", True) else ", not tuned"))
+    if rhat is not None and rhat > CONVERGED:
+        remarks.append(f"not converged (R-hat {rhat:.2f})")
+    runs = entry["runs"]
+    over = [run for run in runs if run["ended"] != "finished"]
+    if over:
+        then = "limit reached" if over[0]["ended"] == "limit" else "failed"
+        finished = len(runs) - len(over)
+        remarks.append(f"{finished} of {len(runs)} processes finished; then {then}")
+    if any("statistics_seconds" in run and "later" in run["fits"] for run in runs):
+        remarks.append("the later fit is from the group statistics, not from the file")
+    return "; ".join(remarks)
 
 
 def table(record: dict[str, Any]) -> str:

@@ -57,10 +57,11 @@ def load(folder: Path) -> list[dict[str, Any]]:
     found = [records.load(folder / f"{name}.json") for name in CASES]
     found = [record for record in found if record]
     for record in found:
-        if record.get("disagreements"):
+        # From the runs themselves: a list beside them could be an older one.
+        if wrong := records.disagreements(record):
             raise SystemExit(
                 f"error: {record['case']}: the answers disagree, so there are no speeds: "
-                + "; ".join(record["disagreements"][:3])
+                + "; ".join(wrong[:3])
             )
     return found
 
@@ -253,7 +254,7 @@ def _choices(choices: dict[str, Any]) -> str:
     if not lines:
         return ""
     return (
-        "Each peer ran with the best of its settings, found beforehand by one run of each: bulk "
+        "These peers ran with their best settings, found beforehand by one run of each: bulk "
         "ESS per second of a later fit, and in brackets of its sampling alone.\n\n"
         "| case | peer | tried |\n| --- | --- | --- |\n" + "\n".join(lines)
     )

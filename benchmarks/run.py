@@ -72,26 +72,45 @@ class Bench:
             "settings": {"chains": CHAINS, "draws": DRAWS, "limit": limit},
             "machine": measure.machine(),
         }
-        # Others' earlier runs stand beside these only if they had the same data and priors.
-        same = all(before.get(k) == head[k] for k in ("rows", "groups", "priors", "settings"))
-        self.record = head | {"contenders": before["contenders"] if same else {}}
+        # Others' earlier runs stand beside these only if all of this was the same.
+        compared = ("rows", "groups", "priors", "settings", "machine")
+        other = [key for key in compared if before.get(key) != head[key]]
+        if before and other:
+            print(f"{case.name}: earlier runs are dropped: other {', '.join(other)}", flush=True)
+        self.record: dict[str, Any] = head | {"contenders": {} if other else before["contenders"]}
+        # A contender's earlier runs stand until its first new one is there.
+        self.entries: dict[str, dict[str, Any]] = {}
         for contender in contenders:
-            entry = self.record["contenders"][contender.name] = {"label": contender.label}
+            entry: dict[str, Any] = {"label": contender.label}
             if why := contender.absent(case):
-                entry["absent"] = why
+                self.record["contenders"][contender.name] = entry | {"absent": why}
                 continue
             self.contenders.append(contender)
             entry["variant"] = self.variant(contender)
             entry["versions"] = environments.versions(contender.peer, contender.packages)
+            if len(contender.variants) > 1:
+                entry["tried"] = "chosen" in self.choice(contender)
             entry["runs"] = []
+            self.entries[contender.name] = entry
+            self.record["contenders"].setdefault(contender.name, entry)
         self.references: dict[str, xr.Dataset] = {}
-        self.wrong: list[str] = []
+        self.reference = ""
         self.failed = False
 
+    @property
+    def wrong(self) -> list[str]:
+        """What is wrong with the answers of all contenders, in earlier runs as well."""
+        return records.disagreements(self.record)
+
+    def choice(self, contender: Contender) -> dict[str, Any]:
+        """What :mod:`benchmarks.choose` chose; empty where it did not."""
+        found: dict[str, Any] = self.choices.get(contender.name, {})
+        return found if found.get("chosen") else {}
+
     def variant(self, contender: Contender) -> dict[str, Any]:
-        """The settings that were found best for this case, or the first."""
-        chosen: dict[str, Any] = self.choices.get(contender.name, {}).get("chosen")
-        return chosen or contender.variants[0]
+        """The settings that were found best for this case, or the untuned ones."""
+        chosen: dict[str, Any] = self.choice(contender).get("chosen", {})
+        return chosen or contender.untuned(self.case)
 
     def rounds(self, number: int, *, cold: bool = True) -> None:
         """Go round: the cold round, where it is wanted, and ``number`` counted ones."""
@@ -103,8 +122,9 @@ class Bench:
             shift = (round_ - begin) % max(1, len(turn))
             for contender in turn[shift:] + turn[:shift]:
                 run = self.one(contender, self.variant(contender), round_)
-                self.record["contenders"][contender.name]["runs"].append(run)
-                self.wrong += run["wrong"]
+                entry = self.entries[contender.name]
+                entry["runs"].append(run)
+                self.record["contenders"][contender.name] = entry
                 self.save()
                 said = f"{self.case.name}: round {round_}, {contender.name}: {run['ended']}"
                 print(said, run.get("said", ""), flush=True)
@@ -158,6 +178,7 @@ class Bench:
         if run["ended"] == "failed":
             run["said"] = records.last_words(folder / "log.txt")
         run["wrong"] = self.check(contender, folder, run)
+        run["reference"] = self.reference
         shutil.rmtree(folder / "tmp", ignore_errors=True)
         for file in folder.glob("*.npz"):
             file.unlink()
@@ -179,14 +200,19 @@ class Bench:
                 wrong.append(f"{contender.name}: {error}")
                 continue
             fit |= figures
+            wrong += quality.from_truth(contender.name, moments, self.case.truth)
             if not self.references:
+                if figures["rhat"] > records.CONVERGED:
+                    wrong.append(
+                        f"{contender.name}: R-hat {figures['rhat']:.2f}, and it is the reference"
+                    )
                 self.references["first"] = moments
-                self.record["reference"] = contender.label
-            elif contender.name == "exact" and self.record["reference"] != contender.label:
+                self.reference = contender.label
+            elif contender.name == "exact" and self.reference != contender.label:
                 # From here on all are compared with the exact answer, and ours was with it.
-                wrong += quality.disagreements("hiermodels", self.references["first"], moments)
+                wrong += quality.disagreements(self.reference, self.references["first"], moments)
                 self.references["first"] = moments
-                self.record["reference"] = contender.label
+                self.reference = contender.label
             else:
                 wrong += quality.disagreements(contender.name, moments, self.references["first"])
         return wrong
@@ -194,6 +220,7 @@ class Bench:
     def save(self) -> None:
         """Write the record down."""
         self.record["disagreements"] = self.wrong
+        self.record["reference"] = self.reference
         records.save(self.path, self.record)
 
 

@@ -78,6 +78,32 @@ def test_a_parquet_case_holds_the_groups_it_names(tmp_path: Path) -> None:
     assert frame["group"].is_monotonic_increasing
 
 
+def test_the_floor_reads_a_file_as_it_reads_arrays(tmp_path: Path) -> None:
+    case = CASES["one_way_1e8"]
+    path = case.write(tmp_path, scale=0.0002)
+    frame = pd.read_parquet(path).sample(frac=1, random_state=1)
+    frame.to_parquet(tmp_path / "shuffled.parquet")
+    y, jj = frame["y"].to_numpy(), frame["group"].to_numpy() - 1
+    options = {"number": 200, "seed": 4}
+    whole = floor.one_way(y, jj, case.priors, **options)
+    statistics = floor.statistics_of(str(tmp_path / "shuffled.parquet"))
+    part = floor.from_statistics(*statistics, case.priors, kept=[0, 7], **options)
+    for name in ("mu", "tau", "sigma"):
+        np.testing.assert_allclose(part[name], whole[name], rtol=1e-9)
+    assert part["theta"].shape == (200, 2)
+    wanted = np.array([y[jj == 0].mean(), y[jj == 7].mean()])
+    assert np.all(np.abs(part["theta"].mean(0) - wanted) < 0.3)
+
+
+def test_data_files_are_named_by_the_generators_version(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    case = CASES["eight_schools"]
+    before = case.write(tmp_path)
+    monkeypatch.setattr("benchmarks.cases._VERSION", 999)
+    assert case.write(tmp_path) != before
+
+
 def draws(path: Path, *, shift: float = 0.0, stretch: float = 1.0, seed: int = 0) -> Path:
     rng = np.random.default_rng(seed)
     mu = shift + stretch * rng.standard_normal((4, 1000))
@@ -135,6 +161,28 @@ def test_draws_that_are_not_finite_are_refused(tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", mu=np.full((4, 10), np.nan))
     with pytest.raises(ValueError, match=r"a\.npz: draws that are not finite"):
         quality.measure(tmp_path / "a.npz")
+
+
+def test_draws_that_do_not_move_are_refused(tmp_path: Path) -> None:
+    rng = np.random.default_rng(5)
+    np.savez(tmp_path / "a.npz", mu=rng.normal(size=(4, 100)), tau=np.ones((4, 100)))
+    with pytest.raises(ValueError, match=r"a\.npz: [\w -]+ of tau is NaN"):
+        quality.measure(tmp_path / "a.npz")
+
+
+def test_a_posterior_far_from_what_was_simulated_is_told(tmp_path: Path) -> None:
+    one = moments(draws(tmp_path / "a.npz"))
+    assert quality.from_truth("ours", one, {"mu": 1.0, "tau": 4.0}) == []
+    assert quality.from_truth("ours", one, {}) == []
+    wrong = quality.from_truth("ours", one, {"mu": 9.0, "sigma": 1.0})
+    assert re.fullmatch(r"ours: mu is \d\.\d posterior sds from the simulated 9", wrong[0])
+    assert wrong[1:] == ["ours: sigma is missing"]
+
+
+def test_what_was_simulated_has_the_names_of_the_priors() -> None:
+    for case in CASES.values():
+        if case.name.partition("_1e")[2]:
+            assert {name.partition("[")[0] for name in case.truth} == set(case.priors)
 
 
 CHILD = "import time; block = bytearray(80_000_000); time.sleep({})"
@@ -251,13 +299,112 @@ def test_earlier_runs_are_kept_beside_new_ones_of_the_same_data_only(
     path = tmp_path / "results" / "eight_schools.json"
     bench("exact").save()
     record = records.load(path)
+    assert record["machine"] == measure.machine()
     record["contenders"]["pymc"] = {"label": "PyMC", "absent": "of old"}
     records.save(path, record)
     bench("exact").save()
     assert list(records.load(path)["contenders"]) == ["exact", "pymc"]
-    records.save(path, {**record, "rows": 9})
+    for other in ({"rows": 9}, {"machine": {**record["machine"], "cores": 99}}):
+        records.save(path, {**record, **other})
+        bench("exact").save()
+        assert list(records.load(path)["contenders"]) == ["exact"]
+
+
+def finished(*, rhat: float = 1.0, wrong: list[str] | None = None) -> dict[str, Any]:
+    first = {"seconds": 2.0, "sampling": 1.0, "ess_bulk": 400.0, "rhat": rhat}
+    return {
+        "ended": "finished",
+        "cold": False,
+        "process_seconds": 5.0,
+        "import_seconds": 1.0,
+        "peak_mib": 100.0,
+        "fits": {"first": first, "later": first},
+        "wrong": wrong or [],
+    }
+
+
+def peer(*runs: dict[str, Any], tried: bool = True) -> dict[str, Any]:
+    return {
+        "label": "PyMC",
+        "variant": {"parameterization": "centered"},
+        "versions": {"pymc": "6"},
+        "tried": tried,
+        "runs": list(runs),
+    }
+
+
+def test_a_run_of_one_contender_leaves_the_others_runs_and_disagreements(
+    bench: Any, tmp_path: Path
+) -> None:
+    path = tmp_path / "results" / "eight_schools.json"
     bench("exact").save()
-    assert list(records.load(path)["contenders"]) == ["exact"]
+    record = records.load(path)
+    record["contenders"]["pymc"] = peer(finished(wrong=["PyMC: mean of mu is off by z = 9.0"]))
+    record["contenders"]["exact"]["runs"] = [finished()]
+    records.save(path, record)
+    # Before its first new run is there, even its own earlier ones stand.
+    bench("exact").save()
+    again = records.load(path)["contenders"]
+    assert len(again["exact"]["runs"]) == len(again["pymc"]["runs"]) == 1
+    made = bench("exact")
+    made.rounds(2, cold=False)
+    after = records.load(path)
+    assert after["contenders"]["pymc"] == record["contenders"]["pymc"]
+    assert [r["round"] for r in after["contenders"]["exact"]["runs"]] == [1, 2]
+    assert made.wrong == after["disagreements"] == ["PyMC: mean of mu is off by z = 9.0"]
+    # The runs count, not the list beside them.
+    records.save(path, {**after, "disagreements": []})
+    with pytest.raises(SystemExit, match="mean of mu is off"):
+        report.load(tmp_path / "results")
+
+
+def note(entry: dict[str, Any]) -> str:
+    return records.rows({"contenders": {"pymc": entry}})[0].note
+
+
+def test_remarks_say_what_the_figures_do_not() -> None:
+    limit = {**finished(), "ended": "limit", "fits": {}}
+    failed = {**limit, "ended": "failed"}
+    assert note(peer(finished())) == "centered"
+    assert note(peer(finished(), tried=False)) == "centered, not tuned"
+    assert note(peer(finished(), limit)) == (
+        "centered; 1 of 2 processes finished; then limit reached"
+    )
+    assert note(peer(finished(), finished(), failed)).endswith(
+        "2 of 3 processes finished; then failed"
+    )
+    assert note(peer(finished(rhat=1.051))) == "centered; not converged (R-hat 1.05)"
+    assert note(peer({**finished(), "statistics_seconds": 2.0})).endswith(
+        "the later fit is from the group statistics, not from the file"
+    )
+    assert note(peer()) == "not run yet"
+
+
+def test_untuned_settings_are_those_that_suit_the_case() -> None:
+    def form(name: str, case: str) -> str:
+        return CONTENDERS[name].untuned(CASES[case])["parameterization"]
+
+    for name in ("pymc", "pymc_nutpie", "numpyro", "bambi"):
+        assert form(name, "eight_schools") == "noncentered"
+        assert form(name, "mathscore") == form(name, "one_way_1e6") == "centered"
+    assert form("pymc", "exam") == "noncentered"
+    assert form("pymc_nutpie", "exam") == form("numpyro", "exam") == "centered"
+    assert form("pymc", "slopes_1e6") == "centered"
+    assert CONTENDERS["numpyro"].untuned(CASES["exam"])["chain_method"] == "parallel"
+    assert form("pymc_nutpie_tuned", "exam") == "conditional"
+    assert form("centered", "eight_schools") == "centered"
+
+
+def test_what_was_tried_goes_before_the_untuned_settings(
+    bench: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(environments, "versions", lambda *_: {})
+    path = tmp_path / "results" / "choices.json"
+    for chosen, expected in ((None, "noncentered"), ({"parameterization": "centered"}, "centered")):
+        records.save(path, {"eight_schools": {"pymc": {"chosen": chosen}}})
+        entry = bench("pymc").record["contenders"]["pymc"]
+        assert entry["variant"] == {"parameterization": expected}
+        assert entry["tried"] is (chosen is not None)
 
 
 def test_what_reaches_the_limit_is_not_repeated(bench: Any, tmp_path: Path) -> None:
@@ -285,6 +432,7 @@ def test_the_peers_absence_is_explained() -> None:
     assert "rows in memory" in CONTENDERS["centered"].absent(CASES["one_way_1e8"])
     assert CONTENDERS["hiermodels"].absent(CASES["one_way_1e8"]) == ""
     assert CONTENDERS["exact"].absent(CASES["exam"]) != ""
+    assert CONTENDERS["exact"].absent(CASES["one_way_1e8"]) == ""
 
 
 def test_a_variant_counts_only_where_its_answer_is_right() -> None:
