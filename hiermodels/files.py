@@ -2,23 +2,37 @@
 
 A path is one CSV or Parquet file, a pattern (``data/*.parquet``), or a folder of such files, its
 subfolders named ``key=value`` or not (the keys of the former are columns).
+
+Both readers of CSV files go by the same rules: commas, double quotes, a header, no comments, the
+same words for a missing value, numbers or else text. They differ in these: numbers with zeros in
+front (``001``) and ``0x10`` are 1 and text to pandas, text and 16 to DuckDB. Columns of ``true``
+and ``false`` are booleans to either, columns of ``T`` and ``F`` or of dates are text.
 """
 
 from __future__ import annotations
 
+import csv
 import glob
+import gzip
 import importlib.util
 import os
 import tempfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from .errors import DataError
+from .errors import DataError, listed
 
-KINDS = {".parquet": "parquet", ".pq": "parquet", ".csv": "csv", ".gz": "csv", ".tsv": "tsv"}
+KINDS = {
+    ".parquet": "parquet",
+    ".pq": "parquet",
+    ".csv": "csv",
+    ".tsv": "tsv",
+    ".tsv.gz": "tsv",  # before the next, as the first that fits counts
+    ".gz": "csv",
+}
 
 # Bytes on the disk up to which a single file is read by pandas.
 SMALL = 100_000_000
@@ -50,7 +64,11 @@ def read(path: str | os.PathLike[str]) -> Any:
     try:
         if kind == "parquet":
             return pd.read_parquet(file)
-        frame = pd.read_csv(file, sep="\t" if kind == "tsv" else ",")
+        # At once, as a column's type is that of all its rows.
+        frame = pd.read_csv(file, sep="\t" if kind == "tsv" else ",", low_memory=False)
+        for name, column in frame.items():
+            if column.dtype == object and pd.api.types.infer_dtype(column) == "boolean":
+                frame[name] = column.astype("boolean")  # with missing values among them
     except ImportError as error:
         raise DataError(
             f"data file: reading {file.name!r} needs pyarrow; pip install 'hiermodels[large]'"
@@ -89,7 +107,7 @@ def find(path: str | os.PathLike[str]) -> tuple[list[Path], str]:
     if path.is_file():
         files = [path]
     elif path.is_dir():
-        found = (f for f in path.rglob("*") if f.suffix.lower() in KINDS and f.is_file())
+        found = (f for f in path.rglob("*") if _kind(f) and f.is_file())
         # Names with these letters are what other programs keep to themselves (_temporary, .part).
         hidden = (".", "_")
         files = sorted(
@@ -106,11 +124,11 @@ def find(path: str | os.PathLike[str]) -> tuple[list[Path], str]:
             raise DataError(f"data file: no file is named as {str(path)!r}; check the pattern")
     else:
         raise DataError(f"data file: no such file {str(path)!r}; check the path")
-    kinds = {KINDS.get(f.suffix.lower(), "") for f in files}
+    kinds = {_kind(f) for f in files}
     if "" in kinds:
-        other = next(f for f in files if f.suffix.lower() not in KINDS)
+        other = next(f for f in files if not _kind(f))
         raise DataError(
-            f"data file: {other.name!r} must end in .csv, .tsv, .csv.gz or .parquet; "
+            f"data file: {other.name!r} must end in .csv, .tsv, .csv.gz, .tsv.gz or .parquet; "
             "convert it to one of them"
         )
     if len(kinds) > 1:
@@ -122,17 +140,21 @@ def find(path: str | os.PathLike[str]) -> tuple[list[Path], str]:
 
 
 @contextmanager
-def scan(path: str | os.PathLike[str], *, in_order: bool = False) -> Iterator[Any]:
+def scan(
+    path: str | os.PathLike[str], *, columns: Sequence[str] = (), in_order: bool = False
+) -> Iterator[Any]:
     """A DuckDB relation of the files, whose rows stay on the disk.
 
     DuckDB has 1 GB of memory and a temporary folder to go to beyond that; both are given back at
     the end of the context. ``in_order`` keeps the rows in the order of the files, at a cost in
-    memory.
+    memory. ``columns`` are those that will be asked for: a file that lacks one which others have is
+    refused, where it would read as missing values.
 
     Raises
     ------
     DataError
-        As :func:`find`; DuckDB is missing; or a file cannot be read, then or later.
+        As :func:`find`; DuckDB is missing; a file lacks a column that others have; or a file
+        cannot be read, then or later.
     """
     files, kind = find(path)
     try:
@@ -164,12 +186,20 @@ def scan(path: str | os.PathLike[str], *, in_order: bool = False) -> Iterator[An
                         header=True,
                         sep="\t" if kind == "tsv" else ",",
                         na_values=list(BLANKS),
+                        # Nothing is guessed of what pandas takes as it is.
+                        comment="",
+                        quotechar='"',
+                        auto_type_candidates=["BIGINT", "HUGEINT", "DOUBLE", "VARCHAR"],
                         # A column's type is that of all its rows, not of the first ones.
                         sample_size=-1,
                         hive_partitioning=hive,
                         union_by_name=True,
                     )
                 _check_commas(files[0], relation.columns)
+                if kind != "parquet":
+                    relation = _with_booleans(relation, columns or relation.columns)
+                if len(files) > 1 and (common := {c for c in relation.columns if c in columns}):
+                    _check_parts(connection, files, kind, common, hive)
                 yield relation
             except duckdb.Error as error:
                 raise _unread(Path(path), error) from error
@@ -177,6 +207,61 @@ def scan(path: str | os.PathLike[str], *, in_order: bool = False) -> Iterator[An
 
 def _is_file(path: str | os.PathLike[str]) -> bool:
     return Path(os.path.expanduser(path)).is_file()
+
+
+def _kind(file: Path) -> str:
+    """The kind of a file by its name; empty where it is none of ours."""
+    name = file.name.lower()
+    return next((KINDS[end] for end in KINDS if name.endswith(end)), "")
+
+
+def _with_booleans(relation: Any, columns: Sequence[str]) -> Any:
+    """Booleans for columns of nothing but true and false, as pandas has them.
+
+    DuckDB's own candidate takes T, F, yes and no as well.
+    """
+    text = [
+        '"' + name.replace('"', '""') + '"'
+        for name, kind in zip(relation.columns, relation.types, strict=True)
+        if name in columns and str(kind) == "VARCHAR"
+    ]
+    # The first rows spare the others for all columns but these.
+    for rows in (relation.limit(1000), relation):
+        if text:
+            words = "('true', 'True', 'TRUE', 'false', 'False', 'FALSE')"
+            found = rows.aggregate(", ".join(f"bool_and({c} in {words})" for c in text))
+            text = [c for c, yes in zip(text, found.fetchall()[0], strict=True) if yes]
+    casts = ", ".join(f"{c}::boolean as {c}" for c in text)
+    return relation.project(f"* replace ({casts})") if text else relation
+
+
+def _check_parts(
+    connection: Any, files: list[Path], kind: str, columns: set[str], hive: bool
+) -> None:
+    """Refuse files that lack a column that others have."""
+    for file in files:
+        there = _columns(connection, file, kind)
+        if hive:
+            there |= {part.partition("=")[0] for part in file.parent.parts if "=" in part}
+        if there and (lack := sorted(columns - there)):
+            raise DataError(
+                f"data file: {str(file)!r} has no column {listed(lack)}, which other files of the "
+                "same folder or pattern have; leave the file out, or add the column to it"
+            )
+
+
+def _columns(connection: Any, file: Path, kind: str) -> set[str]:
+    """Names of a file's columns; none where it has none, or where the reader will complain."""
+    if kind == "parquet":
+        return set(connection.read_parquet(str(file), hive_partitioning=False).columns)
+    opener: Any = gzip.open if file.suffix.lower() == ".gz" else open
+    try:
+        with opener(file, "rt", encoding="utf-8-sig", newline="") as lines:
+            rows = csv.reader(lines, delimiter="\t" if kind == "tsv" else ",")
+            # DuckDB takes no blanks around a name.
+            return {name.strip() for name in next((row for row in rows if row), [])}
+    except (OSError, EOFError, ValueError, csv.Error, zlib.error):
+        return set()
 
 
 def _check_commas(file: Path, columns: list[Any]) -> None:

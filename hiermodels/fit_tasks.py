@@ -154,10 +154,13 @@ def _outcome(task: FitTask, idata: Any) -> Outcome:
         "verdict": found.verdict,
     }
     group = task.model.columns["group"]
+    per_group = {str(name) for name, x in posterior.items() if group in x.dims}
+    if idatas.has(idata, "effects_summary"):  # then the table has them, the posterior does not
+        per_group.add("theta")
     return Outcome(
         table=table.reset_index(drop=True),
         checked=checked,
-        per_group=frozenset(str(name) for name, x in posterior.items() if group in x.dims),
+        per_group=frozenset(per_group),
         idata=idata if task.keep else None,
     )
 

@@ -27,8 +27,18 @@ from .labels import Labels
 Array = NDArray[np.float64]
 
 # Names that the container's dims have; a column of that name could not be told from them.
-DIMS = ("chain", "draw", "observation", "coefficient", "coefficient_2", "predictor", "group_index")
-# Names of the posterior's variables; the group column names a dim beside them.
+DIMS = (
+    "chain",
+    "draw",
+    "observation",
+    "coefficient",
+    "coefficient_2",
+    "predictor",
+    "group_index",
+    "statistic",
+)
+# Names of variables of the posterior and the constant data; the group column names a dim beside
+# them.
 VARIABLES = (
     "mu",
     "tau",
@@ -41,6 +51,9 @@ VARIABLES = (
     "icc",
     "deviation",
     "se",
+    "group_size",
+    "x",
+    "z",
 )
 
 
@@ -103,6 +116,7 @@ def table(
     group: str,
     predictors: Sequence[str] = (),
     missing: str = "raise",
+    levels: Mapping[str, tuple[str, ...]] | None = None,
 ) -> Table:
     """Check the columns of a frame and take them out of it.
 
@@ -119,13 +133,17 @@ def table(
         Predictor columns: numbers, booleans, or strings and categoricals (coded by level).
     missing : {"raise", "drop"}
         What to do with rows that have a missing value in any of these columns.
+    levels : mapping of str to tuple of str, optional
+        The levels of categorical columns that were found before, the baseline first: these columns
+        are coded by them, whatever the order of the rows and of the categories.
 
     Raises
     ------
     ColumnError
         A column is not there.
     DataError
-        A column or the frame cannot be used; the message says why.
+        A column or the frame cannot be used, or has a level that is not among ``levels``; the
+        message says why.
     OptionError
         An argument has the wrong type.
 
@@ -135,16 +153,29 @@ def table(
         Rows were dropped; the warning says how many.
     """
     check_missing(missing)
+    wanted = [*roles.values(), group, *predictors]
     if isinstance(frame, (str, os.PathLike)):
+        if files.stays(frame):
+            with files.scan(frame, columns=wanted, in_order=True) as relation:
+                return table(
+                    relation,
+                    roles=roles,
+                    group=group,
+                    predictors=predictors,
+                    missing=missing,
+                    levels=levels,
+                )
         frame = read(frame)
     data = opened(frame)
-    if isinstance(data, nw.LazyFrame):
-        data = data.collect()
-    check_names(data.columns, roles, group, predictors)
+    lazy = isinstance(data, nw.LazyFrame)
+    names_there = data.collect_schema().names() if lazy else data.columns
+    check_names(names_there, roles, group, predictors)
+    if lazy:
+        data = data.select(*wanted).collect()
     if len(data) == 0:
         raise DataError(EMPTY)
 
-    series = {name: data[name] for name in {*roles.values(), group, *predictors}}
+    series = {name: data[name] for name in wanted}
     names = labels.of_series(series[group], group)
     absent = {group: names.absent}
     raw: dict[str, Array] = {}
@@ -172,7 +203,7 @@ def table(
             raise infinite_values(name, infinite, len(data))
     coded: dict[str, Array] = {}
     sources: dict[str, tuple[str, ...]] = {}
-    levels: dict[str, tuple[str, ...]] = {}
+    coding: dict[str, tuple[str, ...]] = {}
     for name in predictors:
         if name in kept:
             columns = {name: kept[name]}
@@ -180,7 +211,9 @@ def table(
             columns = {name: factors[name].levels[factors[name].index[keep]] == "True"}
             columns[name] = columns[name].astype(np.float64)
         else:
-            columns, levels[name] = _treatment_coding(name, factors[name], series[name], keep)
+            columns, coding[name] = _treatment_coding(
+                name, factors[name], series[name], keep, (levels or {}).get(name)
+            )
         check_coefficients(coded, columns)
         sources[name] = tuple(columns)
         coded |= columns
@@ -188,7 +221,7 @@ def table(
         numeric={name: kept[name] for name in roles.values()},
         predictors=coded,
         sources=sources,
-        levels=levels,
+        levels=coding,
         groups=_groups(names, keep),
         rows=np.flatnonzero(keep),
         dropped=dropped,
@@ -203,12 +236,14 @@ def is_lazy(frame: Any) -> bool:
 
     Raises
     ------
+    OptionError
+        It is no data frame.
     DataError
-        A path without files.
+        A path without files, or two columns of one name.
     """
     if isinstance(frame, (str, os.PathLike)):
         return files.stays(frame)
-    return isinstance(nw.from_native(frame, pass_through=True), nw.LazyFrame)
+    return isinstance(opened(frame), nw.LazyFrame)
 
 
 def opened(frame: Any) -> Any:
@@ -233,7 +268,11 @@ def opened(frame: Any) -> Any:
         said = " ".join(line.strip(" -") for line in str(error).splitlines() if line.strip())
         raise DataError(f"the data frame cannot be read: {said}") from error
     if isinstance(data, nw.LazyFrame):
-        names = data.collect_schema().names()
+        engine: Any = data.implementation
+        if engine is nw.Implementation.DASK:  # whose schema needs names that differ
+            names = list(data.to_native().columns)
+        else:
+            names = data.collect_schema().names()
     elif isinstance(data, nw.DataFrame):
         names = data.columns
     else:
@@ -264,7 +303,8 @@ def check_names(
     columns: Iterable[Any], roles: Mapping[str, str], group: str, predictors: Sequence[str]
 ) -> None:
     """Refuse names that the frame lacks, that are used twice, or that a container cannot have."""
-    known = [str(c) for c in columns]
+    there = list(columns)
+    known = [str(c) for c in there]
     used: dict[str, str] = {}
     asked = [*roles.items(), ("group", group), *(("predictor", p) for p in predictors)]
     for role, name in asked:
@@ -278,13 +318,20 @@ def check_names(
                 f"{role}: the data frame has no column {name!r}; it has {listed(known)}"
                 f"{suggest(name, known)}"
             )
+        if name not in there:
+            raise ColumnError(
+                f"{role}: the data frame has no column {name!r} but {name}, which is no string; "
+                "frame.columns.astype(str) makes all names strings"
+            )
         if name in used:
             raise DataError(
                 f"column {name!r} is used twice, as {used[name]} and as {role}; "
                 "each column has one use"
             )
         used[name] = role
-        reserved = (*DIMS, *VARIABLES) if role == "group" else DIMS
+        reserved: tuple[str, ...] = (*DIMS, *VARIABLES) if role == "group" else DIMS
+        if role == "group" and "y" in roles:
+            reserved += (f"{roles['y']}_mean",)
         if name in reserved:
             raise DataError(
                 f"{role}: the column name {name!r} is reserved (the container has a dim or a "
@@ -383,14 +430,32 @@ def _groups(names: Labels, keep: NDArray[np.bool_]) -> Groups:
 
 
 def _treatment_coding(
-    name: str, factor: Labels, series: Any, keep: NDArray[np.bool_]
+    name: str,
+    factor: Labels,
+    series: Any,
+    keep: NDArray[np.bool_],
+    given: tuple[str, ...] | None,
 ) -> tuple[dict[str, Array], tuple[str, ...]]:
     """One 0/1 column for each level but the first (treatment coding), and all levels."""
-    if series.dtype not in (nw.Categorical, nw.Enum):
+    polars = series.implementation is nw.Implementation.POLARS
+    if series.dtype != nw.Enum and (series.dtype != nw.Categorical or polars):
         # The first level is the alphabet's, not the first row's: a shuffle must not change it.
         factor = factor.in_order()
     index = factor.index[keep]
     present = np.flatnonzero(np.bincount(index, minlength=len(factor.levels)))
+    if given is not None:
+        texts = [str(level) for level in factor.levels]
+        if new := [texts[i] for i in present if texts[i] not in given]:
+            raise DataError(
+                f"the data have changed since they were summed up: predictor {name!r} has now the "
+                f"level {listed(new[:1])}, and had {listed(given)}; make the model anew"
+            )
+        place = np.array([given.index(t) if t in given else -1 for t in texts])[index]
+        return {
+            f"{name}[{level}]": (place == i).astype(np.float64)
+            for i, level in enumerate(given)
+            if i
+        }, given
     check_levels(name, factor.levels[present])
     columns = {f"{name}[{factor.levels[i]}]": (index == i).astype(np.float64) for i in present[1:]}
     return columns, tuple(str(level) for level in factor.levels[present])

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import numbers
 from dataclasses import dataclass
+from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import narwhals.stable.v2 as nw
@@ -54,26 +56,38 @@ def of_series(series: Any, name: str) -> Labels:
     Raises
     ------
     DataError
-        The labels are of several types, or numbers with fractions.
+        The labels are of several types, numbers with fractions, or whole numbers of more than 64
+        bits.
     """
-    dtype = series.dtype
     native = series.to_native()
+    if isinstance(native, pd.Series) and str(native.dtype).startswith("dictionary<"):
+        # Arrow's categories in a pandas frame, which have no categories by pandas' own names.
+        arrow: Any = native.array
+        native = arrow.__arrow_array__().combine_chunks().to_pandas()
+        series = nw.from_native(pd.Series(native), series_only=True)
+    dtype = series.dtype
+    if dtype == nw.Categorical and series.implementation is nw.Implementation.POLARS:
+        # Their order is that in which this process has first met them, in any frame.
+        series = series.cast(nw.String)
+        dtype, native = series.dtype, series.to_native()
     if dtype in (nw.Categorical, nw.Enum):
         return _of_categories(series, native, name)
     if isinstance(native, pd.Series) and native.dtype == object:
         # Narwhals tells the type of these by the first rows only.
         return _of_objects(native.to_numpy(), name)
+    if dtype in (nw.Decimal, nw.Int128, nw.UInt128):  # which NumPy has nothing for
+        return _of_objects(_objects(series.to_list()), name)
     if dtype.is_integer():
         absent = _nulls(series)
         values = (series.fill_null(0) if absent.any() else series).to_numpy()
-        return _of_values(np.asarray(values), absent, _whole)
+        return _of_values(np.asarray(values), absent, partial(whole, name=name))
     if dtype.is_float():
         values = np.asarray(series.cast(nw.Float64).fill_null(float("nan")).to_numpy())
         absent = np.isnan(values)
         present = values[~absent]
         if not np.all(np.isfinite(present) & (present == np.floor(present))):
             raise measured(name)
-        return _of_values(values, absent, _whole)
+        return _of_values(values, absent, partial(whole, name=name))
     if dtype == nw.Boolean:
         absent = _nulls(series)
         values = (series.fill_null(False) if absent.any() else series).to_numpy()
@@ -112,8 +126,8 @@ def _of_objects(values: NDArray[np.object_], name: str) -> Labels:
     absent = np.asarray(pd.isna(values), dtype=bool)
     present = values[~absent] if absent.any() else values
     kinds = {_kind(t) for t in set(map(type, present))}
-    whole = bool(kinds) and kinds <= {"int", "float"}
-    if len(kinds) > 1 and not whole:
+    numeric = bool(kinds) and kinds <= {"int", "float"}
+    if len(kinds) > 1 and not numeric:
         raise DataError(
             f"labels in column {name!r} must be all of one type, got a mix of "
             f"{', '.join(sorted(kinds))}; frame[{name!r}].astype(str) makes them all strings"
@@ -122,10 +136,10 @@ def _of_objects(values: NDArray[np.object_], name: str) -> Labels:
         codes, found = pd.factorize(present)
     except TypeError:  # lists and the like, which cannot be told apart but by their text
         codes, found = pd.factorize(_objects([str(v) for v in present]))
-    if "float" in kinds and whole and not all(float(v).is_integer() for v in found):
+    if "float" in kinds and numeric and not all(_is_whole(v) for v in found):
         raise measured(name)
-    levels = (_whole if whole else _text)(found)
-    if not whole and kinds != {"str"}:
+    levels = whole(found, name) if numeric else _text(found)
+    if not numeric and kinds != {"str"}:
         # Two objects may read the same.
         again, found = pd.factorize(levels.astype(object))
         levels, codes = _text(found), again[codes]
@@ -163,11 +177,35 @@ def _objects(values: list[Any]) -> NDArray[np.object_]:
     return array
 
 
-def _whole(values: Any) -> NDArray[Any]:
+def whole(values: Any, name: str) -> NDArray[Any]:
+    """Whole numbers of any type as int64, or as uint64 where they need it; never as floats.
+
+    Parameters
+    ----------
+    values : array, shape (L,)
+        Whole numbers: of a NumPy type, or Python objects.
+    name : str
+        The column that they label, for the message.
+
+    Raises
+    ------
+    DataError
+        Neither type holds them all.
+    """
     array: NDArray[Any] = np.asarray(values)
     if array.dtype.kind in "iu" and array.dtype != np.uint64:
         return array.astype(np.int64)
-    return np.array([int(v) for v in array], dtype=None if len(array) else np.int64)
+    exact = [int(v) for v in array]
+    low, high = min(exact, default=0), max(exact, default=0)
+    if -(2**63) <= low and high < 2**63:
+        return np.array(exact, dtype=np.int64)
+    if low >= 0 and high < 2**64:
+        return np.array(exact, dtype=np.uint64)
+    ends = [str(v) if abs(v) < 2**128 else f"a number of {len(str(v))} digits" for v in (low, high)]
+    raise DataError(
+        f"group labels in column {name!r} must all fit 64 bits (int64, or uint64), got "
+        f"{' to '.join(ends)}; make the labels text"
+    )
 
 
 def _text(values: Any) -> NDArray[np.str_]:
@@ -179,9 +217,14 @@ def _kind(kind: type) -> str:
         return "bool"
     if issubclass(kind, numbers.Integral):
         return "int"
-    if issubclass(kind, numbers.Real):
+    if issubclass(kind, (numbers.Real, Decimal)):
         return "float"
     return "str" if issubclass(kind, str) else kind.__name__
+
+
+def _is_whole(value: Any) -> bool:
+    # Not by way of a float: a decimal may have more digits.
+    return bool(value % 1 == 0) if isinstance(value, Decimal) else float(value).is_integer()
 
 
 def measured(name: str) -> DataError:

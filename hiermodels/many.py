@@ -184,6 +184,11 @@ def fit_many(
     import numpy as np
 
     _check(model, executor, keep, on_error, fit_options)
+    if fit_options.get("effects") == "none" and "theta" in _names(var_names):
+        raise OptionError(
+            "var_names has 'theta', which effects='none' leaves out of the fits; pass "
+            "effects='summary' or 'draws', or leave out 'theta'"
+        )
     labels, frames = _data_sets(model, data, by)
     # The same check and the same record of a seed as a fit's own.
     from .models.fitting import seed as checked
@@ -260,6 +265,10 @@ def _check(model: Any, executor: Any, keep: str, on_error: str, options: Mapping
                 f"neither fit_many nor {type(model).__name__}.fit has an option {name!r}; fit has "
                 f"{', '.join(mine)}{suggest(name, mine)}"
             )
+
+
+def _names(var_names: str | Sequence[str] | None) -> Sequence[str]:
+    return [var_names] if isinstance(var_names, str) else var_names or ()
 
 
 # ---- data sets -----------------------------------------------------------------------------------

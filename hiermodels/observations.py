@@ -150,6 +150,7 @@ def _read(
         roles={"y": found.response},
         group=found.group,
         predictors=tuple(found.sources),
+        levels=found.levels,
         missing=missing,
     )
     place = {label: j for j, label in enumerate(found.labels.tolist())}

@@ -9,7 +9,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from . import inference_data
+from . import inference_data, summaries
 from .errors import ContainerError, OptionError, listed, suggest
 
 if TYPE_CHECKING:
@@ -178,6 +178,11 @@ def _estimates(idata: Container, var: str | None) -> _Estimates:
     posterior = inference_data.dataset(idata, "posterior")
     summed = inference_data.has(idata, "effects_summary") and "theta" not in posterior
     for name in ("mu",) if summed else ("mu", "theta"):
+        if name == "theta" and name not in posterior and summaries.left_out(idata):
+            raise ContainerError(
+                "a picture of shrinkage needs 'theta', which the fit left out (effects='none'); "
+                "fit with effects='draws' or 'summary'"
+            )
         if name not in posterior:
             raise ContainerError(
                 f"a picture of shrinkage needs {name!r} in the posterior, which has "

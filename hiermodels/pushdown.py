@@ -111,7 +111,7 @@ def statistics(
     """
     frames.check_missing(missing)
     if isinstance(frame, (str, os.PathLike)):
-        with files.scan(frame) as relation:
+        with files.scan(frame, columns=(y, group, *columns)) as relation:
             return statistics(relation, y=y, group=group, columns=columns, missing=missing)
     data = frames.opened(frame)
     schema = data.collect_schema()
@@ -191,7 +191,9 @@ class _Rows:
     ordered : tuple of str
         Columns with categories whose order is the user's.
     fractions : bool
-        Whether the labels are floats.
+        Whether the labels are floats, which may be NaN.
+    decimal : bool
+        Whether the labels are decimals.
     """
 
     data: Any
@@ -200,6 +202,7 @@ class _Rows:
     factors: tuple[str, ...]
     ordered: tuple[str, ...]
     fractions: bool
+    decimal: bool
 
     @classmethod
     def of(cls, data: Any, schema: Any, columns: Sequence[str], group: str) -> _Rows:
@@ -208,10 +211,6 @@ class _Rows:
             n for n in columns if not schema[n].is_numeric() and schema[n] != nw.Boolean
         )
         casts: dict[str, Any] = {n: nw.Float64 for n in columns if n not in factors}
-        if schema[group] == nw.Decimal:
-            casts[group] = nw.Float64
-        elif schema[group] in (nw.Int128, nw.UInt128):
-            casts[group] = nw.Int64
         chosen = [
             (nw.col(n).cast(casts[n]) if n in casts else nw.col(n)).alias(ours)
             for n, ours in names.items()
@@ -222,7 +221,8 @@ class _Rows:
             group=group,
             factors=factors,
             ordered=tuple(n for n in (*factors, group) if _ordered(data, schema[n], n)),
-            fractions=schema[group].is_float() or casts.get(group) == nw.Float64,
+            fractions=schema[group].is_float(),
+            decimal=schema[group] == nw.Decimal,
         )
 
     def absent(self, name: str) -> Any:
@@ -241,8 +241,8 @@ class _Rows:
         gone = reduce(operator.or_, (nw.col(flag) == 1 for flag in flags.values()))
         data = data.with_columns(gone=gone.cast(nw.Int64))
         kept = {n: nw.col(v) for n, v in self.names.items() if n not in (*self.factors, self.group)}
-        if self.fractions:
-            kept[self.group] = nw.col("g") % 1
+        if self.fractions or self.decimal:
+            kept[self.group] = nw.col("g").cast(nw.Float64) % 1
         kept_names = {name: f"kept_{self.names[name]}" for name in kept}
         complete = nw.col("gone") == 0
         data = data.with_columns(
@@ -264,7 +264,7 @@ class _Rows:
             {name: float(found[f"{what}_{ours}"]) for name, ours in kept_names.items()}
             for what in ("mean", "min", "max")
         )
-        if self.fractions and not minimum[self.group] == maximum[self.group] == 0:
+        if self.group in minimum and not minimum[self.group] == maximum[self.group] == 0:
             raise labels.measured(self.group)
         for name, ours in kept_names.items():
             if np.isinf([minimum[name], maximum[name]]).any():

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from . import frames, statistics_file
 from .errors import ColumnError, DataError, OptionError, listed, suggest
+from .labels import whole
 
 Array = NDArray[np.float64]
 
@@ -61,6 +62,8 @@ class SufficientStatistics:
     ------
     OptionError
         The shapes do not fit each other.
+    DataError
+        Labels repeat, or are neither strings nor integers; numbers are not finite.
     """
 
     response: str
@@ -92,8 +95,15 @@ class SufficientStatistics:
                     f"{C} columns, got {own.shape}; hm.sufficient_statistics makes them"
                 )
             if own.flags.writeable or not own.flags.owndata:
+                if name == "labels":  # once: those of a copy with another centre are not new
+                    own = _checked(own, self.group)
                 own = own.copy()
                 own.flags.writeable = False
+            if name != "labels" and not np.isfinite(own).all():
+                raise DataError(
+                    f"sufficient statistics: {name} must be finite, got NaN or infinity; mend the "
+                    "columns, or divide columns of 1e150 and more by a constant"
+                )
             object.__setattr__(self, name, own)
 
     def __repr__(self) -> str:
@@ -204,7 +214,8 @@ class SufficientStatistics:
         Raises
         ------
         DataError
-            Other names, other levels of a categorical column, or labels of another type.
+            Other names, other levels of a categorical column, or labels of another type; or
+            integer labels that do not all fit 64 bits.
         """
         if not isinstance(other, SufficientStatistics):
             raise OptionError(
@@ -212,7 +223,15 @@ class SufficientStatistics:
                 "hm.sufficient_statistics makes them"
             )
         other = self._alike(other)
-        codes, labels = pd.factorize(np.concatenate([self.labels, other.labels]))
+        both = [self.labels, other.labels]
+        if self.labels.dtype.kind == "U":
+            codes, found = pd.factorize(np.concatenate(both).astype(object))
+            labels = found.astype(np.str_)
+        else:
+            # As Python's integers where the types differ: NumPy makes int64 and uint64 floats.
+            kind = object if both[0].dtype != both[1].dtype else both[0].dtype
+            codes, found = pd.factorize(np.concatenate([v.astype(kind) for v in both]))
+            labels = whole(found, self.group)
         mine, yours = self.means, other.means
         centre = mine + (yours - mine) * (other.N / (self.N + other.N))
         products = np.zeros((len(labels), *self.products.shape[1:]))
@@ -304,6 +323,8 @@ class SufficientStatistics:
             products = np.empty((len(triangle), C + 2, C + 2))
             products[:, rows, cols] = products[:, cols, rows] = triangle
             return cls(**about, **arrays, products=frozen(products))
+        except DataError:  # its reason is better than ours
+            raise
         except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
             raise statistics_file.wrong(path) from error
 
@@ -335,14 +356,15 @@ def of_rows(
     """
     J = len(labels)
     values = [*columns.values(), y]
-    centre = np.array([float(v.mean()) for v in values])
-    w = [v - c for v, c in zip(values, centre, strict=True)]
-    products = np.empty((J, len(w) + 1, len(w) + 1))
+    products = np.empty((J, len(values) + 1, len(values) + 1))
     products[:, 0, 0] = np.bincount(index, minlength=J)
-    for a, left in enumerate(w, start=1):
-        products[:, a, 0] = products[:, 0, a] = np.bincount(index, left, J)
-        for b, right in enumerate(w[:a], start=1):
-            products[:, a, b] = products[:, b, a] = np.bincount(index, left * right, J)
+    with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is refused
+        centre = np.array([float(v.mean()) for v in values])
+        w = [v - c for v, c in zip(values, centre, strict=True)]
+        for a, left in enumerate(w, start=1):
+            products[:, a, 0] = products[:, 0, a] = np.bincount(index, left, J)
+            for b, right in enumerate(w[:a], start=1):
+                products[:, a, b] = products[:, b, a] = np.bincount(index, left * right, J)
     return SufficientStatistics(
         response=response,
         group=group,
@@ -371,6 +393,22 @@ def of_table(table: frames.Table, *, y: str, group: str) -> SufficientStatistics
         dropped=table.dropped,
         levels=table.levels,
     )
+
+
+def _checked(labels: NDArray[Any], group: str) -> NDArray[Any]:
+    """Refuse labels that cannot be told apart, or that are no labels."""
+    if labels.dtype.kind not in "Uiu":
+        raise DataError(
+            f"sufficient statistics: labels of {group!r} must be an array of strings or integers, "
+            f"got {labels.dtype}; numpy.array(..., dtype=str) makes them strings"
+        )
+    twice = labels[pd.Series(labels).duplicated().to_numpy()]
+    if len(twice):
+        raise DataError(
+            f"sufficient statistics: labels of {group!r} must differ, got {listed(twice)} more "
+            "than once; .merge adds up the statistics of one group"
+        )
+    return labels
 
 
 def column_names(columns: Sequence[str]) -> tuple[str, ...]:

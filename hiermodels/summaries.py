@@ -40,7 +40,8 @@ def summary(
     var_names : str or list of str, optional
         Variables to show, in this order. By default all of the group's.
     group : str
-        A group of draws: ``"posterior"``, ``"prior"``, ``"posterior_predictive"``, ...
+        A group of draws: ``"posterior"``, ``"prior"``, ``"posterior_predictive"``, ...; or
+        ``"effects_summary"``, for the effects that were summed up instead of drawn.
 
     Returns
     -------
@@ -62,8 +63,20 @@ def summary(
     import pandas as pd
 
     ds = inference_data.dataset(idata, group)
-    summed = _summed_effects(idata, ds) if group == "posterior" else None
     names = [var_names] if isinstance(var_names, str) else var_names
+    if group == "effects_summary":
+        if names is not None and list(names) != ["theta"]:
+            raise OptionError(f"group {group!r} has the variable 'theta' only, got {names!r}")
+        return _summed_effects(ds)
+    summed = None
+    if group == "posterior" and "theta" not in ds:
+        if inference_data.has(idata, "effects_summary"):
+            summed = _summed_effects(inference_data.dataset(idata, "effects_summary"))
+        elif names is not None and "theta" in names and left_out(idata):
+            raise OptionError(
+                "there is no variable 'theta' in group 'posterior': the fit left the effects out "
+                "(effects='none'); fit with effects='draws' or 'summary'"
+            )
     parts = []
     if summed is not None and names is not None:
         if "theta" in names:
@@ -78,14 +91,16 @@ def summary(
     return parts[0] if len(parts) == 1 else pd.concat(parts)
 
 
-def _summed_effects(idata: Container, posterior: xr.Dataset) -> pd.DataFrame | None:
-    """The rows of effects that were summed up; None where they were drawn, or left out."""
+def left_out(idata: Container) -> bool:
+    """Whether a fit was told to keep nothing of the effects."""
+    return bool(inference_data.attributes(idata).get("effects") == "none")
+
+
+def _summed_effects(ds: xr.Dataset) -> pd.DataFrame:
+    """The rows of effects that were summed up."""
     import numpy as np
     import pandas as pd
 
-    if "theta" in posterior or not inference_data.has(idata, "effects_summary"):
-        return None
-    ds = inference_data.dataset(idata, "effects_summary")
     x = ds.variables["theta"].transpose("statistic", ...)
     values = np.asarray(x.to_numpy(), dtype=np.float64).reshape(x.shape[0], -1)
     statistics = dict(zip(map(str, ds["statistic"].to_numpy()), values, strict=True))

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import builtins
+import gzip
+import warnings
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from hiermodels import files, frames
-from hiermodels.errors import DataError
+from hiermodels.errors import DataError, DataWarning
 
 from .test_pushdown import DATA, of
 from .test_statistics import alike
@@ -76,6 +79,80 @@ def test_a_label_that_looks_like_a_number_at_first_is_text_after_all(tmp_path: P
     assert "last" in found.labels
 
 
+CSV: dict[str, str] = {
+    "a mark of comments": "y,g\n1,#a\n2,b\n4,#a\n",
+    "T and F": "y,g\n1,T\n2,F\n4,T\n",
+    "yes and no": "y,g\n1,yes\n2,no\n4,yes\n",
+    "true and false": "y,g\n1,true\n2,false\n4,true\n",
+    "booleans and a gap": "y,g\n1,True\n2,False\n4,\n",
+    "dates": "y,g\n1,2024-01-01\n2,2024-01-02\n4,2024-01-01\n",
+    "dates by slashes": "y,g\n1,01/02/2024\n2,03/04/2024\n4,01/02/2024\n",
+    "times": "y,g\n1,12:30\n2,12:31\n4,12:30\n",
+    "single quotes": "y,g\n1,'a'\n2,'b'\n4,'a'\n",
+    "an apostrophe": "y,g\n1,O'Brien\n2,D'Arcy\n4,O'Brien\n",
+    "double quotes": 'y,g\n1,"a,b"\n2,"c""d"\n4,"a,b"\n',
+    "large integers": f"y,g\n1,{2**64 - 1}\n2,{2**64 - 2}\n4,{2**64 - 1}\n",
+    "numbers and a word": "y,g\n1,7\n2,x\n4,7\n",
+}
+
+
+@pytest.mark.parametrize("text", CSV.values(), ids=CSV)
+def test_a_csv_file_means_the_same_to_both_readers(tmp_path: Path, text: str) -> None:
+    (tmp_path / "1.csv").write_text(text)
+    options: dict[str, Any] = {"y": "y", "group": "g", "columns": [], "missing": "drop"}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DataWarning)
+        here, there = (of(path, **options) for path in (tmp_path / "1.csv", tmp_path))
+        table = frames.table(tmp_path, roles={"y": "y"}, group="g", missing="drop")
+    assert here.labels.dtype.kind == there.labels.dtype.kind
+    alike(here, there)
+    assert table.groups.labels.tolist() == here.labels.tolist()
+
+
+def test_a_row_is_no_comment_to_either_reader(tmp_path: Path) -> None:
+    (tmp_path / "1.csv").write_text("y,g\n#1,a\n2,b\n4,a\n")
+    for path in (tmp_path / "1.csv", tmp_path):
+        with pytest.raises(DataError, match="y='y' must be a column of numbers, got text"):
+            of(path, y="y", group="g", columns=[])
+
+
+def test_a_column_of_true_and_false_is_one_predictor_to_both_readers(tmp_path: Path) -> None:
+    (tmp_path / "1.csv").write_text("y,g,x\n1,a,true\n2,b,false\n4,a,\n3,b,true\n")
+    options: dict[str, Any] = {"y": "y", "group": "g", "columns": ["x"], "missing": "drop"}
+    with pytest.warns(DataWarning):
+        here, there = (of(path, **options) for path in (tmp_path / "1.csv", tmp_path))
+    assert here.columns == ("x",)
+    alike(here, there)
+
+
+def test_a_single_file_of_numbers_and_then_words_has_one_type(tmp_path: Path) -> None:
+    lines = "1.5,7\n2.5,8\n" * 400_000 + "3,x\n4,7\n"
+    (tmp_path / "1.csv").write_text("y,g\n" + lines)
+    assert files.read(tmp_path / "1.csv")["g"].unique().tolist() == ["7", "8", "x"]
+
+
+def test_a_packed_file_of_tabs_is_read_by_tabs(tmp_path: Path) -> None:
+    (tmp_path / "1.tsv.gz").write_bytes(gzip.compress(b"g\ty\na\t1\nb\t2\n"))
+    for path in (tmp_path, tmp_path / "1.tsv.gz"):
+        assert of(path, y="y", group="g", columns=[]).labels.tolist() == ["a", "b"]
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_a_part_that_lacks_a_column_is_named(tmp_path: Path, kind: str) -> None:
+    def write(data: pd.DataFrame, name: str) -> None:
+        path = tmp_path / "year=2025" / f"{name}.{kind}"
+        path.parent.mkdir(exist_ok=True)
+        data.to_csv(path, index=False) if kind == "csv" else data.to_parquet(path, index=False)
+
+    data = pd.DataFrame({"y": [1.0, 2.0], "g": ["a", "b"], "x": [1.0, 2.0]})
+    write(data, "1")
+    write(data.drop(columns="x"), "2")
+    for group in ("g", "year"):  # what is not asked for may be missing
+        assert of(tmp_path, y="y", group=group, columns=[]).N == 4
+    with pytest.raises(DataError, match=rf"2\.{kind}' has no column 'x', which other files"):
+        of(tmp_path, y="y", group="g", columns=["x"], missing="drop")
+
+
 @pytest.mark.parametrize(
     ("names", "path", "message"),
     [
@@ -83,7 +160,7 @@ def test_a_label_that_looks_like_a_number_at_first_is_text_after_all(tmp_path: P
         ([], "*.parquet", "no file is named as .*parquet'; check the pattern"),
         ([], "x.parquet", "no such file .*x.parquet'; check the path"),
         (["a.csv", "b.parquet"], "", "must be of one kind, got csv and parquet"),
-        (["a.txt"], "*", "'a.txt' must end in .csv, .tsv, .csv.gz or .parquet"),
+        (["a.txt"], "*", "'a.txt' must end in .csv, .tsv, .csv.gz, .tsv.gz or .parquet"),
         (["a.parquet"], "*", "could not be read as data: .*"),
         (["a;b.csv"], "*", "must be separated by commas, got semicolons"),
     ],

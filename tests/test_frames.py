@@ -12,6 +12,7 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
+import hiermodels as hm
 from hiermodels import frames
 from hiermodels.errors import ColumnError, DataError, DataWarning, OptionError
 
@@ -185,7 +186,7 @@ def test_a_text_column_with_a_level_for_each_row_is_no_factor() -> None:
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("data.txt", b"a", r"'data.txt' must end in .csv, .tsv, .csv.gz or .parquet"),
+        ("data.txt", b"a", r"'data.txt' must end in .csv, .tsv, .csv.gz, .tsv.gz or .parquet"),
         ("data.csv", b"a;b\n1;2\n", "must be separated by commas, got semicolons"),
         ("data.csv", b"", "'data.csv' could not be read as csv: No columns"),
         ("data.parquet", b"not parquet", "'data.parquet' could not be read as parquet"),
@@ -233,9 +234,70 @@ def test_levels_are_kept_with_the_one_that_is_not_coded(missing: str) -> None:
         (pl.from_pandas(FRAME), False),
         (pl.from_pandas(FRAME).lazy(), True),
         (pa.Table.from_pandas(FRAME), False),
-        ({"school": [1]}, False),
     ],
-    ids=["pandas", "polars", "polars lazy", "pyarrow", "no frame"],
+    ids=["pandas", "polars", "polars lazy", "pyarrow"],
 )
 def test_a_lazy_frame_is_told_from_others(frame: Any, lazy: bool) -> None:
     assert frames.is_lazy(frame) == lazy
+
+
+TWICE = pd.DataFrame([[1.0, 2.0, "a"], [2.0, 3.0, "b"]], columns=["y", "y", "g"])
+
+
+@pytest.mark.parametrize("make", [hm.OneWay, hm.sufficient_statistics, frames.is_lazy])
+def test_two_columns_of_one_name_are_refused_wherever_the_frame_comes_in(make: Any) -> None:
+    options = {} if make is frames.is_lazy else {"y": "y", "group": "g"}
+    lazy = pytest.importorskip("dask.dataframe").from_pandas(TWICE, npartitions=1)
+    for frame in (TWICE, pa.table([[1.0], [2.0], ["a"]], names=["y", "y", "g"]), lazy):
+        with pytest.raises(DataError, match="'y'") as caught:
+            make(frame, **options)
+        assert "\n" not in str(caught.value)
+    with pytest.raises(OptionError, match=r"must be a data frame .*, got dict"):
+        make({"y": [1.0]}, **options)
+
+
+@pytest.mark.parametrize("name", ["statistic", "group_size", "x", "z", "score_mean"])
+def test_a_group_named_as_something_in_the_container_is_refused_at_once(name: str) -> None:
+    with pytest.raises(DataError, match=f"'{name}' is reserved"):
+        take(FRAME.rename(columns={"school": name}), group=name)
+
+
+def test_a_column_whose_name_is_a_number_is_not_the_text_of_it() -> None:
+    data = FRAME.rename(columns={"score": 0})
+    with pytest.raises(ColumnError, match=r"no column '0' but 0, which is no string; .*astype"):
+        take(data, roles={"y": "0"})
+
+
+@pytest.mark.parametrize("lazy", [False, True])
+def test_levels_that_were_found_before_are_coded_as_they_were(lazy: bool) -> None:
+    data: Any = pl.from_pandas(FRAME).with_columns(pl.col("sex").cast(pl.Categorical))
+    if lazy:
+        data = data.lazy()
+    table = take(data, predictors=["sex"], levels={"sex": ("X", "M", "F")})
+    assert list(table.predictors) == ["sex[M]", "sex[F]"]
+    assert table.levels == {"sex": ("X", "M", "F")}
+    np.testing.assert_array_equal(table.predictors["sex[F]"], [0, 1, 1, 0, 1])
+    np.testing.assert_array_equal(table.predictors["sex[M]"], [1, 0, 0, 1, 0])
+    with pytest.raises(DataError, match=r"data have changed .* 'sex' has now the level 'M', and"):
+        take(data, predictors=["sex"], levels={"sex": ("F", "X")})
+
+
+def test_the_baseline_of_a_polars_categorical_does_not_hang_on_the_order_of_the_rows() -> None:
+    data = pl.from_pandas(FRAME)
+    for rows in (data, data.reverse()):
+        made = rows.with_columns(pl.col("sex").cast(pl.Categorical))
+        assert take(made, predictors=["sex"]).levels == {"sex": ("F", "M")}
+    given = data.with_columns(pl.col("sex").cast(pl.Enum(["M", "F"])))
+    assert take(given, predictors=["sex"]).levels == {"sex": ("M", "F")}
+
+
+@pytest.mark.parametrize("lazy", [False, True])
+def test_a_list_is_no_name_of_a_column(lazy: bool) -> None:
+    data: Any = pl.from_pandas(FRAME)
+    with pytest.raises(OptionError, match=r"group must be the name of a column .*, got \['school'"):
+        take(data.lazy() if lazy else data, group=["school"])
+
+
+def test_only_the_columns_that_are_used_are_taken_from_a_lazy_frame() -> None:
+    data = pl.from_pandas(FRAME).lazy().with_columns(bad=pl.col("sex").str.to_integer())
+    assert len(take(data).rows) == 5

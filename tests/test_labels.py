@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from decimal import Decimal
 from typing import Any
 
 import narwhals.stable.v2 as nw
@@ -49,6 +50,15 @@ CASES: dict[str, tuple[Any, list[Any]]] = {
     "polars integers": (pl.Series([7, None, 5, 7]), [7, None, 5, 7]),
     "polars booleans": (pl.Series([True, None, False]), ["True", None, "False"]),
     "arrow text": (pa.chunked_array([["b", None], ["a", "b"]]), ["b", None, "a", "b"]),
+    "integers on both sides of 2**63": (
+        pd.Series([5, 2**63 + 1, 2**63, 5], dtype="uint64"), [5, 2**63 + 1, 2**63, 5]),
+    "polars text by categories": (
+        pl.Series(["w", None, "k", "w"], dtype=pl.Categorical), ["w", None, "k", "w"]),
+    "polars integers of 128 bits": (
+        pl.Series([2**63, None, 5], dtype=pl.Int128), [2**63, None, 5]),
+    "decimals": (pl.Series([Decimal("2.00"), None, Decimal("1.00")]), [2, None, 1]),
+    "long decimals": (
+        pa.chunked_array([pa.array([Decimal(2**53 + 1), Decimal(2**53)])]), [2**53 + 1, 2**53]),
     "arrow integers": (pa.chunked_array([[7, None], [5, 7]]), [7, None, 5, 7]),
 }  # fmt: skip
 
@@ -58,6 +68,7 @@ def test_each_row_has_its_label_and_levels_stand_as_they_first_appear(
     values: Any, expected: list[Any]
 ) -> None:
     found = of(values)
+    assert found.levels.dtype.kind in "iuU"
     levels = found.levels.tolist()
     assert levels == list(dict.fromkeys(v for v in expected if v is not None))
     assert [None if i < 0 else levels[i] for i in found.index] == expected
@@ -74,8 +85,12 @@ ROWS = ["b", "a", None, "c", "b"]
         pd.Series(pd.Categorical(ROWS, categories=CATEGORIES)),
         pl.Series(ROWS, dtype=pl.Enum(CATEGORIES)),
         pa.DictionaryArray.from_arrays(pa.array([2, 3, None, 0, 2]), pa.array(CATEGORIES)),
+        pd.Series(
+            pa.DictionaryArray.from_arrays(pa.array([2, 3, None, 0, 2]), pa.array(CATEGORIES)),
+            dtype=pd.ArrowDtype(pa.dictionary(pa.int64(), pa.string())),
+        ),
     ],
-    ids=["pandas", "polars", "pyarrow"],
+    ids=["pandas", "polars", "pyarrow", "pyarrow in pandas"],
 )
 def test_levels_of_a_categorical_stand_in_the_order_of_its_categories(values: Any) -> None:
     if isinstance(values, pa.DictionaryArray):
@@ -108,6 +123,11 @@ def test_sorted_labels_are_the_same_labels() -> None:
         (["a", 1], "a mix of int, str"),
         ([True, 1], "a mix of bool, int"),
         ([1, 1.5], "numbers with fractions"),
+        ([1, Decimal("1.5")], "numbers with fractions"),
+        ([Decimal(2**60) + Decimal("0.5")], "numbers with fractions"),
+        ([2**64, 1], "must all fit 64 bits .* got 1 to 18446744073709551616; make the labels text"),
+        ([1e300], "got a number of 301 digits to"),
+        ([2**63, -1], "must all fit 64 bits .*; make the labels text"),
         (["a"] * 200 + [1], "a mix of int, str"),
     ],
 )

@@ -249,6 +249,34 @@ def test_options_are_checked_before_anything_runs(
         fit_many(3, frames)
 
 
+@pytest.fixture(scope="module")
+def rows() -> dict[str, pd.DataFrame]:
+    return {
+        name: hm.datasets.simulate_one_way(groups=6, size=5, mu=1, tau=1, sigma=1, seed=seed)[0]
+        for seed, name in enumerate("ab")
+    }
+
+
+@quiet
+@pytest.mark.stan
+def test_effects_that_were_summed_up_are_no_hyperparameters(rows: Any) -> None:
+    model = hm.OneWay(rows["a"], y="y", group="group")
+    many = fit_many(model, rows, **QUICK, effects="summary")
+    assert "theta[1]" in set(many.table["variable"])
+    assert not many.hyperparameters["variable"].str.startswith("theta").any()
+    assert {"mu", "tau", "sigma"} <= set(many.hyperparameters["variable"])
+
+
+@pytest.mark.parametrize("names", ["theta", ["mu", "theta"]])
+def test_effects_that_no_fit_keeps_are_refused_before_the_fits(
+    rows: Any, names: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fit_tasks, "run", lambda *_: pytest.fail("a fit ran"))
+    model = hm.OneWay(rows["a"], y="y", group="group")
+    with pytest.raises(OptionError, match=r"'theta', which effects='none' leaves out"):
+        fit_many(model, rows, **QUICK, effects="none", var_names=names)
+
+
 @pytest.mark.stan
 def test_an_option_that_no_fit_takes_is_a_mistake_of_the_call(model: Any, frames: Any) -> None:
     with pytest.raises(OptionError, match=r"^draws must be at least 1, got 0$"):

@@ -169,6 +169,13 @@ def test_what_is_missing_from_the_container_is_named():
         plots.shrinkage(eight_schools(posterior=pooled))
 
 
+def test_effects_that_the_fit_left_out_are_no_matter_of_pooling():
+    mu = posterior(np.arange(8.0), list("ABCDEFGH"))[["mu"]]
+    idata = inference_data.container({"posterior": mu}, {"effects": "none"})
+    with pytest.raises(ContainerError, match=r"'theta', which the fit left out .*effects='draws'"):
+        plots.shrinkage(idata)
+
+
 def test_the_raw_variable_is_asked_for_where_there_are_several():
     labels = list("ABCDEFGH")
     y = np.arange(8.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -215,6 +216,27 @@ def test_labels_of_the_engine_that_are_one_of_ours_are_one_group() -> None:
     found = of(pl.from_pandas(data).lazy(), y="y", group="g", columns=[])
     assert found.labels.tolist() == [0, 1]
     assert found.sizes.tolist() == [2, 2]
+
+
+@pytest.mark.parametrize("kind", ["hugeint", "decimal(38, 0)"])
+def test_labels_of_many_digits_are_exact_or_refused(kind: str) -> None:
+    duckdb = pytest.importorskip("duckdb")
+    rows = [f"select {n}::{kind} as g, {y}.0 as y" for y, n in enumerate([2**62, 2**62 + 1, 7, 7])]
+    data = duckdb.sql(" union all ".join(rows))
+    found = of(data, y="y", group="g", columns=[])
+    assert found.labels.tolist() == [7, 2**62, 2**62 + 1]
+    assert found.labels.dtype == np.int64
+    table = frames.table(data, roles={"y": "y"}, group="g")
+    assert sorted(table.groups.labels.tolist()) == found.labels.tolist()
+    beyond = duckdb.sql(f"select {2**64}::{kind} as g, 1.0 as y union all select 2, 2.0")
+    with pytest.raises(DataError, match=r"must all fit 64 bits .*; make the labels text"):
+        of(beyond, y="y", group="g", columns=[])
+
+
+def test_decimals_with_fractions_are_no_labels() -> None:
+    data = pl.DataFrame({"g": [Decimal("1.5"), Decimal("2.5")], "y": [1.0, 2.0]}).lazy()
+    with pytest.raises(DataError, match="numbers with fractions"):
+        of(data, y="y", group="g", columns=[])
 
 
 def test_a_frame_that_changes_between_the_passes_is_refused() -> None:

@@ -166,6 +166,61 @@ def test_parts_of_other_kinds_are_not_merged(other: SufficientStatistics, messag
         of(DATA).merge(other)
 
 
+def ids(labels: list[int], **options: Any) -> SufficientStatistics:
+    """Two rows in each of the groups."""
+    kind = "uint64" if max(labels) >= 2**63 else "int64"
+    data = pd.DataFrame({"g": np.repeat(np.array(labels, dtype=kind), 2)})
+    data["y"] = np.arange(len(data)) + 1.0
+    return of(data, y="y", group="g", columns=[], **options)
+
+
+def test_merged_halves_of_large_integers_are_the_whole() -> None:
+    low, high = [5, 2**53 + 1, 2**53, 2**63 - 1], [2**63 + 1, 2**63, 2**64 - 1, 2**64 - 2]
+    for first, second in ((low, high), (high, low), (low + high, low), (high, high)):
+        merged = ids(first) + ids(second)
+        assert merged.labels.dtype == np.uint64
+        assert merged.labels.tolist() == list(dict.fromkeys([*first, *second]))
+        assert merged.sizes.sum() == 2 * len(first + second)
+    with pytest.raises(DataError, match=r"must all fit 64 bits .*; make the labels text"):
+        ids([-1, 3]) + ids(high)
+
+
+def test_text_stays_text_when_merged() -> None:
+    merged = of(LETTERS[:300]) + of(LETTERS[300:])
+    assert merged.labels.dtype.kind == "U"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"labels": np.array([5, 7, 5])}, "labels of 'g' must differ, got 5 more than once"),
+        ({"labels": np.array([1.5, 2.0, 3.0])}, "strings or integers, got float64"),
+        ({"labels": np.array([None, 1, 2], dtype=object)}, "strings or integers, got object"),
+        ({"products": np.full((3, 2, 2), np.nan)}, "products must be finite"),
+        ({"centre": np.array([np.inf])}, "centre must be finite"),
+    ],
+)
+def test_statistics_that_no_rows_have_are_refused(changes: Any, message: str) -> None:
+    with pytest.raises(DataError, match=message) as caught:
+        replace(ids([1, 2, 3]), **changes)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_file_of_labels_that_repeat_is_refused_with_the_reason(tmp_path: Path) -> None:
+    path = ids([1, 2]).save(tmp_path / "s.npz")
+    with np.load(path) as file:
+        arrays = dict(file)
+    np.savez(path, **{**arrays, "labels": np.array([1, 1])})
+    with pytest.raises(DataError, match="labels of 'g' must differ, got 1 more than once"):
+        SufficientStatistics.load(path)
+
+
+def test_rows_whose_squares_overflow_are_refused_without_a_warning() -> None:
+    data = pd.DataFrame({"y": [1e200, -1e200, 3e200], "g": [1, 2, 1]})
+    with pytest.raises(DataError, match=r"products must be finite.*divide columns"):
+        of(data, y="y", group="g", columns=[])
+
+
 def test_only_statistics_are_added() -> None:
     with pytest.raises(TypeError):
         of(DATA) + 1  # type: ignore[operator]

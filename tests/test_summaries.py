@@ -96,3 +96,38 @@ def test_draws_that_are_not_numbers_show_as_nan_in_the_table():
     post = posterior()
     post["theta"][0, 0, 0] = np.nan
     assert hm.summary(fit(post)).loc["theta[A]"].isna().all()
+
+
+def summed_up():
+    """A fit whose effects were summed up."""
+    idata = fit(posterior()[["mu", "tau"]], effects="summary")
+    theta = xr.DataArray(
+        np.arange(15.0).reshape(3, 5),
+        dims=("school", "statistic"),
+        coords={"school": list("ABC"), "statistic": ["mean", "sd", "q5", "median", "q95"]},
+    )
+    inference_data.add(idata, "effects_summary", theta.to_dataset(name="theta"))
+    return idata
+
+
+@pytest.mark.parametrize("names", [None, "theta", ["theta"]])
+def test_effects_that_were_summed_up_have_a_table_of_their_own(names):
+    idata = summed_up()
+    table = hm.summary(idata, names, group="effects_summary")
+    assert list(table.columns) == COLUMNS
+    assert list(table.index) == ["theta[A]", "theta[B]", "theta[C]"]
+    assert table.loc["theta[B]", ["mean", "q95"]].tolist() == [5.0, 9.0]
+    assert table["r_hat"].isna().all()
+    assert hm.summary(idata, "theta").equals(table)
+    with pytest.raises(OptionError, match=r"has the variable 'theta' only, got \['mu'\]"):
+        hm.summary(idata, "mu", group="effects_summary")
+    with pytest.raises(ContainerError, match="no group 'effects_summary'"):
+        hm.summary(fit(), group="effects_summary")
+
+
+def test_effects_that_were_left_out_are_asked_for_in_vain_and_how_to_have_them_is_said():
+    idata = fit(posterior()[["mu", "tau"]], effects="none")
+    for names in ("theta", ["mu", "theta"]):
+        with pytest.raises(OptionError, match=r"effects='none'\); fit with effects='draws' or"):
+            hm.summary(idata, names)
+    assert list(hm.summary(idata).index) == ["mu", "tau"]

@@ -405,6 +405,26 @@ def test_the_rows_of_a_lazy_frame_follow_the_order_of_its_statistics(tmp_path: A
         model.design.rows("a test")
 
 
+@pytest.mark.stan
+def test_a_lazy_frame_with_a_factor_has_its_log_likelihood_by_row() -> None:
+    import polars as pl
+
+    frame = hm.datasets.simulate_one_way(groups=9, size=6, seed=1).frame
+    levels = pl.Series("c", ["m", "a", "z"] * 18, dtype=pl.Categorical)
+    lazy = pl.from_pandas(frame).with_columns(levels).lazy()
+    model = hm.VaryingSlopes(lazy, y="y", group="group", common=["c"])
+    assert model.design.predictors == ("c[m]", "c[z]")
+    idata = model.fit(seed=1, progress=False)
+    assert idatas.dataset(idata, "log_likelihood")["y"].shape == (4, 1000, 54)
+    by_hand = frame.assign(m=(levels == "m").to_numpy() * 1.0, z=(levels == "z").to_numpy() * 1.0)
+    same = hm.VaryingSlopes(by_hand, y="y", group="group", common=["m", "z"])
+    there = idatas.dataset(same.fit(seed=1, progress=False), "log_likelihood")["y"]
+    here = idatas.dataset(idata, "log_likelihood")["y"]
+    np.testing.assert_allclose(
+        here.mean(("chain", "draw")), there.mean(("chain", "draw")), atol=0.1
+    )
+
+
 def test_a_model_of_a_database_is_pickled_with_its_statistics() -> None:
     import pickle
 
