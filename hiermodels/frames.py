@@ -3,15 +3,14 @@
 Narwhals reads the frame, so pandas, polars, pyarrow and their kin are all the same here. What
 leaves this module is NumPy: finite float64 columns, and groups as labels with an index. Frames that
 are too large for that are summed up where they lie (:mod:`hiermodels.pushdown`), under the same
-rules, which are functions here.
+rules (:mod:`hiermodels.columns`).
 """
 
 from __future__ import annotations
 
 import numbers
 import os
-import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,42 +18,13 @@ import narwhals.stable.v2 as nw
 import numpy as np
 from numpy.typing import NDArray
 
+from . import columns as rules
 from . import files, labels
-from .errors import ColumnError, DataError, DataWarning, OptionError, listed, suggest
+from .errors import DataError, OptionError, listed
 from .files import read
 from .labels import Labels
 
 Array = NDArray[np.float64]
-
-# Names that the container's dims have; a column of that name could not be told from them.
-DIMS = (
-    "chain",
-    "draw",
-    "observation",
-    "coefficient",
-    "coefficient_2",
-    "predictor",
-    "group_index",
-    "statistic",
-)
-# Names of variables of the posterior and the constant data; the group column names a dim beside
-# them.
-VARIABLES = (
-    "mu",
-    "tau",
-    "theta",
-    "sigma",
-    "beta",
-    "Omega",
-    "L_Omega",
-    "eta",
-    "icc",
-    "deviation",
-    "se",
-    "group_size",
-    "x",
-    "z",
-)
 
 
 @dataclass(frozen=True)
@@ -152,7 +122,7 @@ def table(
     DataWarning
         Rows were dropped; the warning says how many.
     """
-    check_missing(missing)
+    rules.check_missing(missing)
     wanted = [*roles.values(), group, *predictors]
     if isinstance(frame, (str, os.PathLike)):
         if files.stays(frame):
@@ -169,11 +139,11 @@ def table(
     data = opened(frame)
     lazy = isinstance(data, nw.LazyFrame)
     names_there = data.collect_schema().names() if lazy else data.columns
-    check_names(names_there, roles, group, predictors)
+    rules.check_names(names_there, roles, group, predictors)
     if lazy:
         data = data.select(*wanted).collect()
     if len(data) == 0:
-        raise DataError(EMPTY)
+        raise DataError(rules.EMPTY)
 
     series = {name: data[name] for name in wanted}
     names = labels.of_series(series[group], group)
@@ -193,14 +163,14 @@ def table(
 
     gone = np.logical_or.reduce(list(absent.values()))
     dropped = int(gone.sum())
-    missing_values(
+    rules.missing_values(
         {name: int(mask.sum()) for name, mask in absent.items()}, dropped, len(data), missing
     )
     keep = ~gone
     kept = {name: values[keep] if dropped else values for name, values in raw.items()}
     for name, values in kept.items():
         if infinite := int(np.isinf(values).sum()):
-            raise infinite_values(name, infinite, len(data))
+            raise rules.infinite_values(name, infinite, len(data))
     coded: dict[str, Array] = {}
     sources: dict[str, tuple[str, ...]] = {}
     coding: dict[str, tuple[str, ...]] = {}
@@ -214,7 +184,7 @@ def table(
             columns, coding[name] = _treatment_coding(
                 name, factors[name], series[name], keep, (levels or {}).get(name)
             )
-        check_coefficients(coded, columns)
+        rules.check_coefficients(coded, columns)
         sources[name] = tuple(columns)
         coded |= columns
     return Table(
@@ -288,62 +258,6 @@ def opened(frame: Any) -> Any:
     return data
 
 
-# The rules of every frame -------------------------------------------------------------------------
-
-EMPTY = "the data frame is empty: it has columns but no rows"
-
-
-def check_missing(missing: str) -> None:
-    """Refuse an unknown ``missing=``."""
-    if missing not in ("raise", "drop"):
-        raise OptionError(f"missing must be 'raise' or 'drop', got {missing!r}")
-
-
-def check_names(
-    columns: Iterable[Any], roles: Mapping[str, str], group: str, predictors: Sequence[str]
-) -> None:
-    """Refuse names that the frame lacks, that are used twice, or that a container cannot have."""
-    there = list(columns)
-    known = [str(c) for c in there]
-    used: dict[str, str] = {}
-    asked = [*roles.items(), ("group", group), *(("predictor", p) for p in predictors)]
-    for role, name in asked:
-        if not isinstance(name, str):
-            raise OptionError(
-                f"{role} must be the name of a column (a string), got {name!r}; "
-                "name a column of the frame"
-            )
-        if name not in known:
-            raise ColumnError(
-                f"{role}: the data frame has no column {name!r}; it has {listed(known)}"
-                f"{suggest(name, known)}"
-            )
-        if name not in there:
-            raise ColumnError(
-                f"{role}: the data frame has no column {name!r} but {name}, which is no string; "
-                "frame.columns.astype(str) makes all names strings"
-            )
-        if name in used:
-            raise DataError(
-                f"column {name!r} is used twice, as {used[name]} and as {role}; "
-                "each column has one use"
-            )
-        used[name] = role
-        reserved: tuple[str, ...] = (*DIMS, *VARIABLES) if role == "group" else DIMS
-        if role == "group" and "y" in roles:
-            reserved += (f"{roles['y']}_mean",)
-        if name in reserved:
-            raise DataError(
-                f"{role}: the column name {name!r} is reserved (the container has a dim or a "
-                "variable of that name); rename the column"
-            )
-        if not name.strip() or "/" in name:
-            raise DataError(
-                f"{role}: the column name {name!r} cannot be a variable's name in a NetCDF file "
-                "(empty, or with a '/'); rename the column"
-            )
-
-
 def _numbers(series: Any, what: str) -> Array:
     """A column as float64, NaN where it is missing."""
     dtype = series.dtype
@@ -356,66 +270,11 @@ def _numbers(series: Any, what: str) -> Array:
         values = series.to_list()
         if all(v is None or _is_number(v) for v in values):
             return np.array([np.nan if v is None else float(v) for v in values])
-    raise no_numbers(what, dtype)
-
-
-def no_numbers(what: str, dtype: Any) -> DataError:
-    """That a column must be numbers."""
-    came = "text" if dtype in (nw.String, nw.Categorical, nw.Enum) else str(dtype).lower()
-    hint = (
-        "pandas.to_numeric(...) converts text"
-        if came == "text"
-        else "convert the column to numbers first"
-    )
-    return DataError(f"{what} must be a column of numbers, got {came}; {hint}")
+    raise rules.no_numbers(what, dtype)
 
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, numbers.Real) and not isinstance(value, (bool, np.bool_))
-
-
-def missing_values(counts: Mapping[str, int], dropped: int, n: int, missing: str) -> None:
-    """Refuse rows with missing values, or say how many were dropped; ``counts`` are by column."""
-    if not dropped:
-        return
-    told = ", ".join(f"{name}: {count}" for name, count in counts.items() if count)
-    rows = f"{dropped} of {n} rows have missing values ({told})"
-    if missing == "raise":
-        raise DataError(f"{rows}; fill them in, or pass missing='drop' to leave those rows out")
-    if dropped == n:
-        raise DataError(f"{rows}; none is left to fit")
-    warnings.warn(f"{rows} and were dropped", DataWarning, stacklevel=2)
-
-
-def infinite_values(name: str, infinite: int, n: int) -> DataError:
-    """That a column must be finite."""
-    return DataError(
-        f"column {name!r} must be finite, got {infinite} infinite "
-        f"value{'s' if infinite > 1 else ''} in {n} rows; mend or leave out those rows"
-    )
-
-
-def check_coefficients(coded: Iterable[str], columns: Iterable[str]) -> None:
-    """Refuse two columns that would have coefficients of one name."""
-    if clash := set(coded) & set(columns):
-        raise DataError(
-            f"predictors: two columns would have a coefficient named {listed(sorted(clash))}; "
-            "rename one"
-        )
-
-
-def check_levels(name: str, levels: NDArray[Any], most: int = 100) -> None:
-    """Refuse a factor of one level, or of too many."""
-    if len(levels) < 2:
-        raise DataError(
-            f"predictor {name!r} must vary, got the one value {listed(levels)} in all rows; "
-            "leave it out"
-        )
-    if len(levels) > most:
-        raise DataError(
-            f"predictor {name!r} must be numbers or a factor of at most {most} levels, got text "
-            f"with {len(levels)} levels; is it a group, or numbers read as text?"
-        )
 
 
 def _groups(names: Labels, keep: NDArray[np.bool_]) -> Groups:
@@ -456,6 +315,6 @@ def _treatment_coding(
             for i, level in enumerate(given)
             if i
         }, given
-    check_levels(name, factor.levels[present])
+    rules.check_levels(name, factor.levels[present])
     columns = {f"{name}[{factor.levels[i]}]": (index == i).astype(np.float64) for i in present[1:]}
     return columns, tuple(str(level) for level in factor.levels[present])

@@ -19,6 +19,7 @@ import narwhals.stable.v2 as nw
 import numpy as np
 from numpy.typing import NDArray
 
+from . import columns as rules
 from . import files, frames, labels
 from .errors import DataError
 from .statistics import SufficientStatistics, column_names, frozen, of_table
@@ -109,15 +110,15 @@ def statistics(
 
     Parameters, result and errors are those of :func:`sufficient_statistics`.
     """
-    frames.check_missing(missing)
+    rules.check_missing(missing)
     if isinstance(frame, (str, os.PathLike)):
         with files.scan(frame, columns=(y, group, *columns)) as relation:
             return statistics(relation, y=y, group=group, columns=columns, missing=missing)
     data = frames.opened(frame)
     schema = data.collect_schema()
-    frames.check_names(schema.names(), {"y": y}, group, columns)
+    rules.check_names(schema.names(), {"y": y}, group, columns)
     if not schema[y].is_numeric():
-        raise frames.no_numbers(f"y={y!r}", schema[y])
+        raise rules.no_numbers(f"y={y!r}", schema[y])
     rows = _Rows.of(data, schema, (y, *columns), group)
     overview = rows.overview(missing)
     parts: list[_Column] = []
@@ -128,7 +129,7 @@ def statistics(
             coded, levels[name] = rows.coding(name, overview)
         else:
             coded = [overview.column(name)]
-        frames.check_coefficients((part.name for part in parts), (part.name for part in coded))
+        rules.check_coefficients((part.name for part in parts), (part.name for part in coded))
         sources[name] = tuple(part.name for part in coded)
         parts += coded
     parts.append(overview.column(y))
@@ -257,9 +258,9 @@ class _Rows:
         found = collected(data.select(*wanted)).rows(named=True)[0]
         n, dropped = int(found["n"]), int(found["gone"] or 0)
         if n == 0:
-            raise DataError(frames.EMPTY)
+            raise DataError(rules.EMPTY)
         counts = {name: int(found[flag]) for name, flag in flags.items()}
-        frames.missing_values(counts, dropped, n, missing)
+        rules.missing_values(counts, dropped, n, missing)
         mean, minimum, maximum = (
             {name: float(found[f"{what}_{ours}"]) for name, ours in kept_names.items()}
             for what in ("mean", "min", "max")
@@ -272,7 +273,7 @@ class _Rows:
                 endless = (nw.col(ours) == float("inf")) | (nw.col(ours) == float("-inf"))
                 data = data.with_columns(endless=endless.cast(nw.Int64))
                 count = collected(data.select(nw.col("endless").sum()))["endless"].to_list()[0]
-                raise frames.infinite_values(name, int(count), n)
+                raise rules.infinite_values(name, int(count), n)
         return _Overview(n, dropped, mean, minimum, maximum)
 
     def complete(self, overview: _Overview) -> Any:
@@ -289,7 +290,7 @@ class _Rows:
         factor = labels.of_series(found[ours], name)
         if name not in self.ordered:
             factor = factor.in_order()
-        frames.check_levels(name, factor.levels)
+        rules.check_levels(name, factor.levels)
         raw = dict(zip(factor.index.tolist(), found[ours].to_list(), strict=True))
         sizes = np.bincount(factor.index, found["n"].to_numpy())
         share = sizes / (overview.n - overview.dropped)

@@ -1,0 +1,150 @@
+"""The rules of columns: what a frame of any kind must be like, and the words where it is not."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import narwhals.stable.v2 as nw
+from numpy.typing import NDArray
+
+from .errors import ColumnError, DataError, DataWarning, OptionError, listed, suggest
+
+# Names that the container's dims have; a column of that name could not be told from them.
+DIMS = (
+    "chain",
+    "draw",
+    "observation",
+    "coefficient",
+    "coefficient_2",
+    "predictor",
+    "group_index",
+    "statistic",
+)
+# Names of variables of the posterior and the constant data; the group column names a dim beside
+# them.
+VARIABLES = (
+    "mu",
+    "tau",
+    "theta",
+    "sigma",
+    "beta",
+    "Omega",
+    "L_Omega",
+    "eta",
+    "icc",
+    "deviation",
+    "se",
+    "group_size",
+    "x",
+    "z",
+)
+
+EMPTY = "the data frame is empty: it has columns but no rows"
+
+
+def check_missing(missing: str) -> None:
+    """Refuse an unknown ``missing=``."""
+    if missing not in ("raise", "drop"):
+        raise OptionError(f"missing must be 'raise' or 'drop', got {missing!r}")
+
+
+def check_names(
+    columns: Iterable[Any], roles: Mapping[str, str], group: str, predictors: Sequence[str]
+) -> None:
+    """Refuse names that the frame lacks, that are used twice, or that a container cannot have."""
+    there = list(columns)
+    known = [str(c) for c in there]
+    used: dict[str, str] = {}
+    asked = [*roles.items(), ("group", group), *(("predictor", p) for p in predictors)]
+    for role, name in asked:
+        if not isinstance(name, str):
+            raise OptionError(
+                f"{role} must be the name of a column (a string), got {name!r}; "
+                "name a column of the frame"
+            )
+        if name not in known:
+            raise ColumnError(
+                f"{role}: the data frame has no column {name!r}; it has {listed(known)}"
+                f"{suggest(name, known)}"
+            )
+        if name not in there:
+            raise ColumnError(
+                f"{role}: the data frame has no column {name!r} but {name}, which is no string; "
+                "frame.columns.astype(str) makes all names strings"
+            )
+        if name in used:
+            raise DataError(
+                f"column {name!r} is used twice, as {used[name]} and as {role}; "
+                "each column has one use"
+            )
+        used[name] = role
+        reserved: tuple[str, ...] = (*DIMS, *VARIABLES) if role == "group" else DIMS
+        if role == "group" and "y" in roles:
+            reserved += (f"{roles['y']}_mean",)
+        if name in reserved:
+            raise DataError(
+                f"{role}: the column name {name!r} is reserved (the container has a dim or a "
+                "variable of that name); rename the column"
+            )
+        if not name.strip() or "/" in name:
+            raise DataError(
+                f"{role}: the column name {name!r} cannot be a variable's name in a NetCDF file "
+                "(empty, or with a '/'); rename the column"
+            )
+
+
+def no_numbers(what: str, dtype: Any) -> DataError:
+    """That a column must be numbers."""
+    came = "text" if dtype in (nw.String, nw.Categorical, nw.Enum) else str(dtype).lower()
+    hint = (
+        "pandas.to_numeric(...) converts text"
+        if came == "text"
+        else "convert the column to numbers first"
+    )
+    return DataError(f"{what} must be a column of numbers, got {came}; {hint}")
+
+
+def missing_values(counts: Mapping[str, int], dropped: int, n: int, missing: str) -> None:
+    """Refuse rows with missing values, or say how many were dropped; ``counts`` are by column."""
+    if not dropped:
+        return
+    told = ", ".join(f"{name}: {count}" for name, count in counts.items() if count)
+    rows = f"{dropped} of {n} rows have missing values ({told})"
+    if missing == "raise":
+        raise DataError(f"{rows}; fill them in, or pass missing='drop' to leave those rows out")
+    if dropped == n:
+        raise DataError(f"{rows}; none is left to fit")
+    warnings.warn(f"{rows} and were dropped", DataWarning, stacklevel=2)
+
+
+def infinite_values(name: str, infinite: int, n: int) -> DataError:
+    """That a column must be finite."""
+    return DataError(
+        f"column {name!r} must be finite, got {infinite} infinite "
+        f"value{'s' if infinite > 1 else ''} in {n} rows; mend or leave out those rows"
+    )
+
+
+def check_coefficients(coded: Iterable[str], columns: Iterable[str]) -> None:
+    """Refuse two columns that would have coefficients of one name."""
+    if clash := set(coded) & set(columns):
+        raise DataError(
+            f"predictors: two columns would have a coefficient named {listed(sorted(clash))}; "
+            "rename one"
+        )
+
+
+def check_levels(name: str, levels: NDArray[Any], most: int = 100) -> None:
+    """Refuse a factor of one level, or of too many."""
+    if len(levels) < 2:
+        raise DataError(
+            f"predictor {name!r} must vary, got the one value {listed(levels)} in all rows; "
+            "leave it out"
+        )
+    if len(levels) > most:
+        raise DataError(
+            f"predictor {name!r} must be numbers or a factor of at most {most} levels, got text "
+            f"with {len(levels)} levels; is it a group, or numbers read as text?"
+        )
