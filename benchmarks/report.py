@@ -93,13 +93,14 @@ def page(recorded: list[dict[str, Any]], choices: dict[str, Any]) -> str:
 def _speed_words() -> str:
     return (
         "Medians of the counted rounds, with [smallest, largest]. ESS is the smallest bulk "
-        "effective sample size of any hyperparameter, and ESS/s divides it by the seconds of the "
-        "first fit, run by run; *later ESS/s* does so with the later fit. *Our first: times* is "
-        "our ESS/s over that contender's, both in a fresh process, where most of ours is the import of "
-        "ArviZ; *our later: times* is that of our later fit, which compiles and imports nothing, "
-        "over that of the contender's first, which in most packages compiles anew in each process; "
-        "*its sampling: times* is our later fit over that contender's if nothing but its sampling, "
-        "compiled and warm, were counted. A number below 1 says that the other is faster."
+        "effective sample size of any hyperparameter, and ESS/s divides it by the seconds of "
+        "the first fit, run by run; *later ESS/s* does so with the later fit. *Our first: "
+        "times* is our ESS/s over that contender's, both in a fresh process, where most of "
+        "ours is the import of ArviZ; *our later: times* is that of our later fit, which "
+        "compiles and imports nothing, over that of the contender's first, which in most "
+        "packages compiles anew in each process; *its sampling: times* is our later fit over "
+        "that contender's if nothing but its sampling, compiled and warm, were counted. "
+        "A number below 1 says that the other is faster."
     )
 
 
