@@ -370,7 +370,6 @@ def of_arrays(
     se: Array | None = None,
     places: NDArray[np.int64] | None = None,
     dropped: int = 0,
-    sources: dict[str, tuple[str, ...]] | None = None,
 ) -> Design:
     """A design of rows in memory.
 
@@ -390,7 +389,7 @@ def of_arrays(
             response=response,
             group=group,
             labels=labels,
-            sources=sources or {name: (name,) for name in columns},
+            sources={name: (name,) for name in columns},
             dropped=dropped,
         ),
         coefficients=coefficients,
