@@ -285,7 +285,9 @@ class Design:
         """What each group's own least-squares fit on all its columns leaves."""
         columns = self.K + self.P
         rank, left = eliminate(self.gram, range(columns))
-        return Within(columns, rank, left[:, -1, -1], self.sizes)
+        # As many rows as their columns have ranks leave nothing, not a rounding error.
+        rss = np.where(self.sizes > rank, left[:, -1, -1], 0.0)
+        return Within(columns, rank, rss, self.sizes)
 
     @cached_property
     def between_groups(self) -> Within:

@@ -11,9 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special
 
-from . import marginal
+from . import marginal, mixtures
 from .design import Design
 from .marginal import Population
 from .progress import processors
@@ -120,12 +119,7 @@ def summarize_effects(design: Design, p: Population) -> dict[str, Array]:
     """Mean, sd and quantiles of each group's effects, without drawing them.
 
     The posterior of theta_j is the mixture, over the draws of the hyperparameters, of its normal
-    conditionals N(m_d, s_d) (Rao-Blackwell; Gelfand and Smith 1990, Journal of the American
-    Statistical Association 85, section 2.3):
-
-        E theta_j = mean of m_d,   var theta_j = mean of s_d^2 + variance of m_d,
-
-    and a quantile is the root of the mean over d of Phi((x - m_d) / s_d) = q, by Newton's method.
+    conditionals (:mod:`~hiermodels.mixtures`), which has its mean, sd and quantiles in it.
     Groups are taken in blocks, so that memory stays bounded; with more than 1e9 effects x draws the
     draws are thinned, to no fewer than 250. Where only the intercept varies and the residual sd is
     common, all of these are smooth functions of a group's mean for each group size, and are
@@ -146,6 +140,7 @@ def summarize_effects(design: Design, p: Population) -> dict[str, Array]:
 def _summarize(design: Design, gram: Array, p: Population) -> dict[str, Array]:
     """Summaries of the groups with these cross-products."""
     out = {name: np.empty((len(gram), design.K)) for name in ("mean", "sd", *QUANTILES)}
+    w = np.full(len(p), 1 / len(p))
 
     def work(part: slice) -> None:
         block = p.of_groups(part)
@@ -153,38 +148,14 @@ def _summarize(design: Design, gram: Array, p: Population) -> dict[str, Array]:
         means = marginal.raw_effects(design, block, marginal.deviations(block, factored))
         variances = marginal.variances(design, block, factored)
         for k, (m, v) in enumerate(zip(means, variances, strict=True)):
-            mean = m.mean(axis=0)
-            sd = np.sqrt(v.mean(axis=0) + np.mean((m - mean) ** 2, axis=0))
-            out["mean"][part, k], out["sd"][part, k] = mean, sd
             s = np.sqrt(v)
+            out["mean"][part, k], out["sd"][part, k] = mixtures.moments(w, m, s)
             for name, q in QUANTILES.items():
-                out[name][part, k] = _mixture_quantile(q, m, s, mean, sd)
+                out[name][part, k] = mixtures.quantile(q, w, m, s)
 
     with ThreadPoolExecutor(processors()) as pool:
         list(pool.map(work, marginal.blocks(len(p), len(gram))))
     return out
-
-
-def _mixture_quantile(q: float, m: Array, s: Array, mean: Array, sd: Array) -> Array:
-    """The q quantile of each column's mixture of N(m, s), from the normal's as a start."""
-    x = mean + special.ndtri(q) * sd
-    low, high = mean - 40 * sd, mean + 40 * sd
-    s = np.maximum(s, 1e-300)  # tau = 0 leaves a point
-    for _ in range(60):
-        z = (x - m) / s
-        off = special.ndtr(z).mean(axis=0) - q
-        low, high = np.where(off < 0, x, low), np.where(off > 0, x, high)
-        density = np.mean(np.exp(-0.5 * z * z) / s, axis=0) / math.sqrt(2 * math.pi)
-        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-            newton = x - off / density
-        # Bisection where Newton's step leaves the bracket.
-        inside = (newton > low) & (newton < high)
-        step = np.where(inside, newton, (low + high) / 2) - x
-        step = np.where(off == 0, 0.0, step)
-        x = x + step
-        if np.all(np.abs(step) <= 1e-9 * sd):
-            break
-    return np.asarray(x)
 
 
 _NODES = 24

@@ -15,6 +15,7 @@
     │   └── ToolchainError                 no C++ compiler, or no make
     ├── CompileError (RuntimeError)        a Stan program that does not compile
     ├── SamplingError (RuntimeError)       chains that did not finish
+    ├── ExactError (RuntimeError)          a posterior that the exact engine cannot give
     └── ManyFitsError (RuntimeError)       data sets, of many, that were not fitted
 
     HierModelsWarning (UserWarning)
@@ -40,6 +41,7 @@ __all__ = [
     "DataWarning",
     "DatasetError",
     "DiagnosticWarning",
+    "ExactError",
     "FrozenError",
     "HierModelsError",
     "HierModelsWarning",
@@ -112,6 +114,10 @@ class SamplingError(HierModelsError, RuntimeError):
     def __init__(self, message: str, idata: Any = None) -> None:
         super().__init__(message)
         self.idata = idata
+
+
+class ExactError(HierModelsError, RuntimeError):
+    """There is no exact answer for this posterior: what was tried, and what to use instead."""
 
 
 class ManyFitsError(HierModelsError, RuntimeError):

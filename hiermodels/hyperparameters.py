@@ -150,6 +150,14 @@ class Hyperparameters:
             out = out + _log_positive_jacobian(u[:, self.part("sigma")], ends)
         return np.asarray(out)
 
+    def scale(self, block: str, u: Array) -> Array:
+        """Values, at u, of a block that is one standard deviation; shape (D,)."""
+        return _positive(u, self.upper(block, 1))
+
+    def log_scale_jacobian(self, block: str, u: Array) -> Array:
+        """Log of |d scale / du| of a block that is one standard deviation, shape (D,)."""
+        return _log_positive_jacobian(u[:, None], self.upper(block, 1))
+
     # ---- values -> u -------------------------------------------------------------------------
 
     def place(self, u: Array, given: Mapping[str, Any]) -> Array:

@@ -1,0 +1,649 @@
+"""Exact posteriors by quadrature: what NUTS estimates, to full precision and without draws.
+
+The posterior of a one-way model factors as p(tau, sigma | y) p(mu | tau, sigma, y)
+prod p(theta_j | mu, tau, sigma, y) (Gelman et al., Bayesian Data Analysis, 3rd ed., section 5.4).
+All factors but the first are normal, and the first has one or two dimensions: a lattice of them
+(:mod:`~hiermodels.quadrature`) makes every posterior a mixture of normal distributions with known
+weights. No CmdStan is needed.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy import optimize, special
+
+from . import marginal, mixtures, quadrature
+from .errors import DataError, OptionError, suggest
+from .exact_loo import ExactLoo, leave_out
+from .hyperparameters import on_the_line
+from .integrated import OneWayIntegral
+from .priors import Flat
+
+if TYPE_CHECKING:
+    from .models.base import Base
+    from .quadrature import Lattice
+
+__all__ = ["ExactLoo", "ExactPosterior", "posterior"]
+
+Array = NDArray[np.float64]
+
+_QUANTILES = {"q5": 0.05, "median": 0.5, "q95": 0.95}
+_SCALES = {
+    f"{form}{name}{power}": (k, form, power)
+    for k, name in enumerate(("tau", "sigma"))
+    for form, power in (("", ""), ("", "2"), ("log_", ""))
+}
+# Functions of one standard deviation: which one, and what of it.
+_LEAST_WEIGHT = 1e-20  # of a node, beside the heaviest
+
+
+def posterior(model: Base) -> ExactPosterior:
+    """The exact posterior of a one-way model.
+
+    Parameters
+    ----------
+    model : EightSchools, or OneWay with ``sigma="common"``
+        Under partial pooling, with any of the priors.
+
+    Returns
+    -------
+    ExactPosterior
+
+    Raises
+    ------
+    OptionError
+        A model of another kind.
+    ExactError
+        The tails of the posterior reach too far for a quadrature.
+
+    Examples
+    --------
+    >>> import hiermodels as hm
+    >>> model = hm.EightSchools(
+    ...     hm.datasets.eight_schools(), effect="effect", se="se", group="school"
+    ... )
+    >>> exact = hm.exact.posterior(model)
+    >>> round(exact.probability("tau", ">", 5), 4)
+    0.5276
+    """
+    refuse(model)
+    integral = OneWayIntegral(model.design, model.priors)
+    start, width = integral.guess()
+    # Moments of each standard deviation are followed as far as they exist.
+    powers = [(4, 2, 1, 0)] * integral.dims
+    for turned in itertools.product(*powers):
+        moments = turned[::-1]  # tau's tail is the longer one, and gives way first
+
+        def reach(u: Array, moments: tuple[int, ...] = moments) -> Array:
+            scales = [x for x in integral.scales(u) if x is not None]
+            sizes = [power * np.log(x) for power, x in zip(moments, scales, strict=True)]
+            return np.max(sizes, axis=0)
+
+        try:
+            lattice = quadrature.lattice(integral.log_density, start, width, reach=reach)
+        except quadrature.TailError:
+            if not any(moments):
+                raise
+            continue
+        return ExactPosterior(model, integral, lattice, moments)
+    raise AssertionError  # pragma: no cover - the loop returns or raises
+
+
+def refuse(model: Base) -> None:
+    """Refuse a model that the quadrature is not for.
+
+    Raises
+    ------
+    OptionError
+        Varying slopes, another pooling, or a residual sd for each group.
+    """
+    d = model.design
+    if d.coefficients is not None:
+        raise OptionError(
+            "exact.posterior is for EightSchools and OneWay, got VaryingSlopes; "
+            "fit(engine='exact') draws from its posterior without a Markov chain"
+        )
+    if model.pooling != "partial":
+        raise OptionError(
+            f"the exact posterior is that of partial pooling, got pooling={model.pooling!r}; "
+            "use engine='nuts'"
+        )
+    if d.residual == "group":
+        raise OptionError(
+            "the exact posterior needs one residual sd for all groups, got sigma='group'; use "
+            "sigma='common', or engine='nuts'"
+        )
+
+
+@dataclass(frozen=True)
+class Nodes:
+    """M nodes of the quadrature: their weights, and the normal posterior of mu given each.
+
+    Means are those of the centred response.
+    """
+
+    weight: Array
+    tau: Array
+    sigma: Array | None
+    mu_mean: Array
+    mu_variance: Array
+
+
+@dataclass(frozen=True)
+class ExactPosterior:
+    """The posterior of ``EightSchools`` or ``OneWay``, exact to about ten digits.
+
+    Quantities are named as in the container: ``mu``, ``tau``, ``sigma``, ``icc`` and ``theta`` (one
+    for each group); beside them ``tau2`` and ``sigma2`` (the variances), ``log_tau`` and
+    ``log_sigma``, ``theta_new`` (the effect of a group that was not seen: N(mu, tau)) and, of
+    ``OneWay``, ``y_new`` (a row of that group).
+
+    Attributes
+    ----------
+    model : Base
+    integral : OneWayIntegral
+        The density of (tau, sigma).
+    lattice : Lattice
+        Its table.
+    moments : tuple of int
+        The highest power of tau, and of sigma, up to 4, that is sure to have a posterior mean.
+    """
+
+    model: Base
+    integral: OneWayIntegral
+    lattice: Lattice
+    moments: tuple[int, ...]
+
+    def __repr__(self) -> str:
+        return (
+            f"<exact posterior of {self.model!r}: {self.lattice.log_f.size} nodes, relative error "
+            f"below {max(self.error, 1e-15):.1g}>"
+        )
+
+    # ---- what the attributes of a fit say ----------------------------------------------------
+
+    @property
+    def error(self) -> float:
+        """Relative error of the integral, estimated by leaving every second node out."""
+        return self.lattice.error
+
+    @property
+    def log_normalizing_constant(self) -> float:
+        """Log of the integral of likelihood times priors, an improper one without a constant.
+
+        Flat() is 1; LogFlat() is 2/sigma, as the density 1/sigma^2 of sigma^2 is for sigma.
+        """
+        return self.lattice.log_total
+
+    @property
+    def log_marginal_likelihood(self) -> float | None:
+        """Log p(y); None under an improper prior, where there is none."""
+        return None if self.model.priors.improper else self.log_normalizing_constant
+
+    # ---- quantities --------------------------------------------------------------------------
+
+    @property
+    def quantities(self) -> tuple[str, ...]:
+        """The names of what can be asked for."""
+        tau = ("tau", "tau2", "log_tau")
+        if self.integral.dims == 1:
+            return ("mu", *tau, "theta", "theta_new")
+        sigma = ("sigma", "sigma2", "log_sigma")
+        return ("mu", *tau, *sigma, "icc", "theta", "theta_new", "y_new")
+
+    def mean(self, name: str) -> Any:
+        """Posterior mean; a Series by group for ``theta``.
+
+        Infinite, or NaN where it has no sign, if it does not exist.
+        """
+        return self._labelled(name, self._moments(self._known(name))[0])
+
+    def sd(self, name: str) -> Any:
+        """Posterior standard deviation; infinite where it does not exist."""
+        return self._labelled(name, self._moments(self._known(name))[1])
+
+    def quantile(self, name: str, q: float) -> Any:
+        """The value below which the share ``q`` of the posterior lies.
+
+        Raises
+        ------
+        OptionError
+            An unknown name, or ``q`` outside (0, 1).
+        """
+        if not 0 < q < 1:
+            raise OptionError(f"q must be between 0 and 1, got {q!r}")
+        return self._labelled(name, self._quantile(self._known(name), q))
+
+    def cdf(self, name: str, x: float) -> Any:
+        """P(quantity <= x | y); a Series by group for ``theta``."""
+        return self._labelled(name, self._cdf(self._known(name), np.array([float(x)]))[0])
+
+    def probability(self, name: str, relation: str, value: float) -> Any:
+        """P(quantity > value | y) or P(quantity < value | y).
+
+        Parameters
+        ----------
+        name : str
+            One of :attr:`quantities`.
+        relation : {">", "<", ">=", "<="}
+        value : float
+
+        Returns
+        -------
+        float, or Series by group for ``theta``
+        """
+        if relation not in (">", "<", ">=", "<="):
+            raise OptionError(f"relation must be '>', '<', '>=' or '<=', got {relation!r}")
+        below = self.cdf(name, value)
+        return 1 - below if relation.startswith(">") else below
+
+    def distribution(self, name: str, x: Sequence[float] | Array) -> Array:
+        """Distribution function at many points, shape (n,), or (n, J) for ``theta``."""
+        return self._cdf(self._known(name), np.asarray(x, dtype=np.float64))
+
+    def pairs(self, groups: Sequence[Any] | None = None) -> pd.DataFrame:
+        """P(theta_i > theta_k | y) for each pair of groups; NaN on the diagonal.
+
+        Given tau and sigma theta_i - theta_k is normal; both lean on the same mu, by their pooling
+        factors B, so its variance is (1 - B_i) s_i^2 + (1 - B_k) s_k^2 + (B_i - B_k)^2 var mu.
+
+        Parameters
+        ----------
+        groups : sequence of labels, optional
+            By default all.
+        """
+        d, nodes = self.model.design, self._nodes
+        labels = list(d.labels if groups is None else groups)
+        places = [self._place(label) for label in labels]
+        m, _ = self._effects(nodes, places)
+        s2 = self._own_variance(nodes, places)
+        B = self._factors(nodes, places)
+        own = s2 * nodes.tau[:, None] ** 2 / (s2 + nodes.tau[:, None] ** 2)  # (1 - B) s^2
+        out = np.full((len(places), len(places)), np.nan)
+        for i in range(len(places)):
+            lean = (B[:, [i]] - B) ** 2 * nodes.mu_variance[:, None]
+            sd = np.sqrt(np.maximum(own[:, [i]] + own + lean, 1e-300))
+            out[i] = nodes.weight @ special.ndtr((m[:, [i]] - m) / sd)
+        np.fill_diagonal(out, np.nan)
+        index = pd.Index(labels, name=d.group)
+        return pd.DataFrame(out, index=index, columns=index.rename(f"{d.group}_2"))
+
+    def pooling_factor(self) -> pd.Series[float]:
+        """Posterior mean of B_j = (sigma^2/n_j) / (sigma^2/n_j + tau^2) of each group."""
+        d = self.model.design
+        B = np.empty(d.J)
+        for part in marginal.blocks(len(self._nodes.weight), d.J):
+            B[part] = self._nodes.weight @ self._factors(self._nodes, part)
+        return pd.Series(B, index=pd.Index(d.labels, name=d.group), name="pooling_factor")
+
+    def summary(self) -> pd.DataFrame:
+        """Mean, sd, 5 %, 50 % and 95 % quantiles of every quantity, one row for each scalar."""
+        rows: dict[str, list[float]] = {}
+        labels = [f"theta[{label}]" for label in self.model.design.labels]
+        for name in self.quantities:
+            columns = [*self._moments(name), *(self._quantile(name, q) for q in (0.05, 0.5, 0.95))]
+            for label, row in zip(
+                labels if name == "theta" else [name], np.column_stack(columns), strict=True
+            ):
+                rows[label] = row.tolist()
+        return pd.DataFrame.from_dict(rows, orient="index", columns=["mean", "sd", *_QUANTILES])
+
+    def correlation(self) -> float:
+        """Posterior correlation of log tau and log sigma."""
+        if self.integral.dims == 1:
+            raise OptionError("correlation is that of tau and sigma, and here sigma is known")
+        u, w = self.lattice.nodes(self.lattice.every)
+        x = np.log(np.column_stack([v for v in self.integral.scales(u) if v is not None]))
+        x = x - w @ x
+        c = (w * x.T) @ x
+        return float(c[0, 1] / math.sqrt(c[0, 0] * c[1, 1]))
+
+    def loo(self, unit: str = "group") -> ExactLoo:
+        """Exact leave-one-out predictive densities, without a refit and without weights.
+
+        Parameters
+        ----------
+        unit : {"group", "observation"}
+            What is left out: log p(y_j | y without group j), or log p(y_i | y without row i).
+
+        Returns
+        -------
+        ExactLoo
+
+        Raises
+        ------
+        ExactError
+            Without one of the groups there is no posterior.
+        """
+        if unit not in ("group", "observation"):
+            raise OptionError(f"unit must be 'group' or 'observation', got {unit!r}")
+        return leave_out(self, unit)
+
+    # ---- draws -------------------------------------------------------------------------------
+
+    def draw(self, draws: int, rng: np.random.Generator) -> Array:
+        """Independent draws of the hyperparameters on the unconstrained scale.
+
+        tau by inversion of its distribution function; sigma given tau from a lattice whose nodes
+        are moved at random for each draw, which leaves no trace of it (the trapezoid rule gives the
+        same integrals wherever its nodes begin); mu given both from its normal distribution.
+
+        Returns
+        -------
+        array, shape (draws, 2) or (draws, 3)
+            Centred mu, and tau and sigma as :class:`~hiermodels.hyperparameters.Hyperparameters`
+            has them.
+        """
+        u = self.lattice.marginal(0).draw(rng.random(draws))[:, None]
+        short = self._short
+        if self.integral.dims == 2:
+            u = np.column_stack([u, self._draw_sigma(short, u[:, 0], rng)])
+        mu = short.mean(short.sums(*short.scales(u)))
+        part = _choose(mu.log_evidence, rng)
+        rows = np.arange(draws)
+        sd = 1 / np.sqrt(mu.precision[rows, part])
+        return np.column_stack([mu.mean[rows, part] + sd * rng.standard_normal(draws), u])
+
+    @cached_property
+    def _short(self) -> OneWayIntegral:
+        """The density without those components of mu's prior that have no posterior mass."""
+        u, _ = self.lattice.nodes(self.lattice.every)
+        mu = self.integral.mean(self.integral.sums(*self.integral.scales(u)))
+        share = special.softmax(mu.log_evidence, axis=1).max(axis=0)
+        return dataclasses.replace(self.integral, kept=np.flatnonzero(share > 1e-16))
+
+    def _draw_sigma(self, density: OneWayIntegral, u_tau: Array, rng: np.random.Generator) -> Array:
+        mass = self.lattice.marginal(1).mass
+        inside = np.flatnonzero(mass > 1e-17 * mass.max())
+        nodes = self.lattice.axis(1)[inside[0] : inside[-1] + 1 : 2]
+        u = nodes + 2 * self.lattice.step[1] * rng.random((len(u_tau), 1))
+        log_f = np.empty(u.shape)
+
+        def work(part: slice) -> None:
+            points = np.column_stack([np.repeat(u_tau[part], len(nodes)), u[part].ravel()])
+            log_f[part] = density.log_density(points).reshape(-1, len(nodes))
+
+        each = len(nodes) * max(density.classes, len(density.components[0]))
+        marginal.side_by_side(work, each, len(u))
+        return np.asarray(u[np.arange(len(u)), _choose(log_f, rng)])
+
+    # ---- given tau ---------------------------------------------------------------------------
+
+    def given_tau(self, tau: Sequence[float] | Array) -> pd.DataFrame:
+        """What the posterior of the effects would be if tau were known: the impact of tau.
+
+        As tau -> 0 every effect goes to the complete-pooling mean; as tau -> infinity, to the
+        group's own mean.
+
+        Parameters
+        ----------
+        tau : sequence of float
+            Values of tau, above 0, in the units of the response.
+
+        Returns
+        -------
+        DataFrame
+            One row for each value and group: ``tau``, the group, conditional ``mean`` and ``sd`` of
+            theta_j (sigma averaged over, where it is not known), ``pooling_factor``, and
+            ``density``, p(tau | y).
+        """
+        values = np.atleast_1d(np.asarray(tau, dtype=np.float64))
+        if values.ndim != 1 or not np.all((values > 0) & np.isfinite(values)):
+            raise OptionError(f"tau must be finite numbers above 0, got {tau!r}")
+        d = self.model.design
+        ends = self.integral.hyper.upper("tau", 1)
+        frames = []
+        density = self._density("tau", values)
+        for value, p in zip(values, density, strict=True):
+            if value >= ends[0]:
+                raise OptionError(f"tau must be below the end of its prior, {ends[0]:g}")
+            u = on_the_line(np.array([value]), ends)
+            nodes = self._nodes_at(np.append(u, np.nan)[: self.integral.dims])
+            m, s = self._effects(nodes, slice(None))
+            mean, sd = mixtures.moments(nodes.weight, m, s)
+            B = nodes.weight @ self._factors(nodes, slice(None))
+            frames.append(
+                pd.DataFrame(
+                    {
+                        "tau": value,
+                        d.group: d.labels,
+                        "mean": mean,
+                        "sd": sd,
+                        "pooling_factor": B,
+                        "density": p,
+                    }
+                )
+            )
+        return pd.concat(frames, ignore_index=True)
+
+    # ---- nodes -------------------------------------------------------------------------------
+
+    @cached_property
+    def _nodes(self) -> Nodes:
+        return self._with_mean(*self.lattice.nodes(self.lattice.every))
+
+    def _with_mean(self, u: Array, w: Array) -> Nodes:
+        """Nodes of (tau, sigma), and of the components of mu's prior."""
+        tau, sigma = self.integral.scales(u)
+        mu = self.integral.mean(self.integral.sums(tau, sigma))
+        share = special.softmax(mu.log_evidence, axis=1) * w[:, None]
+        node, component = np.nonzero(share > _LEAST_WEIGHT * share.max())
+        weight = share[node, component]
+        return Nodes(
+            weight / weight.sum(),
+            tau[node],
+            None if sigma is None else sigma[node],
+            mu.mean[node, component],
+            1 / mu.precision[node, component],
+        )
+
+    def _nodes_at(self, u: Array) -> Nodes:
+        """The nodes of sigma where tau is given."""
+        if self.integral.dims == 1:
+            return self._with_mean(u[None], np.ones(1))
+        points = self._sigma_points(u[0])
+        log_f = self.integral.log_density(points)
+        return self._with_mean(points, special.softmax(log_f))
+
+    def _sigma_points(self, u_tau: float) -> Array:
+        axis = self.lattice.axis(1)
+        return np.column_stack([np.full(len(axis), u_tau), axis])
+
+    def _effects(self, nodes: Nodes, groups: Any) -> tuple[Array, Array]:
+        """Means and sds of theta_j given the nodes' tau and sigma, mu integrated out: (M, n).
+
+        mean = ybar_j + B_j (E mu - ybar_j), var = (1 - B_j) s_j^2 + B_j^2 var mu, with s_j^2 the
+        variance of ybar_j about theta_j.
+        """
+        d = self.model.design
+        ybar = (d.gram[:, 0, 1] / d.sizes)[groups]
+        B, s2 = self._factors(nodes, groups), self._own_variance(nodes, groups)
+        m = ybar + B * (nodes.mu_mean[:, None] - ybar)
+        s = np.sqrt((1 - B) * s2 + B**2 * nodes.mu_variance[:, None])
+        return self.integral.centre + m, s
+
+    def _own_variance(self, nodes: Nodes, groups: Any) -> Array:
+        d = self.model.design
+        if nodes.sigma is None:
+            return marginal.known_variance(d)[groups][None]
+        return np.asarray(nodes.sigma[:, None] ** 2 / d.sizes[groups])
+
+    def _factors(self, nodes: Nodes, groups: Any) -> Array:
+        s2 = self._own_variance(nodes, groups)
+        return np.asarray(s2 / (s2 + nodes.tau[:, None] ** 2))
+
+    def _normal(self, name: str, groups: Any = slice(None)) -> tuple[Array, Array, Array]:
+        """Weights, means and sds of the components of a quantity that is a normal mixture."""
+        nodes = self._nodes
+        if name == "theta":
+            return (nodes.weight, *self._effects(nodes, groups))
+        variance = nodes.mu_variance
+        if name != "mu":
+            variance = variance + nodes.tau**2
+        if name == "y_new":
+            assert nodes.sigma is not None  # noqa: S101 - quantities has no y_new then
+            variance = variance + nodes.sigma**2
+        return (
+            nodes.weight,
+            (self.integral.centre + nodes.mu_mean)[:, None],
+            np.sqrt(variance)[:, None],
+        )
+
+    # ---- moments, quantiles, distribution functions, each of shape (n,) ----------------------
+
+    def _moments(self, name: str) -> tuple[Array, Array]:
+        if name in _SCALES or name == "icc":
+            u, w = self.lattice.nodes(self.lattice.every)
+            x = self._of_scales(name, u)
+            mean = float(w @ x)
+            sd = math.sqrt(w @ (x - mean) ** 2)
+            bounded = name == "icc" or name.startswith("log_")
+            power = 0 if bounded else 2 if name.endswith("2") else 1
+            most = 4 if bounded else self.moments[_SCALES[name][0]]
+            mean = mean if power <= most else math.inf
+            return np.array([mean]), np.array([sd if 2 * power <= most else math.inf])
+        if name == "theta":
+            parts = [
+                mixtures.moments(*self._normal(name, part))
+                for part in marginal.blocks(len(self._nodes.weight), self.model.design.J)
+            ]
+            return np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts])
+        mean_, sd_ = mixtures.moments(*self._normal(name))
+        # A flat mu is as wide as tau; a new group is, whatever mu's prior.
+        wide = name != "mu" or isinstance(self.model.priors["mu"], Flat)
+        if wide and min(self.moments) < 1:
+            mean_ = np.full(1, math.nan)
+        if wide and min(self.moments) < 2:
+            sd_ = np.full(1, math.inf)
+        return mean_, sd_
+
+    def _of_scales(self, name: str, u: Array) -> Array:
+        tau, sigma = self.integral.scales(u)
+        if name == "icc":
+            assert sigma is not None  # noqa: S101 - quantities has no icc then
+            return np.asarray(1 / (1 + (sigma / tau) ** 2))
+        k, form, power = _SCALES[name]
+        x = sigma if k else tau
+        assert x is not None  # noqa: S101 - quantities has no sigma then
+        return np.log(x) if form else x**2 if power else x
+
+    def _quantile(self, name: str, q: float) -> Array:
+        if name in _SCALES:
+            k, form, power = _SCALES[name]
+            x = self._scale(k, self.lattice.marginal(k).quantile(np.array([q])))
+            return np.asarray(np.log(x) if form else x**2 if power else x)
+        if name == "icc":
+            # On the logistic scale, between the extremes of the lattice.
+            u, _ = self.lattice.nodes(self.lattice.every)
+            x = special.logit(self._of_scales(name, u))
+            x = x[np.isfinite(x)]
+            root = optimize.brentq(
+                lambda v: float(self._cdf_icc(np.array([special.expit(v)]))[0]) - q,
+                x.min(),
+                x.max(),
+                xtol=1e-14,
+                rtol=8.9e-16,
+            )
+            return np.array([special.expit(root)])
+        if name == "theta":
+            return np.concatenate(
+                [
+                    mixtures.quantile(q, *self._normal(name, part), tolerance=1e-12)
+                    for part in marginal.blocks(len(self._nodes.weight), self.model.design.J)
+                ]
+            )
+        return mixtures.quantile(q, *self._normal(name), tolerance=1e-12)
+
+    def _scale(self, k: int, u: Array) -> Array:
+        return self.integral.hyper.scale("sigma" if k else "tau", u)
+
+    def _cdf(self, name: str, x: Array) -> Array:
+        """Shape (len(x), n)."""
+        if name in _SCALES:
+            k, form, power = _SCALES[name]
+            at = np.exp(x) if form else np.maximum(x, 0)
+            at = np.sqrt(at) if power else at
+            ends = self.integral.hyper.upper("sigma" if k else "tau", 1)
+            inside = (at > 0) & (at < ends[0])
+            out = np.where(at >= ends[0], 1.0, 0.0)
+            u = on_the_line(np.where(inside, at, np.minimum(ends[0] / 2, 1)), ends)
+            return np.where(inside, self.lattice.marginal(k).cdf(u), out)[:, None]
+        if name == "icc":
+            return self._cdf_icc(x)[:, None]
+        if name == "theta":
+            parts = []
+            for part in marginal.blocks(len(self._nodes.weight), self.model.design.J):
+                w, m, s = self._normal(name, part)
+                parts.append(np.stack([mixtures.cdf(v, w, m, s) for v in x]))
+            return np.concatenate(parts, axis=1)
+        w, m, s = self._normal(name)
+        return np.stack([mixtures.cdf(v, w, m, s) for v in x])
+
+    def _cdf_icc(self, x: Array) -> Array:
+        """P(icc <= c) = P(tau <= sigma sqrt(c / (1 - c))), sigma by sigma."""
+        L, hyper = self.lattice, self.integral.hyper
+        mass = np.exp(L.log_f - L.log_f.max())
+        mass /= mass.sum()
+        nodes, sigma = L.axis(0), self._scale(1, L.axis(1))
+        ends = hyper.upper("tau", 1)
+        out = np.empty(len(x))
+        for i, c in enumerate(x):
+            if not 0 < c < 1:
+                out[i] = float(c >= 1)
+                continue
+            edge = sigma * math.sqrt(c / (1 - c))
+            inside = edge < ends[0]
+            u = on_the_line(np.where(inside, edge, ends[0] / 2), ends)
+            below = 0.5 + special.sici(np.pi * (u - nodes[:, None]) / L.step[0])[0] / np.pi
+            out[i] = np.sum(mass * np.where(inside, below, 1.0))
+        return np.clip(out, 0, 1)
+
+    def _density(self, name: str, x: Array) -> Array:
+        """Density of tau or sigma at x."""
+        k = 1 if name == "sigma" else 0
+        ends = self.integral.hyper.upper(name, 1)
+        u = on_the_line(x, ends)
+        slope = np.exp(self.integral.hyper.log_scale_jacobian(name, u))
+        return np.asarray(self.lattice.marginal(k).density(u) / slope)
+
+    # ---- names -------------------------------------------------------------------------------
+
+    def _known(self, name: str) -> str:
+        if name not in self.quantities:
+            raise OptionError(
+                f"there is no quantity {name!r}; there are {', '.join(self.quantities)}"
+                f"{suggest(str(name), self.quantities)}"
+            )
+        return name
+
+    def _labelled(self, name: str, values: Array) -> Any:
+        if name != "theta":
+            return float(values[0])
+        d = self.model.design
+        return pd.Series(values, index=pd.Index(d.labels, name=d.group), name="theta")
+
+    def _place(self, label: Any) -> int:
+        found = np.flatnonzero(self.model.design.labels == label)
+        if len(found) != 1:
+            raise DataError(
+                f"there is no group {label!r}"
+                f"{suggest(str(label), [str(x) for x in self.model.design.labels])}"
+            )
+        return int(found[0])
+
+
+def _choose(log_weight: Array, rng: np.random.Generator) -> NDArray[np.int64]:
+    """One column of each row, with probability as its weight, shape (D,)."""
+    w = np.exp(log_weight - log_weight.max(axis=1, keepdims=True)).cumsum(axis=1)
+    coin = rng.random((len(w), 1)) * w[:, -1:]
+    return np.asarray(np.minimum((w < coin).sum(axis=1), w.shape[1] - 1))

@@ -1,0 +1,201 @@
+"""One-way models with the group effects and their mean integrated out.
+
+Given tau (and sigma) the group means are N(mu, v_j), v_j = tau^2 + sigma^2/n_j (or + sigma_j^2), so
+with a normal or flat prior mu is normal and integrates out in closed form (Gelman et al., Bayesian
+Data Analysis, 3rd ed., section 5.4). Student's t is a normal distribution whose precision is
+multiplied by lambda ~ gamma(nu/2, nu/2) (ibid., section 17.2): a quadrature over log lambda, each
+node of it a normal prior, keeps everything normal.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import special
+
+from . import laplace, marginal
+from .blocks import Priors
+from .design import Design
+from .hyperparameters import Hyperparameters
+from .priors import Flat, Normal, StudentT
+
+__all__ = ["Mean", "OneWayIntegral", "Sums"]
+
+Array = NDArray[np.float64]
+
+_LOG_2PI = math.log(2 * math.pi)
+
+
+@dataclass(frozen=True)
+class Sums:
+    """What M pairs of tau and sigma make of the group means: each of shape (M,).
+
+    With r_j = 1/v_j: ``precision`` = sum r_j, ``weighted`` = sum r_j ybar_j, ``squares`` = sum r_j
+    ybar_j^2, ``log_v`` = sum log v_j. Means are those of the centred response.
+    """
+
+    precision: Array
+    weighted: Array
+    squares: Array
+    log_v: Array
+
+
+@dataclass(frozen=True)
+class Mean:
+    """Posterior of the centred mu given tau and sigma, for each component of its prior: (M, L).
+
+    ``log_evidence`` is the log density of the group means, mu integrated out, times the
+    component's weight.
+    """
+
+    mean: Array
+    precision: Array
+    log_evidence: Array
+
+
+@dataclass(frozen=True)
+class OneWayIntegral:
+    """The marginal posterior of (tau, sigma), or of tau, on the unconstrained scale.
+
+    Parameters
+    ----------
+    design : Design
+        With K = 1, P = 0 and a residual sd that is known, or common.
+    priors : Priors
+        Of mu, tau and, where it is not known, sigma.
+    kept : array of int, optional
+        Those of the components of mu's prior that count; by default all.
+    """
+
+    design: Design
+    priors: Priors
+    kept: NDArray[np.int64] | None = None
+
+    @cached_property
+    def hyper(self) -> Hyperparameters:
+        """The hyperparameters' layout."""
+        return Hyperparameters(self.design, self.priors)
+
+    @property
+    def dims(self) -> int:
+        """1 where the standard errors are known, else 2."""
+        return 1 if self.design.residual == "known" else 2
+
+    @property
+    def centre(self) -> float:
+        """What was taken off the response."""
+        return float(self.design.offset[-1])
+
+    @cached_property
+    def _classes(self) -> tuple[Array, ...]:
+        n, count, ybar, ss = laplace.classes(self.design)
+        if self.design.residual == "known":
+            known, share = marginal.known_variance(self.design), np.zeros(len(n))
+        else:
+            known, share = np.zeros(len(n)), 1 / n
+        sums = np.column_stack([count, count * ybar, ss + count * ybar**2])
+        return known, share, sums, count
+
+    @property
+    def classes(self) -> int:
+        """Number of different variances among the groups."""
+        return len(self._classes[-1])
+
+    @cached_property
+    def _within(self) -> tuple[float, int, float]:
+        """Squares within groups, their degrees of freedom, and sum log n_j."""
+        d = self.design
+        if d.residual == "known":
+            return 0.0, 0, 0.0
+        return float(d.within.rss.sum()), d.N - d.J, float(np.log(d.sizes).sum())
+
+    @cached_property
+    def components(self) -> tuple[Array, Array, Array]:
+        """The prior of the centred mu as normal components: mean, precision, log weight."""
+        mean, precision, log_weight = self._all_components
+        part = slice(None) if self.kept is None else self.kept
+        return mean[part], precision[part], log_weight[part]
+
+    @cached_property
+    def _all_components(self) -> tuple[Array, Array, Array]:
+        prior = self.priors["mu"]
+        one = np.zeros(1)
+        if isinstance(prior, Flat):
+            return one, one, one
+        if isinstance(prior, Normal):
+            return np.array([prior.mean - self.centre]), np.array([prior.sd**-2]), one
+        assert isinstance(prior, StudentT)  # noqa: S101 - there is no other family for a location
+        half = prior.nu / 2
+        # log lambda is about sqrt(2/nu) wide; to the left its density falls as exp(nu/2 w).
+        step = min(0.25, 0.5 / math.sqrt(half))
+        w = np.arange(-42 / half - 10, math.log1p(120 / half) + 1, step)
+        log_weight = half * math.log(half) - special.gammaln(half) + half * (w - np.exp(w))
+        kept = np.exp(w - 2 * math.log(prior.scale)), log_weight + math.log(step)
+        return np.full(len(w), prior.location - self.centre), *kept
+
+    def sums(self, tau: Array, sigma: Array | None) -> Sums:
+        """Sums over the groups for M pairs, each of shape (M,)."""
+        known, share, by_class, count = self._classes
+        v = (tau**2)[:, None] + known
+        if sigma is not None:
+            v = v + (sigma**2)[:, None] * share
+        precision, weighted, squares = ((1 / v) @ by_class).T
+        return Sums(precision, weighted, squares, np.log(v) @ count)
+
+    def mean(self, s: Sums) -> Mean:
+        """Conjugate normal: precision P = S + 1/s0^2, mean (S1 + m0/s0^2) / P.
+
+        The evidence is -1/2 (J log 2 pi + sum log v + sum r ybar^2 + m0^2/s0^2 - P mean^2) +
+        1/2 log(1/s0^2 / P), or, with mu flat, + 1/2 log(2 pi / P).
+        """
+        m0, p0, log_weight = self.components
+        P = s.precision[:, None] + p0
+        m = (s.weighted[:, None] + m0 * p0) / P
+        rest = s.squares[:, None] + m0**2 * p0 - P * m**2
+        log_ratio = (_LOG_2PI if p0[0] == 0 else np.log(p0)) - np.log(P)
+        half = self.design.J * _LOG_2PI + s.log_v[:, None] + rest - log_ratio
+        return Mean(m, P, log_weight - 0.5 * half)
+
+    def within(self, sigma: Array | None) -> Array | float:
+        """Log density of the rows about their groups' means.
+
+        -(N - J)/2 log(2 pi sigma^2) - sum log n_j / 2 - SSW / (2 sigma^2)
+        """
+        if sigma is None:
+            return 0.0
+        ssw, df, log_n = self._within
+        return np.asarray(
+            -0.5 * (df * (_LOG_2PI + 2 * np.log(sigma)) + log_n + ssw / sigma**2), dtype=np.float64
+        )
+
+    def scales(self, u: Array) -> tuple[Array, Array | None]:
+        """Tau and sigma at points of shape (M, dims)."""
+        return self.hyper.scale("tau", u[:, 0]), (
+            self.hyper.scale("sigma", u[:, 1]) if self.dims == 2 else None
+        )
+
+    def log_density(self, u: Array) -> Array:
+        """Log p(u, y) at points of shape (M, dims): likelihood, priors and Jacobian."""
+        tau, sigma = self.scales(u)
+        evidence = special.logsumexp(self.mean(self.sums(tau, sigma)).log_evidence, axis=1)
+        out = evidence + self.within(sigma) + self.priors["tau"].log_density(tau)
+        out = out + self.hyper.log_scale_jacobian("tau", u[:, 0])
+        if sigma is not None:
+            out = out + self.priors["sigma"].log_density(sigma)
+            out = out + self.hyper.log_scale_jacobian("sigma", u[:, 1])
+        return np.asarray(out, dtype=np.float64)
+
+    def guess(self) -> tuple[Array, Array]:
+        """Where to look for the mode, and how wide the density is there, roughly."""
+        d = self.design
+        u = laplace.guess(self.hyper)
+        start = [u[self.hyper.part("tau")][0]]
+        width = [max(1 / math.sqrt(2 * d.J), 1e-4)]
+        if self.dims == 2:
+            start.append(u[self.hyper.part("sigma")][0])
+            width.append(max(1 / math.sqrt(2 * max(d.N - d.J, 1)), 1e-4))
+        return np.array(start), np.array(width)
