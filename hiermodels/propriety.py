@@ -6,7 +6,9 @@ for variance parameters in hierarchical models", Bayesian Analysis 1, sections 2
 Gelman et al., Bayesian Data Analysis, 3rd ed., section 5.4 and exercise 5.8):
 
 - tau -> 0: the likelihood tends to a positive constant, so p(tau) must have a finite integral
-  there; 1/tau has none.
+  there; 1/tau has none. The full conditionals of a Gibbs sampler do not show it: each of them is
+  proper (Hobert and Casella 1996, "The effect of improper priors on Gibbs sampling in hierarchical
+  linear mixed models", Journal of the American Statistical Association 91, 1461-1473).
 - tau -> infinity: with mu flat the likelihood falls as tau^-(J-1), so a flat tau needs J >= 3
   (J >= K + 2 where K means are estimated beside it).
 - sigma -> 0: with nu residual degrees of freedom and residual sum of squares R the likelihood
@@ -72,8 +74,9 @@ def _check_tau(name: str, prior: Prior, design: Design, flat_betas: bool) -> Non
     if _infinite_at_zero(prior):
         raise ImproperPosteriorError(
             f"{name}: {prior} {_flat_on_log(prior)}, and the likelihood does not vanish as {name} "
-            "goes to 0, so the posterior has infinite mass there and does not exist; "
-            "use Flat(), HalfCauchy(...) or another proper prior"
+            "goes to 0, so the posterior has infinite mass there and does not exist, although each "
+            "full conditional is proper: a Gibbs sampler would run, and its draws would mean "
+            "nothing; use Flat(), HalfCauchy(...) or another proper prior"
         )
     if not isinstance(prior, Flat):
         return

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 import hiermodels as hm
-from hiermodels import programs
+from hiermodels import gibbs, programs
 from hiermodels.errors import DataError, DataWarning, ImproperPosteriorError
 
 RNG = np.random.default_rng(5)
@@ -55,6 +55,26 @@ def test_flat_on_log_tau_is_named_as_such() -> None:
         match=r"tau: GammaPrecision\(0, 0\) is flat on the logarithm, and the likelihood does not",
     ):
         one_way(priors={"tau": hm.GammaPrecision(0, 0)})
+
+
+def test_a_prior_without_a_posterior_is_refused_although_a_gibbs_sampler_would_run() -> None:
+    # 1/tau^2 ~ Gamma(0, 0): each full conditional is proper, and draws come out of them.
+    prior = hm.GammaPrecision(0, 0)
+    with pytest.raises(
+        ImproperPosteriorError,
+        match="does not exist, although each full conditional is proper: a Gibbs sampler would "
+        "run, and its draws would mean nothing",
+    ):
+        one_way(priors={**gibbs.reference(), "tau": prior})
+    model = one_way(priors=gibbs.reference())
+    data, rng = gibbs.Data.of(model), np.random.default_rng(1)
+    state = gibbs.starts(data, 3, rng)
+    for _ in range(10):
+        law = gibbs.tau_precision_given(state.theta, state.mu, prior)
+        assert law.shape == 5 / 2
+        assert np.all(law.rate > 0)
+        state = gibbs.step(state, data, {**model.priors, "tau": prior}, rng)
+    assert np.isfinite(state.tau).all()
 
 
 def test_flat_tau_needs_three_groups() -> None:
