@@ -53,7 +53,7 @@ _HOMES = {
     "HierModelsError": "errors",
     "HierModelsWarning": "errors",
 }
-_MODULES = ("cmdstan", "datasets", "errors", "plots", "priors", "programs")
+_MODULES = ("cmdstan", "datasets", "errors", "exact", "gibbs", "plots", "priors", "programs")
 
 __all__ = [
     "LKJ",
@@ -79,7 +79,9 @@ __all__ = [
     "cmdstan",
     "datasets",
     "errors",
+    "exact",
     "fit_many",
+    "gibbs",
     "load",
     "plots",
     "priors",
@@ -104,7 +106,7 @@ def __dir__() -> list[str]:
 
 
 if TYPE_CHECKING:
-    from . import cmdstan, datasets, errors, plots, priors, programs
+    from . import cmdstan, datasets, errors, exact, gibbs, plots, priors, programs
     from .diagnostics import check
     from .errors import HierModelsError, HierModelsWarning
     from .inference_data import load

@@ -239,6 +239,8 @@ class _Fit:
 
     def steadier(self) -> str:
         """Remedy for a posterior that the sampler cannot follow everywhere."""
+        if self.attrs.get("engine") == "gibbs":
+            return "fit with engine='exact' or engine='nuts': this sampler moves too slowly here"
         steps = []
         if self.parameterization == "centered":
             steps.append("parameterization='noncentered'")

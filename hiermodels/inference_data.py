@@ -8,6 +8,7 @@ other's.
 
 from __future__ import annotations
 
+import importlib
 import os
 import secrets
 import warnings
@@ -21,7 +22,9 @@ from typing import TYPE_CHECKING, Any, Literal
 from .errors import ContainerError, listed, suggest
 
 if TYPE_CHECKING:
+    import numpy as np
     import xarray as xr
+    from numpy.typing import NDArray
 
 __all__ = [
     "Container",
@@ -37,6 +40,7 @@ __all__ = [
     "indexes",
     "labelled",
     "load",
+    "pareto_k",
     "save",
 ]
 
@@ -297,6 +301,21 @@ def _with_plain_labels(ds: xr.Dataset) -> xr.Dataset:
         if coord.dtype.kind in "OT" and all(isinstance(v, str) for v in coord.values.flat):
             text[name] = (coord.dims, np.asarray(coord.values, dtype=np.str_), coord.attrs)
     return ds.assign_coords(text) if text else ds
+
+
+def pareto_k(log_weights: NDArray[np.float64]) -> float:
+    """Pareto k of importance weights, by the installed ArviZ (Vehtari et al. 2024, JMLR 25(72)).
+
+    Below 0.5 the weights have a finite variance; above 0.7 estimates by them are not reliable.
+    """
+    import numpy as np
+
+    library = arviz()
+    with np.errstate(all="ignore"):  # its fit takes exponentials of whatever comes
+        if arviz_line() == "0.x":
+            return float(library.psislw(log_weights)[1])
+        array_stats: Any = importlib.import_module("arviz_stats.base").array_stats
+        return float(array_stats.psislw(log_weights)[1])
 
 
 # ---- files --------------------------------------------------------------------------------------

@@ -321,29 +321,34 @@ def _mode_and_root(density: _Density, size: int) -> tuple[Array, Array] | None:
     return mode + step, np.asarray(root, dtype=np.float64)
 
 
+def log_posterior(hyper: Hyperparameters, u: Array) -> Array:
+    """Log p(u, y) of D sets of hyperparameters, with all constants, shape (D,).
+
+    Group effects integrated out; the prior of the correlations is that of their Cholesky factor.
+    """
+    d = hyper.design
+    with np.errstate(all="ignore"):
+        values = hyper.values(u)
+        prior = sum(hyper.log_prior(values).values()) + hyper.log_jacobian(u)
+        p = marginal.population(d, values.centred, values.tau, values.L_Omega, values.sigma)
+        out = prior + marginal.total_log_likelihood(d, p)
+    return np.where(np.isfinite(out), out, -np.inf)
+
+
 def _efficiency(hyper: Hyperparameters, mode: Array, root: Array) -> float:
-    """Effective share of weighted draws from the Laplace approximation: (sum w)^2 / (n sum w^2).
+    """Effective share of weighted draws from the Laplace approximation."""
+    draws = int(np.clip(_EFFICIENCY_NUMBERS // hyper.design.J, 64, 512))
+    q = np.random.default_rng(1).standard_normal((draws, len(mode)))
+    log_w = log_posterior(hyper, mode + q @ root.T) + 0.5 * np.sum(q**2, axis=1)
+    return effective_share(log_w)
+
+
+def effective_share(log_w: Array) -> float:
+    """Effective share of weighted draws: (sum w)^2 / (n sum w^2), 0 where no weight is finite.
 
     (Kong, Liu and Wong 1994, Journal of the American Statistical Association 89, section 4.1.)
     """
-    d = hyper.design
-    draws = int(np.clip(_EFFICIENCY_NUMBERS // d.J, 64, 512))
-    q = np.random.default_rng(1).standard_normal((draws, len(mode)))
-    u = mode + q @ root.T
-    with np.errstate(all="ignore"):
-        values = hyper.values(u)
-        log_w = sum(hyper.log_prior(values).values()) + hyper.log_jacobian(u)
-        log_w = log_w + 0.5 * np.sum(q**2, axis=1)
-        if d.coefficients is None:
-            likelihood = _classes(d)
-            natural = [values.centred, values.tau]
-            natural += [] if values.sigma is None else [values.sigma**2]
-            log_w = log_w + [likelihood(x)[0] for x in np.hstack(natural)]
-        else:
-            p = marginal.population(d, values.centred, values.tau, values.L_Omega, values.sigma)
-            log_w = log_w + marginal.log_likelihood(d, p).sum(axis=1)
-    log_w = np.where(np.isfinite(log_w), log_w, -np.inf)
     if not np.isfinite(log_w.max()):
         return 0.0
     w = np.exp(log_w - log_w.max())
-    return float(w.sum() ** 2 / (draws * np.sum(w**2)))
+    return float(w.sum() ** 2 / (len(w) * np.sum(w**2)))

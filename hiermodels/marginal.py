@@ -15,13 +15,15 @@ array over draws and groups.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .design import Design
+from .progress import processors
 
 Array = NDArray[np.float64]
 
@@ -162,19 +164,43 @@ def factor(G: Array, p: Population) -> Factored:
 
 def log_likelihood(design: Design, p: Population) -> Array:
     """Log density p(y_j | hyperparameters) of every draw and group, shape (D, J)."""
-    n = design.sizes
     out = np.empty((len(p), design.J))
-    for part in blocks(design.J, len(p)):
-        block = p[part]
-        f = factor(design.gram, block)
-        g = np.hstack([-block.centred, np.ones((len(block), 1))])
-        squares = (g[:, :, None] * g[:, None, :]).reshape(len(g), -1)
-        c = squares @ np.ascontiguousarray(design.gram.reshape(design.J, -1).T)
-        half = c / block.variance + n * (math.log(2 * math.pi) + np.log(block.variance))
-        for d, w in zip(f.d, f.w, strict=True):
-            half = half + np.log(d) - w * w / d
-        out[part] = -0.5 * half
+
+    def work(part: slice) -> None:
+        out[part] = _log_likelihood(design, p[part])
+
+    side_by_side(work, design.J, len(p))
     return out
+
+
+def total_log_likelihood(design: Design, p: Population) -> Array:
+    """Log density p(y | hyperparameters) of every draw, shape (D,); NaN where it overflows."""
+    out = np.empty(len(p))
+
+    def work(part: slice) -> None:
+        with np.errstate(all="ignore"):  # which is each thread's own affair
+            out[part] = _log_likelihood(design, p[part]).sum(axis=1)
+
+    side_by_side(work, design.J, len(p))
+    return out
+
+
+def side_by_side(work: Callable[[slice], None], columns: int, rows: int) -> None:
+    """Work through the parts of a table with so many columns, several at once."""
+    parts = list(blocks(columns, rows))
+    with ThreadPoolExecutor(processors()) as pool:  # NumPy lets go of Python's lock
+        list(pool.map(work, parts))
+
+
+def _log_likelihood(design: Design, p: Population) -> Array:
+    f = factor(design.gram, p)
+    g = np.hstack([-p.centred, np.ones((len(p), 1))])
+    squares = (g[:, :, None] * g[:, None, :]).reshape(len(g), -1)
+    c = squares @ np.ascontiguousarray(design.gram.reshape(design.J, -1).T)
+    half = c / p.variance + design.sizes * (math.log(2 * math.pi) + np.log(p.variance))
+    for d, w in zip(f.d, f.w, strict=True):
+        half = half + np.log(d) - w * w / d
+    return np.asarray(-0.5 * half)
 
 
 def deviations(p: Population, f: Factored, noise: list[Array] | None = None) -> list[Array]:

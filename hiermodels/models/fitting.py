@@ -11,11 +11,14 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .. import __version__, chains, diagnostics, effects, marginal, programs, sampling
 from .. import inference_data as idatas
 from ..errors import ContainerError, OptionError, PriorError, SamplingError
 from . import groups
+
+Array = NDArray[np.float64]
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -131,7 +134,9 @@ def posterior(
     if not finished:
         raise SamplingError(f"no chain finished:\n{failures}")
     attrs = {
-        **_attributes(model, executable, settings.seed),
+        **attributes(model, settings.seed),
+        **_of_program(executable),
+        "engine": "nuts",
         "chains": settings.chains,
         "draws": settings.draws,
         "warmup": settings.warmup,
@@ -143,7 +148,7 @@ def posterior(
     }
     parts, said = _parts(model, finished, settings, include, effects_kept)
     attrs |= {**extra, **said}
-    added, attrs["pointwise"] = _pointwise(model, parts["posterior"], settings.seed, pointwise)
+    added, attrs["pointwise"] = pointwise_parts(model, parts["posterior"], settings.seed, pointwise)
     parts |= added
     attrs["seconds"] = round(time.monotonic() - began, 3)
     idata = idatas.container(parts, attrs)
@@ -198,13 +203,17 @@ def _sampled(model: Base, parts: Mapping[str, xr.Dataset]) -> list[str] | None:
     return [str(n) for n in parts["posterior"].data_vars if n not in ("theta", "deviation")]
 
 
-def _pointwise(
-    model: Base, posterior: xr.Dataset, seed: int, asked: bool | str
+def pointwise_parts(
+    model: Base,
+    posterior: xr.Dataset,
+    seed: int,
+    asked: bool | str,
+    budget: int = effects.POINTWISE_BUDGET,
 ) -> tuple[dict[str, xr.Dataset], str]:
     """Log likelihoods and replicated data as asked for, and what the attributes say of them."""
     d = model.design
     draws = posterior.sizes["chain"] * posterior.sizes["draw"]
-    budget, mib = effects.POINTWISE_BUDGET, effects.POINTWISE_BUDGET >> 20
+    mib = budget >> 20
     added: dict[str, xr.Dataset] = {}
     said = []
     has_effects = model.pooling == "complete" or "theta" in posterior
@@ -243,13 +252,30 @@ def _marginal_parts(
     effects_kept: str,
 ) -> tuple[dict[str, xr.Dataset], dict[str, Any]]:
     """Hyperparameters from the standardized ones, and the effects given them."""
-    d, hyper = model.design, model.hyperparameters
     q = stan["q"]
     shape = (q.shape[0], q.shape[1])
     q = q.reshape(-1, q.shape[2])
-    if hyper.sigmas > 1:
+    if model.hyperparameters.sigmas > 1:
         q = np.hstack([q, stan["q_sigma"].reshape(len(q), -1)])
-    values = hyper.values(model.standardization.apply(q))
+    u = model.standardization.apply(q)
+    return parts_of(model, u, shape, seed, include, numbers, effects_kept)
+
+
+def parts_of(
+    model: Base,
+    u: Array,
+    shape: tuple[int, int],
+    seed: int,
+    include: Sequence[str],
+    numbers: Sequence[int],
+    effects_kept: str,
+) -> tuple[dict[str, xr.Dataset], dict[str, Any]]:
+    """The posterior and the log prior of hyperparameters u, and the effects given them.
+
+    ``shape`` is that of (chain, draw), whose product is the length of ``u``.
+    """
+    d, hyper = model.design, model.hyperparameters
+    values = hyper.values(u)
     drawn = groups.hyperparameters(model, values, shape)
     said: dict[str, Any] = {"effects": effects_kept}
     parts: dict[str, xr.Dataset] = {}
@@ -261,7 +287,7 @@ def _marginal_parts(
         else:
             summary = effects.summarize_effects(d, p)
             parts["effects_summary"] = groups.effects_summary(model, summary)
-            said["effects_bytes_as_draws"] = effects.effects_bytes(d, len(q))
+            said["effects_bytes_as_draws"] = effects.effects_bytes(d, len(u))
     parts["posterior"] = groups.posterior(model, drawn, include, numbers)
     parts["log_prior"] = groups.log_prior_of(model, values, shape, numbers)
     return parts, said
@@ -309,7 +335,11 @@ def prior(
         "posterior": groups.posterior(model, stan, (), numbers),
         "sample_stats": groups.sample_stats(model, stan, settings.max_treedepth, numbers),
     }
-    attrs = _attributes(model, executable, seed) | {"parameterization": "noncentered"}
+    attrs = {
+        **attributes(model, seed),
+        **_of_program(executable),
+        "parameterization": "noncentered",
+    }
     trouble = diagnostics.warnings_for(diagnostics.check(idatas.container(whole, attrs)))
     # One chain of exactly as many draws as were asked for.
     stan = {
@@ -374,7 +404,8 @@ def _alike(here: xr.Dataset, there: xr.Dataset, *, exactly: bool) -> bool:
     return True
 
 
-def _attributes(model: Base, executable: programs.Executable, seed: int) -> dict[str, Any]:
+def attributes(model: Base, seed: int) -> dict[str, Any]:
+    """What the attributes of a container say, whatever made its draws."""
     return {
         "model": model.family,
         "columns": json.dumps(model.columns),
@@ -385,11 +416,16 @@ def _attributes(model: Base, executable: programs.Executable, seed: int) -> dict
         "rows": model.design.N,
         "rows_dropped": model.design.dropped,
         "seed": seed,
-        "program": executable.program.name,
-        "program_sha256": executable.program.digest,
-        "cmdstan_version": executable.cmdstan_version,
         "hiermodels_version": __version__,
         "inference_library": "hiermodels",
         "inference_library_version": __version__,
         "created_at": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+    }
+
+
+def _of_program(executable: programs.Executable) -> dict[str, Any]:
+    return {
+        "program": executable.program.name,
+        "program_sha256": executable.program.digest,
+        "cmdstan_version": executable.cmdstan_version,
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import time
 import warnings
@@ -12,7 +13,7 @@ from typing import Any
 
 from .. import sampling
 from ..errors import DiagnosticWarning, OptionError
-from . import fitting, groups
+from . import engines, fitting, groups
 from .base import Base, one_of
 from .inits import starts as inits_of
 
@@ -47,7 +48,7 @@ class Model(Base):
         allow_failed_chains: bool = False,
         engine: str = "nuts",
     ) -> Any:
-        """Draw from the posterior by NUTS.
+        """Draw from the posterior.
 
         Parameters
         ----------
@@ -93,7 +94,8 @@ class Model(Base):
         pointwise : bool or "auto"
             ``log_likelihood`` and ``posterior_predictive``, which cost draws x rows, and
             ``log_likelihood_group``, which costs draws x groups. "auto" leaves out what takes more
-            than 256 MiB; :meth:`add_pointwise` adds it later.
+            than 256 MiB (32 MiB beside exact draws, which would take less time than that);
+            :meth:`add_pointwise` adds it later.
         effects : {"auto", "draws", "summary", "none"}
             What a marginal fit gives of the group effects: one exact conditional draw for each
             draw of the hyperparameters (``theta`` in ``posterior``), or mean, sd and quantiles of
@@ -102,8 +104,14 @@ class Model(Base):
             else sums them up.
         allow_failed_chains : bool
             Return the finished chains, with a warning, where others failed.
-        engine : {"nuts"}
-            How the draws are made.
+        engine : {"nuts", "exact", "gibbs"}
+            How the draws are made. "nuts": by Stan. "exact": independent draws, without CmdStan and
+            without a Markov chain: for ``EightSchools`` and ``OneWay`` by quadrature
+            (:mod:`hiermodels.exact`), for ``VaryingSlopes`` from t distributions that resemble the
+            posterior, weighted (:mod:`hiermodels.importance`): the efficiency and Pareto k of the
+            weights are in the attributes; with a common residual sd. "gibbs": for ``OneWay`` with
+            semi-conjugate priors, ``hm.gibbs.semiconjugate(...)`` or ``hm.gibbs.reference()``
+            (:mod:`hiermodels.gibbs`). Options that only NUTS has are refused with the others.
 
         Returns
         -------
@@ -118,6 +126,8 @@ class Model(Base):
             CmdStan is not there and cannot be installed, or the program does not compile.
         SamplingError
             A chain failed; the finished ones are in its ``idata``.
+        ExactError
+            The posterior is one that ``engine="exact"`` cannot give.
 
         Warns
         -----
@@ -125,7 +135,23 @@ class Model(Base):
             One for each kind of trouble with the draws; ``hm.check`` says more.
         """
         began = time.monotonic()
-        one_of("engine", engine, ("nuts",))
+        asked = {
+            **(
+                {"warmup": (warmup, None), "save_warmup": (save_warmup, False)}
+                if engine == "exact"
+                else {}
+            ),
+            "adapt_delta": (adapt_delta, None),
+            "max_treedepth": (max_treedepth, 10),
+            "metric": (metric, None),
+            "inits": (inits, None),
+            "parallel_chains": (parallel_chains, None),
+            "threads": (threads, 1),
+            "executor": (executor, None),
+            "output_dir": (output_dir, None),
+            "allow_failed_chains": (allow_failed_chains, False),
+        }
+        one_of("engine", engine, engines.ENGINES)
         for name in include:
             one_of("include", name, groups.EXTRAS)
         if pointwise not in (True, False, "auto"):
@@ -144,6 +170,33 @@ class Model(Base):
             metric="diag" if metric is None else metric,
             save_warmup=save_warmup,
         )
+        if engine != "nuts":
+            engines.refuse_options(engine, asked)
+            # Whatever its parameterization for NUTS: the posterior is the same.
+            model = self._marginal_twin(f"engine={engine!r} has no use for one")
+            common: dict[str, Any] = {
+                "chains": chains,
+                "draws": draws,
+                "seed": settings.seed,
+                "include": include,
+                "pointwise": pointwise,
+                "effects_kept": fitting.effects_to_keep(
+                    model, effects, chains * draws, pointwise, include
+                ),
+                "began": began,
+            }
+            if engine == "exact":
+                return engines.exact(model, **common)
+            idata, trouble = engines.gibbs(
+                model,
+                warmup=settings.warmup,
+                save_warmup=save_warmup,
+                progress=progress,
+                **common,
+            )
+            for line in trouble:
+                warnings.warn(line, DiagnosticWarning, stacklevel=2)
+            return idata
         kept = fitting.effects_to_keep(self, effects, chains * draws, pointwise, include)
         parallel = sampling.check_parallel(parallel_chains, chains, threads)
         sampling.check_place(executor, output_dir)
@@ -172,6 +225,15 @@ class Model(Base):
         for line in trouble:
             warnings.warn(line, DiagnosticWarning, stacklevel=2)
         return idata
+
+    def _marginal_twin(self, reason: str) -> Model:
+        """The model as the engines without Stan see it: the same posterior."""
+        if self.pooling != "partial":
+            return self
+        twin: Model = self if self.is_marginal else self.replace(parameterization="marginal")
+        twin = copy.copy(twin)
+        object.__setattr__(twin, "parameterization_reason", reason)
+        return twin
 
     def prior_predictive(
         self,

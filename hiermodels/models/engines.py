@@ -1,0 +1,203 @@
+"""Engines that need no CmdStan: independent draws from the exact posterior, and Gibbs samplers."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import diagnostics, importance
+from .. import exact as exact_posterior
+from .. import gibbs as gibbs_sampler
+from .. import inference_data as idatas
+from ..errors import ExactError, OptionError
+from . import fitting, groups
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from .base import Base
+
+Array = NDArray[np.float64]
+
+ENGINES = ("nuts", "exact", "gibbs")
+EXACT_POINTWISE_BUDGET = 2**25
+"""Bytes (32 MiB) of log likelihoods and replicated data that exact draws come with unasked: more
+would take longer than the draws."""
+
+
+def refuse_options(engine: str, given: dict[str, Any]) -> None:
+    """Refuse options that belong to another engine.
+
+    Parameters
+    ----------
+    engine : str
+    given : dict
+        The options that were given, by name, and what they are when they are not.
+    """
+    for name, (value, default) in given.items():
+        if value is not default and value != default:
+            raise OptionError(
+                f"{name} is not an option of engine={engine!r}, got {name}={value!r}; leave it "
+                "out, or use engine='nuts'"
+            )
+
+
+def exact(
+    model: Base,
+    *,
+    chains: int,
+    draws: int,
+    seed: int,
+    include: Sequence[str],
+    pointwise: bool | str,
+    effects_kept: str,
+    began: float,
+) -> Any:
+    """The container of independent draws from the exact posterior.
+
+    Raises
+    ------
+    OptionError
+        A model without such an engine.
+    ExactError
+        A posterior that it cannot give.
+    """
+    rng = np.random.default_rng(np.random.SeedSequence([seed, 4]))
+    d = model.design
+    found: dict[str, Any]
+    if d.coefficients is None:
+        posterior = exact_posterior.posterior(model)
+        u = posterior.draw(chains * draws, rng)
+        found = {
+            "exact_method": "quadrature",
+            "exact_nodes": int(posterior.lattice.log_f.size),
+            "exact_error": posterior.error,
+            "exact_log_normalizing_constant": posterior.log_normalizing_constant,
+        }
+        if posterior.log_marginal_likelihood is not None:
+            found["exact_log_marginal_likelihood"] = posterior.log_marginal_likelihood
+    else:
+        _refuse_slopes(model)
+        drawn = importance.draw(model.hyperparameters, model.standardization, chains * draws, rng)
+        u = drawn.u
+        found = {
+            "exact_method": f"importance weights, {drawn.method}",
+            "exact_efficiency": drawn.efficiency,
+            "exact_pareto_k": drawn.pareto_k,
+            "exact_acceptance": drawn.acceptance,
+            "exact_proposals": drawn.proposals,
+            "exact_log_normalizing_constant": drawn.log_evidence,
+            "exact_log_normalizing_constant_se": drawn.log_evidence_error,
+        }
+        if not model.priors.improper:
+            found["exact_log_marginal_likelihood"] = drawn.log_evidence
+    if not np.isfinite(u).all():
+        raise ExactError(
+            f"draws of {model!r} are not finite; look for huge or tiny values in the data and at "
+            "model.priors"
+        )
+    parts, said = fitting.parts_of(
+        model, u, (chains, draws), seed, include, range(chains), effects_kept
+    )
+    parts |= groups.data(model)
+    added, said["pointwise"] = fitting.pointwise_parts(
+        model, parts["posterior"], seed, pointwise, EXACT_POINTWISE_BUDGET
+    )
+    parts |= added
+    attrs = {
+        **fitting.attributes(model, seed),
+        "engine": "exact",
+        "chains": chains,
+        "draws": draws,
+        **found,
+        **said,
+        "seconds": round(time.monotonic() - began, 4),
+    }
+    return idatas.container(parts, attrs)
+
+
+def gibbs(
+    model: Base,
+    *,
+    chains: int,
+    draws: int,
+    warmup: int,
+    seed: int,
+    save_warmup: bool,
+    progress: bool | None,
+    include: Sequence[str],
+    pointwise: bool | str,
+    effects_kept: str,
+    began: float,
+) -> tuple[Any, list[str]]:
+    """The container of a Gibbs sampler's draws, and what is to be warned of.
+
+    Raises
+    ------
+    OptionError, PriorError
+        A model or a prior that has no such full conditionals.
+    """
+    sampled = gibbs_sampler.sample(
+        model,
+        chains=chains,
+        draws=draws,
+        warmup=warmup,
+        seed=seed,
+        progress=progress,
+        keep_theta=effects_kept == "draws",
+        keep_warmup=save_warmup,
+    )
+    parts, said = _gibbs_parts(model, sampled.draws, seed, include, effects_kept)
+    parts |= groups.data(model)
+    if save_warmup and warmup:
+        warm, _ = _gibbs_parts(model, sampled.warmup, seed, include, effects_kept)
+        parts["warmup_posterior"] = warm["posterior"]
+    added, said["pointwise"] = fitting.pointwise_parts(model, parts["posterior"], seed, pointwise)
+    parts |= added
+    attrs = {
+        **fitting.attributes(model, seed),
+        "engine": "gibbs",
+        "chains": chains,
+        "draws": draws,
+        "warmup": warmup,
+        **said,
+        "seconds": round(time.monotonic() - began, 4),
+    }
+    idata = idatas.container(parts, attrs)
+    return idata, diagnostics.warnings_for(diagnostics.check(idata))
+
+
+def _gibbs_parts(
+    model: Base,
+    drawn: Mapping[str, Array],
+    seed: int,
+    include: Sequence[str],
+    effects_kept: str,
+) -> tuple[dict[str, xr.Dataset], dict[str, Any]]:
+    """Posterior and log prior of a Gibbs sampler's draws; theta is its own where it was kept."""
+    shape = (drawn["mu"].shape[0], drawn["mu"].shape[1])
+    mu = drawn["mu"] - float(model.design.offset[-1])
+    u = np.stack([mu, np.log(drawn["tau"]), np.log(drawn["sigma"])], axis=-1).reshape(-1, 3)
+    kept = "none" if "theta" in drawn else effects_kept
+    parts, said = fitting.parts_of(model, u, shape, seed, (), range(shape[0]), kept)
+    if "theta" in drawn:
+        own = {**drawn, "sigma": drawn["sigma"][..., None]}
+        parts["posterior"] = groups.posterior(model, own, include, range(shape[0]))
+    return parts, {**said, "effects": effects_kept}
+
+
+def _refuse_slopes(model: Base) -> None:
+    if model.pooling != "partial":
+        raise OptionError(
+            f"engine='exact' is for partial pooling, got pooling={model.pooling!r}; use "
+            "engine='nuts'"
+        )
+    if model.design.residual == "group":
+        raise OptionError(
+            "engine='exact' needs one residual sd for all groups, got sigma='group'; use "
+            "sigma='common', or engine='nuts'"
+        )

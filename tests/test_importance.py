@@ -1,0 +1,97 @@
+"""Independent draws of hyperparameters: what their certificate says, and when they are refused."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import hiermodels as hm
+from hiermodels import importance, laplace
+from hiermodels import inference_data as idatas
+from hiermodels.errors import ExactError
+
+
+def model(groups: int = 30, size: int = 12, **priors) -> hm.VaryingSlopes:
+    frame, _ = hm.datasets.simulate_varying_slopes(
+        groups=groups, size=size, mu=(1, 2), tau=(1, 0.5), Omega=0.4, sigma=1.0, seed=3
+    )
+    return hm.VaryingSlopes(frame, y="y", group="group", varying=["x1"], priors=priors)
+
+
+def draw(m, n=2000, seed=1, standard=None):
+    standard = m.standardization if standard is None else standard
+    return importance.draw(m.hyperparameters, standard, n, np.random.default_rng(seed))
+
+
+def test_the_certificate_of_a_posterior_that_is_near_normal_is_good():
+    found = draw(model())
+    assert found.u.shape == (2000, 6)
+    assert found.efficiency > 0.5
+    assert found.pareto_k < 0.5
+    assert 0.05 < found.acceptance < 1
+    assert len(np.unique(found.u[:, 0])) == 2000  # no draw is there twice
+
+
+def test_two_estimates_of_the_evidence_agree_within_their_errors():
+    a, b = draw(model(), seed=1), draw(model(), seed=2)
+    error = np.hypot(a.log_evidence_error, b.log_evidence_error)
+    assert abs(a.log_evidence - b.log_evidence) < 4 * error
+    assert error < 0.05
+
+
+def test_draws_follow_the_density_they_are_said_to_follow():
+    """Weights of the accepted draws under the posterior over their own normal fit average to the
+    evidence: a wrong acceptance rule would tilt them."""
+    m = model()
+    found = draw(m, 4000)
+    mean, covariance = found.u.mean(axis=0), np.cov(found.u.T)
+    from scipy import stats
+
+    log_fit = stats.multivariate_normal(mean, covariance).logpdf(found.u)
+    # E_p[q/p~] = 1/Z for any density q (Gelfand and Dey 1994), here the normal fit.
+    ratio = np.exp(log_fit - laplace.log_posterior(m.hyperparameters, found.u) + found.log_evidence)
+    assert abs(ratio.mean() - 1) < 4 * ratio.std() / np.sqrt(len(ratio)) + 0.02
+
+
+def test_the_same_seed_gives_the_same_draws():
+    np.testing.assert_array_equal(draw(model(), seed=7).u, draw(model(), seed=7).u)
+
+
+def test_a_proposal_that_is_off_is_moved_to_the_posterior():
+    m = model()
+    standard = m.standardization
+    off = laplace.Standardization(
+        standard.centre + standard.root @ np.full(6, 1.0), 1.5 * standard.root, standard.by_group,
+        "moved", True, 0.1
+    )  # fmt: skip
+    straight, moved = draw(m, standard=standard), draw(m, standard=off)
+    assert moved.efficiency > 0.5
+    error = np.hypot(straight.log_evidence_error, moved.log_evidence_error)
+    assert abs(straight.log_evidence - moved.log_evidence) < 4 * error
+
+
+def test_a_proposal_that_is_far_is_refused_with_nuts_as_the_way_out():
+    m = model()
+    standard = m.standardization
+    far = laplace.Standardization(
+        standard.centre + standard.root @ np.full(6, 30.0), standard.root, standard.by_group,
+        "far", True, 0.0
+    )  # fmt: skip
+    with pytest.raises(ExactError, match=r"efficiency 0\.\d+ .*Pareto k .*engine='nuts'"):
+        draw(m, standard=far)
+
+
+def test_no_mode_no_draws():
+    m = model()
+    none = laplace.Standardization(np.zeros(6), np.eye(6), np.empty(0), "none: no mode")
+    with pytest.raises(ExactError, match="none: no mode; use engine='nuts'"):
+        draw(m, standard=none)
+
+
+def test_pareto_k_knows_a_heavy_tail_from_a_light_one():
+    rng = np.random.default_rng(2)
+    # Weights 1/u^k with u uniform have a Pareto tail of shape k.
+    u = rng.random(20_000)
+    assert idatas.pareto_k(-0.9 * np.log(u)) == pytest.approx(0.9, abs=0.15)
+    assert idatas.pareto_k(-0.2 * np.log(u)) == pytest.approx(0.2, abs=0.15)
+    assert idatas.pareto_k(rng.random(5_000)) < 0.1
