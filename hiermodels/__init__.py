@@ -46,6 +46,8 @@ _HOMES = {
     "ManyFits": "many",
     "fit_many": "many",
     # what comes after the container
+    "Certificate": "certificate",
+    "certify": "certificate",
     "check": "diagnostics",
     "load": "inference_data",
     "summary": "summaries",
@@ -53,10 +55,21 @@ _HOMES = {
     "HierModelsError": "errors",
     "HierModelsWarning": "errors",
 }
-_MODULES = ("cmdstan", "datasets", "errors", "exact", "gibbs", "plots", "priors", "programs")
+_MODULES = (
+    "classical",
+    "cmdstan",
+    "datasets",
+    "errors",
+    "exact",
+    "gibbs",
+    "plots",
+    "priors",
+    "programs",
+)
 
 __all__ = [
     "LKJ",
+    "Certificate",
     "EightSchools",
     "Exponential",
     "Flat",
@@ -75,7 +88,9 @@ __all__ = [
     "SufficientStatistics",
     "Uniform",
     "VaryingSlopes",
+    "certify",
     "check",
+    "classical",
     "cmdstan",
     "datasets",
     "errors",
@@ -106,7 +121,8 @@ def __dir__() -> list[str]:
 
 
 if TYPE_CHECKING:
-    from . import cmdstan, datasets, errors, exact, gibbs, plots, priors, programs
+    from . import classical, cmdstan, datasets, errors, exact, gibbs, plots, priors, programs
+    from .certificate import Certificate, certify
     from .diagnostics import check
     from .errors import HierModelsError, HierModelsWarning
     from .inference_data import load

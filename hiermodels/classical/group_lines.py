@@ -1,0 +1,176 @@
+"""The least-squares line of each group, by itself: what no pooling says of varying slopes."""
+
+from __future__ import annotations
+
+import dataclasses
+import warnings
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ..design import Design
+from ..errors import DataWarning, listed
+from .results import Array, Result, about, design_of, index_of
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Lines(Result):
+    """The least-squares line of each group.
+
+    Attributes
+    ----------
+    table : DataFrame
+        One row for each group, by its label: ``n``; each coefficient, and its standard error as
+        ``<name>_se``; ``sigma``, the residual sd; ``df``, residual degrees of freedom; ``r2``.
+        NaN where there is none.
+    coefficients, standard_errors : DataFrame
+        The same by group and coefficient.
+    without_line : tuple
+        Labels of the groups that have no line of their own: too few rows, or columns that do not
+        vary within them (or vary together).
+    without_error : tuple
+        Labels of the groups whose line runs through all their rows, so that nothing is left to
+        tell its error by.
+    """
+
+    table: pd.DataFrame
+    coefficients: pd.DataFrame
+    standard_errors: pd.DataFrame
+    without_line: tuple[Any, ...]
+    without_error: tuple[Any, ...]
+    _about: str = field(default="")
+
+    def _lines(self) -> list[str]:
+        lines = [f"Least-squares lines of {self._about}", *self._shown()]
+        for labels, what in (
+            (self.without_line, "no line of their own"),
+            (self.without_error, "no residual degrees of freedom"),
+        ):
+            if labels:
+                lines.append(f"{what}: {len(labels)} of {len(self.table)} groups, {listed(labels)}")
+        return lines
+
+
+def lines(model: Any, *, common: bool = True) -> Lines:
+    """Least-squares line of each group, from the group's cross-products.
+
+    With W_j the rows of [z, x] in group j, A_j = W_j'W_j and p = K + P columns,
+
+        b_j = A_j^-1 W_j'y_j,   sigma_j^2 = RSS_j / (n_j - p),   var b_j = sigma_j^2 A_j^-1
+
+    and r2 = 1 - RSS_j / TSS_j, with TSS_j about the group's mean where there is an intercept, and
+    about 0 where there is none (Gelman and Hill 2007, section 12.4; any text on regression).
+
+    Parameters
+    ----------
+    model : VaryingSlopes
+        The data; no rows are read.
+    common : bool
+        Whether the common columns have a coefficient in each group as well, as they have without
+        pooling, or are left out. (A common intercept is always in.)
+
+    Returns
+    -------
+    Lines
+
+    Raises
+    ------
+    OptionError
+        A model of another family.
+    DataError
+        Fewer than 2 groups.
+
+    Warns
+    -----
+    DataWarning
+        Groups without a line of their own, or without an error of it, by name.
+    """
+    d = design_of(
+        model,
+        "lines",
+        {
+            "VaryingSlopes": None,
+            "OneWay": "group_means(model) has its means",
+            "EightSchools": "group_means(model) has its estimates",
+        },
+    )
+    if not common:
+        kept = tuple(name for name in d.predictors if name == d.ones)
+        d = dataclasses.replace(d, predictors=kept)
+    p, within = d.K + d.P, d.within
+    has = within.rank == p
+    fit, inverse = _solve(d, has)
+    df = d.sizes - p
+    errors = has & (df > 0)
+    variance = np.divide(within.rss, df, out=np.full(d.J, np.nan), where=errors)
+    se = np.sqrt(variance[:, None] * np.diagonal(inverse, axis1=1, axis2=2))
+    total = _total(d)
+    explained = np.divide(
+        total - within.rss, total, out=np.full(d.J, np.nan), where=has & (total > 0)
+    )
+    index, names = index_of(d), list(d.names)
+    columns = [pd.Series(d.sizes, index, name="n")]
+    for k, name in enumerate(names):
+        columns.append(pd.Series(fit[:, k], index, name=name))
+        columns.append(pd.Series(se[:, k], index, name=f"{name}_se"))
+    columns.append(pd.Series(np.sqrt(variance), index, name="sigma"))
+    columns.append(pd.Series(np.maximum(df, 0), index, name="df"))
+    columns.append(pd.Series(explained, index, name="r2"))
+    found = Lines(
+        # Side by side, not by name: a column may be called "n".
+        table=pd.concat(columns, axis=1),
+        coefficients=pd.DataFrame(fit, index, names),
+        standard_errors=pd.DataFrame(se, index, names),
+        without_line=tuple(d.labels[~has].tolist()),
+        without_error=tuple(d.labels[has & ~errors].tolist()),
+        _about=about(d),
+    )
+    _warn(found, p)
+    return found
+
+
+def _solve(d: Design, has: Any) -> tuple[Array, Array]:
+    """Coefficients of the raw columns and A_j^-1, NaN where a group has none."""
+    p = d.K + d.P
+    gram = d.gram[has]
+    length = np.sqrt(np.diagonal(gram, axis1=1, axis2=2)[:, :p])
+    scaled = gram[:, :p, :p] / (length[:, :, None] * length[:, None, :])
+    own = np.linalg.inv(scaled) / (length[:, :, None] * length[:, None, :])
+    centred = np.linalg.solve(scaled, gram[:, :p, -1:] / length[:, :, None])[..., 0] / length
+    shift, back = d.back
+    fit, inverse = np.full((d.J, p), np.nan), np.full((d.J, p, p), np.nan)
+    fit[has] = shift + centred @ back.T
+    inverse[has] = back @ own @ back.T
+    return fit, inverse
+
+
+def _total(d: Design) -> Array:
+    """Sum of squares of each group's response, about its mean where there is an intercept."""
+    found = d.statistics
+    n, sums, squares = d.sizes, found.products[:, 0, -1], found.products[:, -1, -1]
+    if d.ones is not None:
+        return np.asarray(np.maximum(squares - sums**2 / n, 0.0))
+    centre = found.centre[-1]
+    return np.asarray(squares + 2 * centre * sums + n * centre**2)
+
+
+def _warn(found: Lines, p: int) -> None:
+    J, said = len(found.table), []
+    if found.without_line:
+        said.append(
+            f"{len(found.without_line)} of {J} groups cannot give {p} coefficients (too few rows, "
+            f"or columns that do not vary in them): {listed(found.without_line)}"
+        )
+    if found.without_error:
+        said.append(
+            f"{len(found.without_error)} of {J} groups have {p} rows for {p} coefficients and no "
+            f"standard errors: {listed(found.without_error)}"
+        )
+    if said:
+        warnings.warn(
+            f"{'; '.join(said)}; mixed_model(model) borrows from the other groups",
+            DataWarning,
+            stacklevel=3,
+        )

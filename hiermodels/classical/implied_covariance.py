@@ -1,0 +1,210 @@
+"""The covariance of rows that a hierarchical model implies."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ..design import Design
+from ..errors import OptionError, listed, suggest
+from . import analysis_of_variance as anovas
+from . import heterogeneity, mixed_models
+from .results import Array, Result, about, design_of, shown
+
+MOST_ROWS = 5000
+"""Rows of a covariance matrix: 200 MB."""
+
+_FEW = 8
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class MarginalCovariance(Result):
+    """The covariance of rows, group effects integrated out.
+
+    Attributes
+    ----------
+    table : DataFrame
+        Covariances in squared units of the response; rows and columns by group label and place of
+        the row (in the frame, where the rows are in memory; else counted from 0 in each group).
+    correlation : DataFrame
+        The same as correlations.
+    """
+
+    table: pd.DataFrame
+    _about: str = field(default="")
+
+    @property
+    def correlation(self) -> pd.DataFrame:
+        """Correlations of the rows."""
+        sd = np.sqrt(np.diag(self.table.to_numpy()))
+        return self.table.div(sd, axis=0).div(sd, axis=1)
+
+    def _lines(self) -> list[str]:
+        n = len(self.table)
+        cut = f", the first {_FEW} of {n} (.table has all)" if n > _FEW else ""
+        first = f"Covariance of rows of {self._about}{cut}"
+        return [first, *shown(self.table.iloc[:_FEW, :_FEW])]
+
+
+def marginal_covariance(model: Any, groups: Any, *, estimates: Any = None) -> MarginalCovariance:
+    """Covariance of the rows of some groups, the group effects integrated out.
+
+    ::
+
+        cov(y_a, y_b) = tau^2 + sigma^2 [a = b]    rows of one group      OneWay
+                      = tau^2 + sigma_j^2          each group a row       EightSchools
+                      = 0                          rows of two groups
+        Z_j Sigma Z_j' + sigma^2 I                 rows of one group      VaryingSlopes
+
+    Parameters
+    ----------
+    model : OneWay, EightSchools or VaryingSlopes
+        The data; ``VaryingSlopes`` needs the rows.
+    groups : label, or sequence of labels
+        The groups, usually one or two.
+    estimates : result or mapping, optional
+        Where tau, sigma (and Omega) are from: what :func:`mixed_model`, :func:`anova` or
+        :func:`meta_analysis` returned, or a mapping such as ``{"tau": 4.5, "sigma": 9.2}``. By
+        default REML.
+
+    Returns
+    -------
+    MarginalCovariance
+
+    Raises
+    ------
+    OptionError
+        A label that is not there, estimates that lack a parameter or have impossible values, or
+        groups of more than 5000 rows together.
+    DataError
+        Fewer than 2 groups; nothing but sufficient statistics of varying slopes.
+    """
+    d = design_of(
+        model,
+        "marginal_covariance",
+        {"OneWay": None, "EightSchools": None, "VaryingSlopes": None},
+    )
+    places = _places(d, groups)
+    Sigma, variance = _given(model, d, estimates)
+    rows = int(d.sizes[places].sum())
+    if rows > MOST_ROWS:
+        raise OptionError(
+            f"marginal_covariance holds at most {MOST_ROWS} rows, got {rows} in "
+            f"{listed(d.labels[places])}; ask for fewer or smaller groups"
+        )
+    blocks, labels, within = [], [], []
+    for j in places:
+        z, own = _rows(d, int(j))
+        blocks.append(z @ Sigma @ z.T + np.diag(np.broadcast_to(variance[j], len(z))))
+        labels += [d.labels.tolist()[j]] * len(z)
+        within += own
+    out, start = np.zeros((rows, rows)), 0
+    for block in blocks:
+        end = start + len(block)
+        out[start:end, start:end] = block
+        start = end
+    index: pd.Index[Any] = pd.Index(labels, name=d.group)
+    if d.residual != "known":
+        index = pd.MultiIndex.from_arrays([labels, within], names=[d.group, "observation"])
+    return MarginalCovariance(table=pd.DataFrame(out, index, index), _about=about(d))
+
+
+def _places(d: Design, groups: Any) -> list[int]:
+    known = {label: j for j, label in enumerate(d.labels.tolist())}
+    several = isinstance(groups, (Sequence, np.ndarray, pd.Series)) and not isinstance(groups, str)
+    asked = list(groups) if several else [groups]
+    if not asked:
+        raise OptionError("groups must name one group or more, got none")
+    out: list[int] = []
+    for label in asked:
+        place = known.get(label.item() if isinstance(label, np.generic) else label)
+        if place is None:
+            raise OptionError(
+                f"there is no group {label!r} in {d.group!r}; there are {listed(d.labels)}"
+                f"{suggest(str(label), map(str, known))}"
+            )
+        if place in out:
+            raise OptionError(f"groups must name each group once, got {label!r} twice")
+        out.append(place)
+    return out
+
+
+def _rows(d: Design, j: int) -> tuple[Array, list[int]]:
+    """The varying columns of a group's rows, and the rows' places."""
+    if d.residual == "known" or (d.coefficients is None and not d.in_memory):
+        n = int(d.sizes[j])
+        return np.ones((n, 1)), list(range(n))
+    rows = d.rows("marginal_covariance of varying slopes")
+    mine = rows.index == j
+    return rows.z[mine], rows.places[mine].tolist()
+
+
+def _given(model: Any, d: Design, estimates: Any) -> tuple[Array, Array]:
+    """Sigma, shape (K, K), and the residual variance of each group, shape (J,)."""
+    if estimates is None:
+        known = d.residual == "known"
+        estimates = (
+            heterogeneity.meta_analysis(model, "reml") if known else mixed_models.mixed_model(model)
+        )
+    names = list(d.coefficients or ("tau",))
+    tau = _numbers(estimates, "tau", names)
+    Omega = _correlations(estimates, names)
+    Sigma = tau[:, None] * Omega * tau
+    if d.residual == "known":
+        return Sigma, anovas.known(d)[1] ** 2
+    sigma = _numbers(estimates, "sigma", d.labels.tolist() if d.residual == "group" else ["sigma"])
+    return Sigma, np.broadcast_to(sigma**2, (d.J,))
+
+
+def _take(estimates: Any, name: str) -> Any:
+    if isinstance(estimates, Mapping):
+        return estimates.get(name)
+    if isinstance(estimates, (mixed_models.MixedModel, anovas.Anova, heterogeneity.MetaAnalysis)):
+        return getattr(estimates, name, None)
+    raise OptionError(
+        "estimates must be what mixed_model, anova or meta_analysis returned, or a mapping such as "
+        f"{{'tau': 4.5, 'sigma': 9.2}}, got {type(estimates).__name__}"
+    )
+
+
+def _numbers(estimates: Any, name: str, labels: list[Any]) -> Array:
+    """A parameter's values, one for all or one for each label, at least 0."""
+    given = _take(estimates, name)
+    if given is None:
+        raise OptionError(f"estimates must have {name!r}, and have none; add it, or use a mapping")
+    if isinstance(given, (Mapping, pd.Series)):
+        missing = [label for label in labels if label not in given]
+        if missing:
+            raise OptionError(f"estimates: {name} has nothing for {listed(missing)}; add it")
+        given = [given[label] for label in labels]
+    values = np.atleast_1d(np.asarray(given, dtype=np.float64))
+    if values.shape not in ((len(labels),), (1,)) or not np.all(values >= 0):
+        raise OptionError(
+            f"estimates: {name} must be {len(labels)} numbers, at least 0, got {given!r}"
+        )
+    if not np.isfinite(values).all():
+        raise OptionError(f"estimates: {name} must be finite, got {given!r}")
+    return np.broadcast_to(values, (len(labels),))
+
+
+def _correlations(estimates: Any, names: list[str]) -> Array:
+    K = len(names)
+    given = None if K == 1 else _take(estimates, "Omega")
+    if given is None:
+        if K > 1:
+            raise OptionError(
+                f"estimates must have 'Omega', correlations of {listed(names)}, and have none; "
+                "numpy.eye is for effects that are independent"
+            )
+        return np.eye(K)
+    Omega = np.array(given, dtype=np.float64)
+    # Beside a tau of 0 a correlation is NaN, and of no consequence.
+    Omega[np.isnan(Omega)] = 0
+    good = Omega.shape == (K, K) and np.allclose(np.diag(Omega), 1) and np.allclose(Omega, Omega.T)
+    if not good or np.linalg.eigvalsh(Omega)[0] < -1e-8:
+        raise OptionError(f"estimates: Omega must be a {K} x {K} correlation matrix, got {given!r}")
+    return Omega
