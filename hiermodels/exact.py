@@ -87,7 +87,7 @@ def posterior(model: Base) -> ExactPosterior:
         def reach(u: Array, moments: tuple[int, ...] = moments) -> Array:
             scales = [x for x in integral.scales(u) if x is not None]
             sizes = [power * np.log(x) for power, x in zip(moments, scales, strict=True)]
-            return np.max(sizes, axis=0)
+            return np.asarray(np.max(sizes, axis=0))
 
         try:
             lattice = quadrature.lattice(integral.log_density, start, width, reach=reach)
@@ -475,15 +475,27 @@ class ExactPosterior:
     def _own_variance(self, nodes: Nodes, groups: Any) -> Array:
         d = self.model.design
         if nodes.sigma is None:
-            return marginal.known_variance(d)[groups][None]
+            return np.asarray(marginal.known_variance(d)[groups][None])
         return np.asarray(nodes.sigma[:, None] ** 2 / d.sizes[groups])
 
     def _factors(self, nodes: Nodes, groups: Any) -> Array:
         s2 = self._own_variance(nodes, groups)
         return np.asarray(s2 / (s2 + nodes.tau[:, None] ** 2))
 
-    def _normal(self, name: str, groups: Any = slice(None)) -> tuple[Array, Array, Array]:
-        """Weights, means and sds of the components of a quantity that is a normal mixture."""
+    def components(self, name: str, groups: Any = slice(None)) -> tuple[Array, Array, Array]:
+        """Weights, means and sds of the components of a quantity that is a normal mixture.
+
+        Parameters
+        ----------
+        name : {"mu", "theta", "theta_new", "y_new"}
+        groups : slice or array of int
+            Places of the groups, for ``theta``.
+
+        Returns
+        -------
+        weights : array, shape (M,)
+        means, sds : array, shape (M, n)
+        """
         nodes = self._nodes
         if name == "theta":
             return (nodes.weight, *self._effects(nodes, groups))
@@ -514,11 +526,11 @@ class ExactPosterior:
             return np.array([mean]), np.array([sd if 2 * power <= most else math.inf])
         if name == "theta":
             parts = [
-                mixtures.moments(*self._normal(name, part))
+                mixtures.moments(*self.components(name, part))
                 for part in marginal.blocks(len(self._nodes.weight), self.model.design.J)
             ]
             return np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts])
-        mean_, sd_ = mixtures.moments(*self._normal(name))
+        mean_, sd_ = mixtures.moments(*self.components(name))
         # A flat mu is as wide as tau; a new group is, whatever mu's prior.
         wide = name != "mu" or isinstance(self.model.priors["mu"], Flat)
         if wide and min(self.moments) < 1:
@@ -558,11 +570,11 @@ class ExactPosterior:
         if name == "theta":
             return np.concatenate(
                 [
-                    mixtures.quantile(q, *self._normal(name, part), tolerance=1e-12)
+                    mixtures.quantile(q, *self.components(name, part), tolerance=1e-12)
                     for part in marginal.blocks(len(self._nodes.weight), self.model.design.J)
                 ]
             )
-        return mixtures.quantile(q, *self._normal(name), tolerance=1e-12)
+        return mixtures.quantile(q, *self.components(name), tolerance=1e-12)
 
     def _scale(self, k: int, u: Array) -> Array:
         return self.integral.hyper.scale("sigma" if k else "tau", u)
@@ -583,10 +595,10 @@ class ExactPosterior:
         if name == "theta":
             parts = []
             for part in marginal.blocks(len(self._nodes.weight), self.model.design.J):
-                w, m, s = self._normal(name, part)
+                w, m, s = self.components(name, part)
                 parts.append(np.stack([mixtures.cdf(v, w, m, s) for v in x]))
             return np.concatenate(parts, axis=1)
-        w, m, s = self._normal(name)
+        w, m, s = self.components(name)
         return np.stack([mixtures.cdf(v, w, m, s) for v in x])
 
     def _cdf_icc(self, x: Array) -> Array:

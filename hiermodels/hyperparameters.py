@@ -109,11 +109,11 @@ class Hyperparameters:
         shift, back = d.back
         sigma = None
         if self.sigmas:
-            sigma = _positive(u[:, self.part("sigma")], self.upper("sigma", self.sigmas))
+            sigma = positive(u[:, self.part("sigma")], self.upper("sigma", self.sigmas))
         return Values(
             centred=centred,
             raw=shift + centred @ back.T,
-            tau=_positive(u[:, self.part("tau")], self.upper("tau", d.K)),
+            tau=positive(u[:, self.part("tau")], self.upper("tau", d.K)),
             L_Omega=_cholesky(u[:, self.part("Omega")], d.K),
             sigma=sigma,
         )
@@ -143,20 +143,20 @@ class Hyperparameters:
 
     def log_jacobian(self, u: Array) -> Array:
         """Log of |d(tau, L_Omega, sigma) / du|, shape (D,)."""
-        out = _log_positive_jacobian(u[:, self.part("tau")], self.upper("tau", self.design.K))
+        out = log_positive_jacobian(u[:, self.part("tau")], self.upper("tau", self.design.K))
         out = out + _log_cholesky_jacobian(u[:, self.part("Omega")], self.design.K)
         if self.sigmas:
             ends = self.upper("sigma", self.sigmas)
-            out = out + _log_positive_jacobian(u[:, self.part("sigma")], ends)
+            out = out + log_positive_jacobian(u[:, self.part("sigma")], ends)
         return np.asarray(out)
 
     def scale(self, block: str, u: Array) -> Array:
         """Values, at u, of a block that is one standard deviation; shape (D,)."""
-        return _positive(u, self.upper(block, 1))
+        return positive(u, self.upper(block, 1))
 
     def log_scale_jacobian(self, block: str, u: Array) -> Array:
         """Log of |d scale / du| of a block that is one standard deviation, shape (D,)."""
-        return _log_positive_jacobian(u[:, None], self.upper(block, 1))
+        return log_positive_jacobian(u[:, None], self.upper(block, 1))
 
     # ---- values -> u -------------------------------------------------------------------------
 
@@ -237,12 +237,14 @@ def on_the_line(x: Array, upper: Array) -> Array:
     return np.asarray(np.log(x) - np.log(rest))
 
 
-def _positive(u: Array, upper: Array) -> Array:
+def positive(u: Array, upper: Array) -> Array:
+    """Standard deviations, elementwise, from the whole line; undoes :func:`on_the_line`."""
     with np.errstate(over="ignore", invalid="ignore"):
         return np.asarray(np.where(np.isinf(upper), np.exp(u), upper / (1 + np.exp(-u))))
 
 
-def _log_positive_jacobian(u: Array, upper: Array) -> Array:
+def log_positive_jacobian(u: Array, upper: Array) -> Array:
+    """Log of the product of |d positive(u) / du| over each row, shape (D,)."""
     # log of b e^-u / (1 + e^-u)^2, or of e^u
     with np.errstate(invalid="ignore"):
         bounded = np.log(upper) - np.logaddexp(0, u) - np.logaddexp(0, -u)

@@ -150,6 +150,18 @@ def table(
     return labels, {name: np.concatenate([m[name] for m in measured]) for name in measured[0]}
 
 
+def scalars(ds: xr.Dataset, name: str) -> dict[str, NDArray[np.float64]]:
+    """Draws of each scalar of a variable by its label, shape (chain, draw)."""
+    import numpy as np
+
+    x = ds.variables[name].transpose("chain", "draw", ...)
+    values = np.asarray(x.to_numpy(), dtype=np.float64)
+    values = values.reshape(*values.shape[:2], -1)
+    labels = [f"{name}[{', '.join(at)}]" if at else name for at in _labels(ds, x)]
+    kept = _informative(name, x)
+    return {labels[i]: values[:, :, i] for i in (range(len(labels)) if kept is None else kept)}
+
+
 def _chosen(ds: xr.Dataset, var_names: str | Sequence[str] | None, group: str) -> list[str]:
     """The variables that were asked for, or all that have draws."""
     drawn = [

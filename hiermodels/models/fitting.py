@@ -359,19 +359,8 @@ def prior(
 
 def add_pointwise(model: Base, idata: Any, given_seed: int | None) -> None:
     """Add the log likelihoods and ``posterior_predictive`` to a container of this very model."""
-    drawn = idatas.dataset(idata, "posterior")
-    attrs = idatas.attributes(idata)
-    same = {"model": model.family, "pooling": model.pooling, "columns": json.dumps(model.columns)}
-    data_alike = all(
-        _alike(part, idatas.dataset(idata, name), exactly=model.design.in_memory)
-        for name, part in groups.data(model).items()
-    )
-    if not data_alike or any(attrs.get(name) != value for name, value in same.items()):
-        raise ContainerError(
-            f"the container must be a fit of this model ({model!r}), got one of "
-            f"{attrs.get('model')} with {attrs.get('pooling')} pooling or other data; use the "
-            "model that fitted it"
-        )
+    refuse_other(model, idata)
+    drawn, attrs = idatas.dataset(idata, "posterior"), idatas.attributes(idata)
     used = int(attrs["seed"]) if given_seed is None else seed(given_seed)
     # What groups alone can give is there, also where the rows are not.
     added = {} if idatas.has(idata, "log_likelihood_group") else groups.by_group(model, drawn)
@@ -386,6 +375,31 @@ def add_pointwise(model: Base, idata: Any, given_seed: int | None) -> None:
     model.design.rows("the log likelihood by row")
     for name, group in groups.pointwise(model, drawn, used).items():
         idatas.add(idata, name, group)
+
+
+def refuse_other(model: Base, idata: Any) -> None:
+    """Refuse a container that this very model did not make.
+
+    Raises
+    ------
+    ContainerError
+        There is no posterior, or it is of another model, other data, columns or pooling.
+    """
+    idatas.dataset(idata, "posterior")
+    attrs = idatas.attributes(idata)
+    same = {"model": model.family, "pooling": model.pooling, "columns": json.dumps(model.columns)}
+    data_alike = all(
+        idatas.has(idata, name)
+        and _alike(part, idatas.dataset(idata, name), exactly=model.design.in_memory)
+        for name, part in groups.data(model).items()
+        if part.data_vars
+    )
+    if not data_alike or any(attrs.get(name) != value for name, value in same.items()):
+        raise ContainerError(
+            f"the container must be a fit of this model ({model!r}), got one of "
+            f"{attrs.get('model')} with {attrs.get('pooling')} pooling or other data; use the "
+            "model that fitted it"
+        )
 
 
 def _alike(here: xr.Dataset, there: xr.Dataset, *, exactly: bool) -> bool:

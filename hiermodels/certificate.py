@@ -1,0 +1,389 @@
+"""A certificate for a fit: whether its draws are those of the posterior.
+
+A hierarchical Gaussian model has an exact answer to compare with, in one of three ways: its exact
+posterior (:mod:`~hiermodels.twins`), independent draws from it (:mod:`~hiermodels.importance`), or,
+where there is neither, another program for the same posterior and calibration on this very design.
+In each case theta, given the hyperparameters of the same draw, must be normal with known mean and
+variance: a law that takes no reference at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy import special
+
+from . import diagnostics, effects, marginal, rulers, summaries, twins
+from . import inference_data as idatas
+from .errors import ContainerError, ExactError, OptionError
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from .inference_data import Container
+    from .models.model import Model
+    from .twins import Twin
+
+__all__ = ["Certificate", "certify"]
+
+Array = NDArray[np.float64]
+
+LEVEL = 0.001
+"""Probability that a right fit fails by chance, over all quantities together."""
+_INDIRECT = ("divergences", "e_bfmi")
+_POINTS = 99  # quantiles of the draws at which distributions are compared
+_REFERENCE_DRAWS = 2500  # of each of four chains of independent draws
+_PRECISE_ENOUGH = 400.0  # effective draws below which nothing is certified
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Certificate:
+    """What :func:`certify` found; prints as a short report.
+
+    Attributes
+    ----------
+    passed : bool
+        Whether every check passed.
+    verdict : str
+        The answer in one sentence.
+    method : str
+        What the draws were compared with.
+    checks : tuple of str
+        The checks that were made, and how each went.
+    table : DataFrame
+        One row for each quantity: ``exact`` (the exact posterior mean), ``estimate`` (the draws'),
+        ``mcse``, ``z`` = (estimate - exact) / mcse, ``z_sd`` (the same of the standard deviation),
+        ``ks`` (largest difference of the distribution functions), ``p_ks``, ``ess``, and ``ok``.
+    limit : float
+        The largest absolute z that passes: that of the normal distribution at 0.001 over all rows.
+    calibration : object or None
+        The calibration that was run, where there is no exact answer.
+    """
+
+    passed: bool
+    verdict: str
+    method: str
+    checks: tuple[str, ...]
+    table: pd.DataFrame = field(repr=False)
+    limit: float
+    calibration: Any = None
+
+    @property
+    def failing(self) -> list[str]:
+        """The quantities that fail, worst first."""
+        bad = self.table[~self.table["ok"]]
+        worst = bad[["z", "z_sd"]].abs().max(axis=1).sort_values(ascending=False)
+        return [str(label) for label in worst.index]
+
+    def __str__(self) -> str:
+        worst = self.table.assign(worst=self.table[["z", "z_sd"]].abs().max(axis=1))
+        worst = worst.sort_values(["ok", "worst"], ascending=[True, False]).head(6)
+        shown = worst[["exact", "estimate", "mcse", "z", "z_sd", "ks", "p_ks", "ess", "ok"]]
+        lines = [self.verdict, "", f"compared with: {self.method}", *self.checks, ""]
+        lines.append(
+            f"Farthest of {len(self.table)} quantities (|z| up to {self.limit:.2f} is ok):"
+        )
+        return "\n".join([*lines, shown.to_string(float_format=lambda x: f"{x:.4g}")])
+
+    __repr__ = __str__
+
+
+def certify(
+    idata: Container,
+    model: Model,
+    *,
+    simulations: int = 50,
+    seed: int = 0,
+    progress: bool | None = None,
+) -> Certificate:
+    """Compare the draws of a fit with the exact posterior of its model.
+
+    For each scalar the posterior mean and sd are compared in Monte Carlo standard errors, and the
+    distribution functions by Kolmogorov and Smirnov's statistic D, as if there were as many
+    independent draws as the effective sample size says: p = P(K > sqrt(ESS) D) with Kolmogorov's
+    distribution of K (Smirnov 1948, Annals of Mathematical Statistics 19, 279-281). Under partial
+    pooling the effects are also compared with what they must be given the other parameters of the
+    same draw. A limit of 0.001 is shared by all quantities (Bonferroni), so that one right fit of a
+    thousand fails by chance. Too few effective draws to tell right from wrong fail as well.
+
+    Parameters
+    ----------
+    idata : InferenceData or DataTree
+        A fit of this very model, by any engine and parameterization.
+    model : EightSchools, OneWay or VaryingSlopes
+    simulations : int
+        Where there is no exact answer: fits of simulated data on the model's design, for
+        simulation-based calibration; 0 for none.
+    seed : int
+        Of the independent draws, the other program's fit and the simulations.
+    progress : bool, optional
+        Progress bars of the last two.
+
+    Returns
+    -------
+    Certificate
+        ``.passed`` is the answer; ``.table`` holds every comparison.
+
+    Raises
+    ------
+    ContainerError
+        The container comes from another model, or holds no posterior.
+    """
+    from .models import fitting
+
+    if not isinstance(simulations, int) or simulations < 0:
+        raise OptionError(f"simulations must be a number of fits, 0 or more, got {simulations!r}")
+    fitting.refuse_other(model, idata)
+    posterior = idatas.dataset(idata, "posterior")
+    drawn = _by_label(posterior)
+    exact = twins.twin(model)
+    checks, calibration = [], None
+    if exact is not None:
+        method = f"the exact posterior ({exact.method})"
+        table = _against_twin(drawn, exact)
+    else:
+        method, other = _another_way(model, idata, seed, progress)
+        table = _against_draws(drawn, _by_label(idatas.dataset(other, "posterior")))
+    table = pd.concat([table, _given_the_rest(model, posterior)])
+    limit = _limit(len(table))
+    table["ok"] = _passes(table, limit)
+    checks.append(_said("every quantity agrees with it", bool(table["ok"].all())))
+    trouble = diagnostics.check(idata, variables=_hyperparameters(model, posterior))
+    bad = [f for f in trouble.findings if f.severity == "error"]
+    # Divergences and the like say that draws may be biased; an exact answer says whether they are.
+    errors = [f.message for f in bad if exact is None or f.kind not in _INDIRECT]
+    checks.append(_said("the chains' own diagnostics", not errors, "; ".join(errors)))
+    checks += [f"note {f.message}" for f in bad if f.message not in errors]
+    enough = bool((table["ess"] >= _PRECISE_ENOUGH).all())
+    least = f"least {table['ess'].min():.0f}, wanted {_PRECISE_ENOUGH:.0f}"
+    checks.append(_said("enough effective draws to tell", enough, "" if enough else least))
+    passed = bool(table["ok"].all()) and not errors and enough
+    if exact is None and "independent draws" not in method and simulations:
+        calibration = _calibrated(model, idata, simulations, seed, progress)
+        checks.append(_said("calibration on this design", bool(calibration.passed)))
+        passed = passed and bool(calibration.passed)
+    return Certificate(
+        passed, _verdict(passed, table, errors, enough), method, tuple(checks), table, limit,
+        calibration,
+    )  # fmt: skip
+
+
+def _limit(quantities: int) -> float:
+    """The largest |z| that passes; two z and one p of each quantity share the level."""
+    return float(-special.ndtri(LEVEL / (3 * quantities) / 2))
+
+
+def _passes(table: pd.DataFrame, limit: float) -> pd.Series[bool]:
+    z = table[["z", "z_sd"]].abs().max(axis=1) <= limit
+    # A comparison that there is not (as of a spread that is known) does not fail.
+    return z & ~(table["p_ks"] < LEVEL / (3 * len(table)))
+
+
+def _said(what: str, ok: bool, more: str = "") -> str:
+    return f"{'ok ' if ok else 'BAD'} {what}{': ' + more if more else ''}"
+
+
+def _verdict(passed: bool, table: pd.DataFrame, errors: Sequence[str], enough: bool) -> str:
+    if passed:
+        return f"Certified: the draws are those of the posterior, in all {len(table)} quantities."
+    wrong = int((~table["ok"]).sum())
+    if wrong:
+        return f"Not certified: {wrong} of {len(table)} quantities are not the posterior's."
+    if errors:
+        return "Not certified: nothing is wrong by itself, but the chains' diagnostics are bad."
+    if not enough:
+        return "Not certified: there are too few effective draws to tell."
+    return "Not certified: calibration on this design failed."
+
+
+# ---- draws by label ------------------------------------------------------------------------------
+
+
+def _by_label(posterior: xr.Dataset) -> dict[str, Array]:
+    """Draws of every scalar, shape (chain, draw), labelled as ``hm.summary`` does."""
+    out: dict[str, Array] = {}
+    for name in posterior.data_vars:
+        out |= summaries.scalars(posterior, str(name))
+    return out
+
+
+def _hyperparameters(model: Model, posterior: xr.Dataset) -> list[str] | None:
+    if model.pooling == "none":
+        return None
+    return [str(name) for name in posterior.data_vars if name not in ("theta", "deviation")]
+
+
+@dataclass(frozen=True)
+class _Measured:
+    """Draws of Q scalars, and their rulers, each of shape (Q,)."""
+
+    labels: list[str]
+    values: Array  # (chain, draw, Q)
+    mean: Array
+    sd: Array
+    mcse_mean: Array
+    mcse_sd: Array
+    ess: Array
+
+    @property
+    def points(self) -> Array:
+        """Quantiles of the draws, shape (_POINTS, Q)."""
+        flat = self.values.reshape(-1, len(self.labels))
+        return np.asarray(np.quantile(flat, np.arange(1, _POINTS + 1) / (_POINTS + 1), axis=0))
+
+    def below(self, x: Array) -> Array:
+        """Shares of the draws up to points of shape (n, Q)."""
+        flat = np.sort(self.values.reshape(-1, len(self.labels)), axis=0)
+        counts = [np.searchsorted(flat[:, k], x[:, k], side="right") for k in range(x.shape[1])]
+        return np.column_stack(counts) / len(flat)
+
+
+def _measured(drawn: dict[str, Array], labels: Sequence[str]) -> _Measured:
+    values = np.stack([drawn[label] for label in labels], axis=-1)
+    columns = ("mean", "sd", "mcse_mean", "mcse_sd", "ess_bulk", "ess_tail")
+    table = rulers.table(values, columns)
+    draws = values.shape[0] * values.shape[1]
+    ess = np.minimum(np.minimum(table["ess_bulk"], table["ess_tail"]), draws)
+    return _Measured(
+        list(labels), values, table["mean"], table["sd"], table["mcse_mean"], table["mcse_sd"], ess
+    )
+
+
+def _row(
+    m: _Measured, exact: Array, exact_sd: Array, error: Array, error_sd: Array, ks: Array, n: Array
+) -> pd.DataFrame:
+    """One row for each quantity; ``error`` is that of both sides together."""
+    return pd.DataFrame(
+        {
+            "exact": exact,
+            "estimate": m.mean,
+            "mcse": error,
+            "z": (m.mean - exact) / error,
+            "z_sd": (m.sd - exact_sd) / error_sd,
+            "ks": ks,
+            "p_ks": special.kolmogorov(np.sqrt(n) * ks),
+            "ess": m.ess,
+        },
+        index=pd.Index(m.labels),
+    )
+
+
+def _against_twin(drawn: dict[str, Array], exact: Twin) -> pd.DataFrame:
+    there = [k for k, label in enumerate(exact.labels) if label in drawn]
+    labels = [exact.labels[k] for k in there]
+    if not labels:
+        raise ContainerError(f"the posterior has none of {', '.join(exact.labels[:5])}, ...")
+    m = _measured(drawn, labels)
+    points = np.zeros((_POINTS, len(exact.labels)))
+    points[:, there] = m.points
+    ks = np.abs(m.below(m.points) - exact.cdf(points)[:, there]).max(axis=0)
+    return _row(m, exact.mean[there], exact.sd[there], m.mcse_mean, m.mcse_sd, ks, m.ess)
+
+
+def _against_draws(drawn: dict[str, Array], others: dict[str, Array]) -> pd.DataFrame:
+    labels = [n for n in drawn if n in others and np.ptp(drawn[n]) > 0]
+    if len(labels) > twins.MOST_EFFECTS:
+        kept = np.unique(np.linspace(0, len(labels) - 1, twins.MOST_EFFECTS).astype(int))
+        small = [n for n in labels if not n.startswith("theta[")]
+        labels = list(dict.fromkeys([*small, *(labels[k] for k in kept)]))
+    m, o = _measured(drawn, labels), _measured(others, labels)
+    ks = np.abs(m.below(m.points) - o.below(m.points)).max(axis=0)
+    n = m.ess * o.ess / (m.ess + o.ess)
+    error, error_sd = np.hypot(m.mcse_mean, o.mcse_mean), np.hypot(m.mcse_sd, o.mcse_sd)
+    return _row(m, o.mean, o.sd, error, error_sd, ks, n)
+
+
+# ---- theta given the rest ------------------------------------------------------------------------
+
+
+def _given_the_rest(model: Model, posterior: xr.Dataset) -> pd.DataFrame | None:
+    """How theta lies in its own conditional distribution, draw by draw.
+
+    theta_j given mu, tau, Omega, beta and sigma is N(m_j, V_j) (design of
+    :mod:`~hiermodels.marginal`), so zeta = (theta - m) / sd(theta) is standard normal: its average
+    over the groups has mean 0, that of zeta^2 has mean 1.
+    """
+    from .models import groups
+
+    if model.pooling != "partial" or "theta" not in posterior:
+        return None
+    d = model.design
+    draws = groups.draws(model, posterior)
+    assert draws.theta is not None  # noqa: S101 - it is in the posterior
+    n = len(draws)
+    sums = np.empty((n, 2, d.K))
+    for part in marginal.blocks(d.J * d.K, n):
+        block = draws[part]
+        assert block.theta is not None  # noqa: S101 - the same
+        p = effects.population(d, block)
+        factored = marginal.factor(d.gram, p)
+        means = marginal.raw_effects(d, p, marginal.deviations(p, factored))
+        variances = marginal.variances(d, p, factored)
+        for k, (m, v) in enumerate(zip(means, variances, strict=True)):
+            # Where tau is next to nothing, what is printed of theta is too little to tell.
+            sd = np.sqrt(v)
+            zeta = (block.theta[:, :, k] - m) / np.maximum(sd, 1e-9 * np.abs(m) + 1e-300)
+            sums[part, 0, k] = zeta.mean(axis=1)
+            sums[part, 1, k] = (zeta**2).mean(axis=1)
+    shape = (posterior.sizes["chain"], posterior.sizes["draw"])
+    names = list(d.coefficients or ())
+    series: dict[str, Array] = {}
+    want = []
+    for i, (word, value) in enumerate((("mean", 0.0), ("square", 1.0))):
+        for k in range(d.K):
+            at = f"[{names[k]}]" if names else ""
+            series[f"theta{at} given the rest: {word}"] = sums[:, i, k].reshape(shape)
+            want.append(value)
+    measured = _measured(series, list(series))
+    nothing = np.full(len(want), np.nan)
+    return _row(
+        measured, np.array(want), nothing, measured.mcse_mean, measured.mcse_sd, nothing, nothing
+    )
+
+
+# ---- without an exact answer ---------------------------------------------------------------------
+
+
+def _another_way(
+    model: Model, idata: Container, seed: int, progress: bool | None
+) -> tuple[str, Container]:
+    """Independent draws; where there are none, a fit by another program."""
+    if model.design.residual != "group":
+        try:
+            drawn = model.fit(
+                engine="exact", seed=seed, draws=_REFERENCE_DRAWS, pointwise=False, effects="draws"
+            )
+        except ExactError:
+            pass
+        else:
+            return "independent draws from the posterior (importance weights)", drawn
+    used = idatas.attributes(idata).get("parameterization")
+    # Where groups have many rows the centered form moves best, and it shares no line of its
+    # likelihood with the marginal one.
+    other = "marginal" if used != "marginal" else "centered"
+    if model.pooling != "partial":
+        # There is one program: a longer fit of the same, which shows what chance does.
+        fit = model.fit(seed=seed, draws=_REFERENCE_DRAWS, pointwise=False, progress=progress)
+        return "a longer fit by the same program (this model has no other)", fit
+    twin = model.replace(parameterization=other)
+    fit = twin.fit(seed=seed, draws=_REFERENCE_DRAWS, pointwise=False, progress=progress)
+    return f"the {other} program (there is no exact answer for this model)", fit
+
+
+def _calibrated(
+    model: Model, idata: Container, simulations: int, seed: int, progress: bool | None
+) -> Any:
+    from .calibration import calibrate
+
+    attrs = idatas.attributes(idata)
+    used: Callable[..., Any] = model.replace
+    engine = str(attrs.get("engine", "nuts"))
+    parameterization = str(attrs.get("parameterization", "auto"))
+    if parameterization in ("marginal", "centered", "noncentered"):
+        model = used(parameterization=parameterization)
+    return calibrate(model, simulations=simulations, seed=seed, engine=engine, progress=progress)
