@@ -16,9 +16,11 @@ def main() -> None:
         from_file(hm, job)
         return
     frame = as_frame(job)
+    # Programs that may not finish are asked how far they come; the bar goes to the job's log.
+    told = job.show_progress and job.variant["parameterization"] != "auto"
     for number, label in enumerate(job.labels()):
         with job.timing(label):
-            idata = model(hm, job, frame).fit(seed=job.seed + number, progress=False)
+            idata = model(hm, job, frame).fit(seed=job.seed + number, progress=told)
         keep(job, label, idata)
 
 

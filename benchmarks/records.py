@@ -197,8 +197,7 @@ def _row(name: str, entry: dict[str, Any]) -> Row:
     cold = [r for r in entry["runs"] if r["ended"] == "finished" and r["cold"]]
     if unfinished and not counted:
         run = unfinished[0]
-        what = f"limit reached: {run['reached']}" if run["ended"] == "limit" else "failed"
-        note = f"{what} in {run['process_seconds']:.0f} s"
+        note = f"{_ended(run)} in {run['process_seconds']:.0f} s"
         return Row(name, label, note=note, peak=Span.of([run["peak_mib"]]))
     if not counted:
         return Row(name, label, note="not run yet")
@@ -255,12 +254,20 @@ def _remark(entry: dict[str, Any], rhat: float | None) -> str:
     runs = entry["runs"]
     over = [run for run in runs if run["ended"] != "finished"]
     if over:
-        then = "limit reached" if over[0]["ended"] == "limit" else "failed"
+        then = "limit reached" if over[0]["ended"] == "limit" else _ended(over[0])
         finished = len(runs) - len(over)
         remarks.append(f"{finished} of {len(runs)} processes finished; then {then}")
     if any("statistics_seconds" in run and "later" in run["fits"] for run in runs):
         remarks.append("the later fit is from the group statistics, not from the file")
     return "; ".join(remarks)
+
+
+def _ended(run: dict[str, Any]) -> str:
+    """How a run ended that did not finish: how far it came, or what it said last."""
+    if run["ended"] == "limit":
+        return f"limit reached: {run['reached']}"
+    words = run.get("said", "").strip().splitlines()
+    return f"failed ({words[-1].rpartition('exceptions.')[2]})" if words else "failed"
 
 
 def table(record: dict[str, Any]) -> str:
