@@ -42,6 +42,9 @@ _HOMES = {
     # data
     "SufficientStatistics": "statistics",
     "sufficient_statistics": "pushdown",
+    # calibration
+    "Calibration": "calibrated",
+    "calibrate": "calibration",
     # many fits
     "ManyFits": "many",
     "fit_many": "many",
@@ -69,6 +72,7 @@ _MODULES = (
 
 __all__ = [
     "LKJ",
+    "Calibration",
     "Certificate",
     "EightSchools",
     "Exponential",
@@ -88,6 +92,7 @@ __all__ = [
     "SufficientStatistics",
     "Uniform",
     "VaryingSlopes",
+    "calibrate",
     "certify",
     "check",
     "classical",
@@ -122,6 +127,8 @@ def __dir__() -> list[str]:
 
 if TYPE_CHECKING:
     from . import classical, cmdstan, datasets, errors, exact, gibbs, plots, priors, programs
+    from .calibrated import Calibration
+    from .calibration import calibrate
     from .certificate import Certificate, certify
     from .diagnostics import check
     from .errors import HierModelsError, HierModelsWarning

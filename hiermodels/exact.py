@@ -74,7 +74,7 @@ def posterior(model: Base) -> ExactPosterior:
     ... )
     >>> exact = hm.exact.posterior(model)
     >>> round(exact.probability("tau", ">", 5), 4)
-    0.5276
+    0.4584
     """
     refuse(model)
     integral = OneWayIntegral(model.design, model.priors)

@@ -2,7 +2,7 @@
 
 A prior is a family and at most three numbers. ``stan_models/priors.stanfunctions`` has the same
 families under the same codes; what is computed there in Stan, :meth:`Prior.log_density` computes
-here in NumPy, each beside its formula.
+here in NumPy, each beside its formula. :meth:`Prior.draw` draws from them, without Stan.
 """
 
 from __future__ import annotations
@@ -15,7 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
+from . import prior_draws
 from .errors import PriorError
+from .prior_draws import Size
 
 __all__ = [
     "FAMILIES",
@@ -95,6 +97,30 @@ class Prior:
         """Log density at ``x``, elementwise, with every constant (without, where improper)."""
         raise NotImplementedError(x)  # pragma: no cover - every family has its own
 
+    def draw(self, rng: np.random.Generator, size: Size) -> Array:
+        """Independent draws.
+
+        Parameters
+        ----------
+        rng : Generator
+        size : int or tuple of int
+            Their number, or the shape of the array of them.
+
+        Raises
+        ------
+        PriorError
+            The prior is improper.
+        """
+        if not self.proper:
+            raise PriorError(
+                f"{self} is improper, so it has no draws; take a proper prior, such as Normal(0, 1)"
+                " for a mean or HalfNormal(1) for a standard deviation"
+            )
+        return np.asarray(self._draw(rng, size), dtype=np.float64)
+
+    def _draw(self, rng: np.random.Generator, size: Size) -> Array:
+        raise NotImplementedError(rng)  # pragma: no cover - every proper family has its own
+
     def __str__(self) -> str:
         return f"{type(self).__name__}({', '.join(f'{n:.4g}' for n in self.numbers)})"
 
@@ -145,6 +171,9 @@ class Normal(Prior):
         z = (_array(x) - self.mean) / self.sd
         return -0.5 * (_LOG_2PI + z * z) - math.log(self.sd)
 
+    def _draw(self, rng: np.random.Generator, size: Size) -> Array:
+        return rng.normal(self.mean, self.sd, size)
+
 
 @dataclass(frozen=True)
 class StudentT(Prior):
@@ -168,6 +197,9 @@ class StudentT(Prior):
     def log_density(self, x: Any) -> Array:
         """Log density at ``x``."""
         return _log_t((_array(x) - self.location) / self.scale, self.nu) - math.log(self.scale)
+
+    def _draw(self, rng: np.random.Generator, size: Size) -> Array:
+        return self.location + self.scale * rng.standard_t(self.nu, size)
 
 
 def _log_t(z: Array, nu: float) -> Array:
@@ -195,6 +227,9 @@ class HalfNormal(Prior):
         """Log density at ``x``."""
         return Normal(0, self.sd).log_density(x) + math.log(2)
 
+    def _draw(self, rng: np.random.Generator, size: Size) -> Array:
+        return np.abs(rng.normal(0, self.sd, size))
+
 
 @dataclass(frozen=True)
 class HalfT(Prior):
@@ -218,6 +253,9 @@ class HalfT(Prior):
         """Log density at ``x``."""
         return _log_t(_array(x) / self.scale, self.nu) - math.log(self.scale) + math.log(2)
 
+    def _draw(self, rng: np.random.Generator, size: Size) -> Array:
+        return self.scale * np.abs(rng.standard_t(self.nu, size))
+
 
 @dataclass(frozen=True)
 class HalfCauchy(Prior):
@@ -239,6 +277,9 @@ class HalfCauchy(Prior):
         z = _array(x) / self.scale
         return math.log(2 / (math.pi * self.scale)) - np.log1p(z * z)
 
+    def _draw(self, rng: np.random.Generator, size: Size) -> Array:
+        return self.scale * np.abs(rng.standard_cauchy(size))
+
 
 @dataclass(frozen=True)
 class Exponential(Prior):
@@ -258,6 +299,9 @@ class Exponential(Prior):
     def log_density(self, x: Any) -> Array:
         """Log density at ``x``."""
         return math.log(self.rate) - self.rate * _array(x)
+
+    def _draw(self, rng: np.random.Generator, size: Size) -> Array:
+        return rng.exponential(1 / self.rate, size)
 
 
 @dataclass(frozen=True)
@@ -290,6 +334,9 @@ class Uniform(Prior):
     def log_density(self, x: Any) -> Array:
         """Log density at ``x``; minus infinity above ``upper``."""
         return np.where(_array(x) <= self.upper, -math.log(self.upper), -np.inf)
+
+    def _draw(self, rng: np.random.Generator, size: Size) -> Array:
+        return self.upper * (1 - rng.random(size))  # never 0
 
 
 def _log_power_gamma(x: Any, shape: float, b: float) -> Array:
@@ -333,6 +380,9 @@ class InverseGamma(Prior):
         """Log density at ``x`` (of the scale itself, not of its square)."""
         return _log_power_gamma(x, self.shape, self.scale)
 
+    def _draw(self, rng: np.random.Generator, size: Size) -> Array:
+        return prior_draws.power_gamma(rng, self.shape, self.scale, size)
+
 
 @dataclass(frozen=True)
 class GammaPrecision(Prior):
@@ -363,6 +413,9 @@ class GammaPrecision(Prior):
     def log_density(self, x: Any) -> Array:
         """Log density at ``x`` (of the scale itself, not of its precision)."""
         return _log_power_gamma(x, self.shape, self.rate)
+
+    def _draw(self, rng: np.random.Generator, size: Size) -> Array:
+        return prior_draws.power_gamma(rng, self.shape, self.rate, size)
 
 
 @dataclass(frozen=True)
@@ -416,6 +469,18 @@ class LKJ(Prior):
         return np.asarray(
             np.sum((K - k + 2 * self.eta - 2) * log_diagonal, axis=-1) + self._constant(K)
         )
+
+    def draw(self, rng: np.random.Generator, size: Size, K: int = 2) -> Array:
+        """Independent draws of Omega's Cholesky factor, shape (..., K, K).
+
+        Parameters
+        ----------
+        rng : Generator
+        size : int or tuple of int
+        K : int
+            Rows of the correlation matrix, at least 1.
+        """
+        return prior_draws.lkj(rng, self.eta, K, size)
 
     def _constant(self, K: int) -> float:
         # Each canonical partial correlation in column k is beta(a, a) on (-1, 1) with

@@ -105,3 +105,102 @@ def test_a_prior_is_frozen_and_equal_by_value() -> None:
 def test_uniform_may_be_written_with_both_ends() -> None:
     assert hm.Uniform(0, 10) == hm.Uniform(10) == hm.Uniform(upper=10)
     assert str(hm.Uniform(0, 10)) == "Uniform(10)"
+
+
+# ---- draws ---------------------------------------------------------------------------------------
+
+PROPER = [
+    hm.Normal(1, 2),
+    hm.StudentT(3, 1, 2),
+    hm.StudentT(1.5, -4, 0.1),
+    hm.HalfNormal(2),
+    hm.HalfT(3, 2),
+    hm.HalfT(0.8, 2),
+    hm.HalfCauchy(5),
+    hm.Exponential(0.3),
+    hm.Uniform(20),
+    hm.InverseGamma(0.5, 50),
+    hm.InverseGamma(3, 0.02),
+    hm.GammaPrecision(0.5, 50),
+    hm.GammaPrecision(0.02, 1),
+]
+
+
+@pytest.mark.parametrize("prior", PROPER, ids=str)
+def test_draws_have_the_distribution_of_the_log_density(prior: Prior) -> None:
+    # Kolmogorov and Smirnov's distance from the CDF by quadrature of exp(log_density), on a scale
+    # where the tails are short: log x for what is positive, asinh x for what is not.
+    n = 20_000
+    x = prior.draw(np.random.default_rng(7), n)
+    assert x.shape == (n,)
+    positive = "scale" in prior.kinds
+    forward, back, log_slope = (
+        (np.log, np.exp, lambda u: u)
+        if positive
+        else (np.arcsinh, np.sinh, lambda u: np.log(np.cosh(u)))
+    )
+    u = np.sort(forward(x))
+    grid = np.unique(np.concatenate([np.linspace(u[0] - 6, u[-1] + 6, 200_001), u]))
+    density = np.exp(prior.log_density(back(grid)) + log_slope(grid))
+    steps = np.diff(grid) * (density[1:] + density[:-1]) / 2
+    cdf = np.concatenate([[0.0], np.cumsum(steps)])
+    assert cdf[-1] == pytest.approx(1, abs=2e-3)
+    at = cdf[np.searchsorted(grid, u)]
+    below = np.arange(n) / n
+    distance = max(np.max(at - below), np.max(below + 1 / n - at))
+    # 1.95 / sqrt(n) is exceeded by one right sample in a thousand.
+    assert distance * np.sqrt(n) < 1.95
+
+
+def test_draws_of_a_small_shape_are_finite_where_a_gamma_draw_would_be_zero() -> None:
+    x = hm.GammaPrecision(0.01, 1).draw(np.random.default_rng(2), 2000)
+    assert np.sum(np.isfinite(x)) > 1990
+    assert np.log(x).max() > 350  # a precision of 1e-304
+
+
+def test_draws_have_the_shape_asked_for_and_follow_from_the_generator() -> None:
+    for prior in PROPER:
+        x = prior.draw(np.random.default_rng(3), (2, 5))
+        assert x.shape == (2, 5)
+        np.testing.assert_array_equal(x, prior.draw(np.random.default_rng(3), (2, 5)))
+    assert hm.LKJ(2).draw(np.random.default_rng(3), (4, 5), K=3).shape == (4, 5, 3, 3)
+
+
+def test_an_improper_prior_has_no_draws() -> None:
+    for prior in (hm.Flat(), hm.LogFlat(), hm.InverseGamma(0, 1)):
+        with pytest.raises(PriorError, match=r"improper, so it has no draws; .* HalfNormal\(1\)"):
+            prior.draw(np.random.default_rng(1), 1)
+
+
+@pytest.mark.parametrize("eta", [0.7, 1.0, 2.0, 6.0])
+@pytest.mark.parametrize("K", [2, 3, 5])
+def test_every_correlation_of_an_lkj_draw_is_beta(eta: float, K: int) -> None:
+    # On (-1, 1) with both shapes eta - 1 + K/2 (Lewandowski et al. 2009, section 3).
+    L = hm.LKJ(eta).draw(np.random.default_rng(11), 4000, K=K)
+    assert np.all(np.triu(L, 1) == 0)
+    Omega = L @ np.swapaxes(L, -1, -2)
+    np.testing.assert_allclose(np.diagonal(Omega, axis1=-2, axis2=-1), 1, rtol=1e-12)
+    shape = eta - 1 + K / 2
+    for i in range(K):
+        for j in range(i):
+            test = stats.kstest((Omega[:, i, j] + 1) / 2, stats.beta(shape, shape).cdf)
+            assert test.pvalue > 1e-4
+
+
+@pytest.mark.parametrize("K", [2, 3, 4])
+def test_lkj_draws_have_the_distribution_of_the_log_density(K: int) -> None:
+    # Weighted by the ratio of two normalized densities, draws of one have total weight 1.
+    L = hm.LKJ(2).draw(np.random.default_rng(5), 100_000, K=K)
+    for eta in (1.6, 3.0):
+        ratio = np.exp(hm.LKJ(eta).log_density(L) - hm.LKJ(2).log_density(L))
+        assert ratio.mean() == pytest.approx(1, abs=4 * ratio.std() / np.sqrt(len(L)))
+        # And so have their squared correlations, whose distribution the test above states.
+        corner = (L[:, 1, 0] ** 2 * ratio).mean()
+        error = (L[:, 1, 0] ** 2 * ratio).std() / np.sqrt(len(L))
+        assert corner == pytest.approx(1 / (2 * (eta - 1 + K / 2) + 1), abs=4 * error)
+
+
+def test_one_coefficient_has_the_correlation_matrix_one() -> None:
+    np.testing.assert_array_equal(
+        hm.LKJ(2).draw(np.random.default_rng(1), 3, K=1), np.ones((3, 1, 1))
+    )

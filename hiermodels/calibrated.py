@@ -1,0 +1,289 @@
+"""The result of a calibration: ranks, a table of verdicts, a picture."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from . import ecdf_bands
+from .errors import OptionError, listed, suggest
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from numpy.typing import NDArray
+
+    from .calibration_tasks import Record
+
+__all__ = ["Calibration"]
+
+LEVEL = 0.95
+MOST_FAILED = 0.03
+"""Share of failed fits from which on nothing is passed."""
+
+# Of Okabe and Ito's palette, which the colour-blind can tell apart.
+_FAILING = ("#D55E00", "#0072B2", "#CC79A7", "#009E73", "#E69F00", "#56B4E9")
+_INSIDE, _BAND = "#9A9A9A", "#E3E3E3"
+_NAMED = 6
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Calibration:
+    """What simulation-based calibration found; prints as a short report.
+
+    Attributes
+    ----------
+    ranks : DataFrame
+        A row for each simulation, a column for each quantity: the number of draws, from 0 to
+        ``draws``, that are below the value that the data came from; missing where there is no fit.
+    table : DataFrame
+        A row for each quantity. ``simulations`` that were fitted; ``draws`` that ranks are among;
+        ``difference``, the ECDF of the ranks less that of a uniform, where it is least probable;
+        ``band``, how far it may be off there if of all quantities 95 % are to stay inside
+        (simultaneous, and Bonferroni over quantities); ``p``, the probability that uniform ranks
+        stray so far anywhere; ``p_chi_square`` of a plain chi-square test; ``coverage_50`` and
+        ``coverage_90``, the shares of simulations whose value lay in the central intervals, with
+        their Monte Carlo standard errors ``error_50`` and ``error_90``; ``verdict``, "inside" or
+        "outside".
+    simulations : DataFrame
+        A row for each simulation: ``seed`` of the fit, ``ess`` (the smallest of a quantity),
+        ``fit_draws``, ``divergences``, ``seconds``, ``failure``.
+    about : dict
+        What was run: model, priors, engine, program, seed, options.
+    """
+
+    ranks: pd.DataFrame
+    table: pd.DataFrame
+    simulations: pd.DataFrame
+    about: Mapping[str, Any]
+
+    @classmethod
+    def of_records(cls, about: Mapping[str, Any], records: Sequence[Record]) -> Calibration:
+        """The result of records of simulations.
+
+        Parameters
+        ----------
+        about : mapping
+            The header of a calibration's file.
+        records : sequence of Record
+        """
+        import pandas as pd
+
+        names, draws = list(about["quantities"]), int(about["draws"])
+        index = pd.Index([r.simulation for r in records], name="simulation", dtype="int64")
+        none = [None] * len(names)
+        ranks = pd.DataFrame(
+            [r.ranks or none for r in records], index=index, columns=names, dtype="Int64"
+        )
+        kept = ("seed", "ess", "fit_draws", "divergences", "seconds", "failure")
+        simulations = pd.DataFrame([{k: getattr(r, k) for k in kept} for r in records], index=index)
+        fitted = ranks.dropna().astype("int64")
+        level = 1 - (1 - LEVEL) / max(len(names), 1)
+        rows = [_row(fitted[name].to_numpy(), draws, level) for name in names]
+        table = pd.DataFrame(rows, index=pd.Index(names, name="quantity"), columns=_COLUMNS)
+        return cls(ranks, table, simulations, dict(about))
+
+    @property
+    def failing(self) -> tuple[str, ...]:
+        """The quantities whose ranks are not uniform."""
+        return tuple(self.table.index[self.table["verdict"] == "outside"])
+
+    @property
+    def failures(self) -> dict[int, str]:
+        """Simulation -> why there is no fit, in one line."""
+        said = self.simulations["failure"].dropna()
+        return dict(zip(said.index.tolist(), said.tolist(), strict=True))
+
+    @property
+    def passed(self) -> bool:
+        """Whether no quantity fails, and 97 % of the fits or more were made."""
+        few = len(self.failures) <= MOST_FAILED * len(self.ranks)
+        return few and len(self.failures) < len(self.ranks) and not self.failing
+
+    @property
+    def divergences(self) -> int:
+        """Divergent iterations over all fits."""
+        return int(self.simulations["divergences"].sum())
+
+    @property
+    def verdict(self) -> str:
+        """The answer in one sentence."""
+        many, failed = len(self.ranks), len(self.failures)
+        if failed > MOST_FAILED * many or failed == many:
+            return (
+                f"Failed: {failed} of {many} simulations have no fit, more than "
+                f"{MOST_FAILED:.0%}: {_reasons(self.failures.values())}"
+            )
+        level = f"{LEVEL:.0%} band of their ECDF, for all {len(self.table)} quantities at once"
+        if self.failing:
+            return f"Failed: the ranks of {listed(self.failing)} leave the simultaneous {level}"
+        return f"Passed: all ranks stay inside the simultaneous {level}"
+
+    def __str__(self) -> str:
+        about, short = self.about, self._short
+        facts = [
+            f"{len(self.ranks)} simulations",
+            f"{len(self.failures)} without a fit",
+            f"ranks among {about['draws']} draws",
+            f"{self.divergences} divergent iterations in "
+            f"{int((self.simulations['divergences'] > 0).sum())} fits",
+        ]
+        if short:
+            facts.append(f"{short} fits with fewer effective draws")
+        columns = ["difference", "band", "p", "coverage_50", "coverage_90", "verdict"]
+        shown = self.table[columns].copy()
+        shown["p"] = [_probability(p) for p in shown["p"]]
+        return "\n".join(
+            [
+                f"Calibration of {about['model']} by {about['engine']}",
+                ", ".join(facts),
+                shown.to_string(float_format=lambda x: f"{x:.3f}"),
+                self.verdict,
+            ]
+        )
+
+    __repr__ = __str__
+
+    @property
+    def _short(self) -> int:
+        return int((self.simulations["ess"].astype("float64") < self.about["draws"]).sum())
+
+    def plot(self, ax: Axes | None = None, quantities: Sequence[str] | None = None) -> Axes:
+        """Draw the ECDF of each quantity's ranks less that of a uniform, and the bands.
+
+        The light band holds 95 % of the ECDFs of one quantity, the dashed lines 95 % of those of
+        all quantities at once: what leaves them fails, and is named.
+
+        Parameters
+        ----------
+        ax : Axes, optional
+            Where to draw; by default a new figure.
+        quantities : sequence of str, optional
+            Which; all by default.
+
+        Returns
+        -------
+        Axes
+
+        Raises
+        ------
+        OptionError
+            There is no such quantity, or no simulation was fitted.
+        """
+        names = list(self.table.index if quantities is None else quantities)
+        for name in names:
+            if name not in self.table.index:
+                raise OptionError(
+                    f"quantities: there is no {name!r}; there are {listed(self.table.index, 20)}"
+                    f"{suggest(str(name), self.table.index)}"
+                )
+        fitted = self.ranks.dropna().astype("int64")
+        if fitted.empty:
+            raise OptionError("a picture of ranks needs a simulation that was fitted, got none")
+        if ax is None:
+            # Through pyplot, so that a notebook displays it and plt.show() finds it.
+            import matplotlib.pyplot as plt
+
+            _, ax = plt.subplots(figsize=(7.2, 4.4), layout="constrained")
+        n, draws = len(fitted), int(self.about["draws"])
+        _draw_bands(ax, n, draws, len(self.table))
+        inside = [name for name in names if name not in self.failing]
+        failing = [name for name in names if name in self.failing]
+        for name in inside:
+            label = "inside" if name == inside[0] else None
+            _draw_ecdf(ax, fitted[name].to_numpy(), draws, _INSIDE, 0.8, label)
+        for place, name in enumerate(failing):
+            label = name if place < _NAMED else None
+            if place == _NAMED:
+                label = f"and {len(failing) - _NAMED} more"
+            colour = _FAILING[min(place, _NAMED) % len(_FAILING)]
+            _draw_ecdf(ax, fitted[name].to_numpy(), draws, colour, 1.6, label)
+        ax.set_xlim(0, 1)
+        ax.set_xlabel("rank of the value that the data came from, as a share")
+        ax.set_ylabel("ECDF less uniform")
+        ax.set_title(f"Calibration by {self.about['engine']}: {n} simulations", loc="left", pad=36)
+        # Above the axes, where no curve can be hidden by it.
+        ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=5, frameon=False, fontsize="small")
+        for side in ("top", "right"):
+            ax.spines[side].set_visible(False)
+        return ax
+
+
+def _draw_bands(ax: Axes, n: int, draws: int, quantities: int) -> None:
+    one = ecdf_bands.band(n, draws, LEVEL)
+    every = ecdf_bands.band(n, draws, 1 - (1 - LEVEL) / quantities)
+    label = f"{LEVEL:.0%} of one quantity"
+    ax.fill_between(one.z, one.lower, one.upper, color=_BAND, linewidth=0, label=label)
+    label = f"{LEVEL:.0%} of all {quantities}"
+    ax.plot(every.z, every.lower, color="black", linestyle="--", linewidth=0.8, label=label)
+    ax.plot(every.z, every.upper, color="black", linestyle="--", linewidth=0.8)
+
+
+def _draw_ecdf(
+    ax: Axes, ranks: NDArray[np.int64], draws: int, colour: str, width: float, label: str | None
+) -> None:
+    import numpy as np
+
+    z = np.arange(draws + 2) / (draws + 1)
+    share = np.concatenate([[0], ecdf_bands.below(ranks, draws), [len(ranks)]]) / len(ranks)
+    ax.plot(z, share - z, color=colour, linewidth=width, label=label)
+
+
+_COLUMNS = (
+    *("simulations", "draws", "difference", "band", "p", "p_chi_square"),
+    *("coverage_50", "error_50", "coverage_90", "error_90", "verdict"),
+)
+
+
+def _row(ranks: NDArray[np.int64], draws: int, level: float) -> dict[str, Any]:
+    """One quantity's row of the table."""
+    n = len(ranks)
+    if not n:
+        return {"simulations": 0, "draws": draws, "verdict": "not fitted"}
+    fit = ecdf_bands.judge(ranks, draws)
+    band = ecdf_bands.band(n, draws, level)
+    limit = band.upper[fit.at] if fit.difference > 0 else -band.lower[fit.at]
+    return {
+        "simulations": n,
+        "draws": draws,
+        "difference": fit.difference,
+        "band": limit,
+        "p": fit.p,
+        "p_chi_square": ecdf_bands.chi_square(ranks, draws),
+        "coverage_50": coverage(ranks, draws, 0.5),
+        "error_50": math.sqrt(0.25 / n),
+        "coverage_90": coverage(ranks, draws, 0.9),
+        "error_90": math.sqrt(0.09 / n),
+        "verdict": "inside" if fit.p > 1 - level else "outside",
+    }
+
+
+def coverage(ranks: NDArray[np.int64], draws: int, probability: float) -> float:
+    """Share of values inside the central interval of a probability.
+
+    Of the L + 1 places that a value can have among L draws, the interval holds those in the middle;
+    one that is cut counts in part, so that uniform ranks are inside with just this probability.
+    """
+    import numpy as np
+
+    outside = round((1 - probability) / 2 * (draws + 1), 9)  # whole where it is all but whole
+    low, high = np.maximum(ranks, outside), np.minimum(ranks + 1, draws + 1 - outside)
+    return float(np.mean(np.maximum(high - low, 0)))
+
+
+def _reasons(failures: Iterable[str]) -> str:
+    """The commonest reasons with their numbers; what differs in its digits alone is the same."""
+    kinds: dict[str, list[str]] = {}
+    for why in failures:
+        kinds.setdefault(re.sub(r"[-+]?\d[\d.e+-]*", "#", why), []).append(why)
+    often = sorted(kinds.values(), key=len, reverse=True)
+    more = f"; and {len(often) - 2} other reasons" if len(often) > 2 else ""
+    return "; ".join(f"{same[0]} ({len(same)})" for same in often[:2]) + more
+
+
+def _probability(p: float) -> str:
+    return f"{p:.3f}" if not p < 0.001 else "<0.001"
