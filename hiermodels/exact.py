@@ -379,16 +379,17 @@ class ExactPosterior:
 
     # ---- given tau ---------------------------------------------------------------------------
 
-    def given_tau(self, tau: Sequence[float] | Array) -> pd.DataFrame:
+    def given_tau(self, tau: Sequence[float] | Array | None = None) -> pd.DataFrame:
         """What the posterior of the effects would be if tau were known: the impact of tau.
 
         As tau -> 0 every effect goes to the complete-pooling mean; as tau -> infinity, to the
-        group's own mean.
+        group's own mean (:meth:`limits`). ``hm.plots.impact_of_tau`` draws this.
 
         Parameters
         ----------
-        tau : sequence of float
-            Values of tau, above 0, in the units of the response.
+        tau : sequence of float, optional
+            Values of tau, above 0, in the units of the response; by default 100, evenly spaced up
+            to the 99 % quantile of its posterior.
 
         Returns
         -------
@@ -397,34 +398,61 @@ class ExactPosterior:
             theta_j (sigma averaged over, where it is not known), ``pooling_factor``, and
             ``density``, p(tau | y).
         """
+        if tau is None:
+            top = self.quantile("tau", 0.99)
+            tau = np.linspace(top / 200, top, 100)
         values = np.atleast_1d(np.asarray(tau, dtype=np.float64))
         if values.ndim != 1 or not np.all((values > 0) & np.isfinite(values)):
             raise OptionError(f"tau must be finite numbers above 0, got {tau!r}")
+        end = float(self.integral.hyper.upper("tau", 1)[0])
+        if np.any(values >= end):
+            raise OptionError(f"tau must be below the end of its prior, {end:g}, got {tau!r}")
         d = self.model.design
-        ends = self.integral.hyper.upper("tau", 1)
         frames = []
-        density = self._density("tau", values)
-        for value, p in zip(values, density, strict=True):
-            if value >= ends[0]:
-                raise OptionError(f"tau must be below the end of its prior, {ends[0]:g}")
-            u = on_the_line(np.array([value]), ends)
-            nodes = self._nodes_at(np.append(u, np.nan)[: self.integral.dims])
-            m, s = self._effects(nodes, slice(None))
-            mean, sd = mixtures.moments(nodes.weight, m, s)
-            B = nodes.weight @ self._factors(nodes, slice(None))
-            frames.append(
-                pd.DataFrame(
-                    {
-                        "tau": value,
-                        d.group: d.labels,
-                        "mean": mean,
-                        "sd": sd,
-                        "pooling_factor": B,
-                        "density": p,
-                    }
-                )
-            )
+        for value, p in zip(values, self._density("tau", values), strict=True):
+            mean, sd, B = self._given(value)
+            columns = {"mean": mean, "sd": sd, "pooling_factor": B, "density": p}
+            frames.append(pd.DataFrame({"tau": value, d.group: d.labels, **columns}))
         return pd.concat(frames, ignore_index=True)
+
+    def limits(self) -> pd.DataFrame:
+        """Each group's estimate by itself, pooled completely, and in between.
+
+        Returns
+        -------
+        DataFrame
+            One row for each group: ``estimate``, its own (the maximum of the likelihood: its given
+            estimate or the mean of its rows), which is E(theta_j | tau -> infinity, y); ``se`` of
+            that, at the posterior mean of sigma where it is not known; ``complete_pooling``,
+            E(theta_j | tau -> 0, y), the same for all; ``mean`` and ``sd`` of theta_j | y; and
+            ``pooling_factor``, E(B_j | y).
+        """
+        d = self.model.design
+        own = self.integral.centre + d.gram[:, 0, 1] / d.sizes
+        if self.integral.dims == 1:
+            se = np.sqrt(marginal.known_variance(d))
+        else:
+            se = self.mean("sigma") / np.sqrt(d.sizes)
+        # So small beside the standard errors that nothing is left of it.
+        pooled, _, _ = self._given(1e-9 * float(np.min(se)))
+        return pd.DataFrame(
+            {
+                "estimate": own,
+                "se": se,
+                "complete_pooling": pooled,
+                "mean": self._moments("theta")[0],
+                "sd": self._moments("theta")[1],
+                "pooling_factor": self.pooling_factor().to_numpy(),
+            },
+            index=pd.Index(d.labels, name=d.group),
+        )
+
+    def _given(self, tau: float) -> tuple[Array, Array, Array]:
+        """Conditional means and sds of theta, and pooling factors, each of shape (J,)."""
+        u = on_the_line(np.array([tau]), self.integral.hyper.upper("tau", 1))
+        nodes = self._nodes_at(np.append(u, np.nan)[: self.integral.dims])
+        mean, sd = mixtures.moments(nodes.weight, *self._effects(nodes, slice(None)))
+        return mean, sd, nodes.weight @ self._factors(nodes, slice(None))
 
     # ---- nodes -------------------------------------------------------------------------------
 

@@ -6,6 +6,7 @@ Nothing is shown and no global setting is changed; :func:`save` writes a file.
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -17,12 +18,18 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
+    from .exact import ExactPosterior
     from .inference_data import Container
 
-__all__ = ["save", "shrinkage"]
+__all__ = ["impact_of_tau", "raw_against_posterior", "save", "shrinkage"]
 
 # Of Okabe and Ito's palette, which the colour-blind can tell apart; light and dark in grey as well.
 _RAW, _POOLED, _MEAN, _LINK = "#D55E00", "#0072B2", "#333333", "#9A9A9A"
+
+_LINES = (
+    *("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"),
+    *("#333333", "#9A9A9A", "#8C510A", "#762A83", "#1B7837", "#C51B7D"),
+)
 
 _MOST_GROUPS = 60
 # Up to here rows are drawn with large marks and letters.
@@ -95,6 +102,127 @@ def shrinkage(idata: Container, *, ax: Axes | None = None, var: str | None = Non
     # Above the axes, where no group can be hidden by it.
     ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3, frameon=False, borderaxespad=0.2)
     for side in ("top", "right", "left"):
+        ax.spines[side].set_visible(False)
+    return ax
+
+
+_IMPACTS = {
+    "mean": "E(theta | tau, y)",
+    "sd": "sd(theta | tau, y)",
+    "pooling_factor": "pooling factor B",
+}
+
+
+def impact_of_tau(
+    posterior: ExactPosterior,
+    *,
+    quantity: str = "mean",
+    tau: Sequence[float] | NDArray[np.float64] | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw what the effects would be if tau were known, above the posterior of tau.
+
+    Each line is a group. At the left end, tau = 0, all means are the complete-pooling mean; to the
+    right they part, each to its own estimate. The density below says which tau the data allow.
+    (Gelman et al., Bayesian Data Analysis, 3rd ed., figures 5.5 to 5.7.)
+
+    Parameters
+    ----------
+    posterior : ExactPosterior
+        Of ``hm.exact.posterior(model)``.
+    quantity : {"mean", "sd", "pooling_factor"}
+        What is drawn against tau.
+    tau : sequence of float, optional
+        Where; by default up to the 99 % quantile of its posterior.
+    ax : Axes, optional
+        Where to draw; by default a new figure. Its lower quarter becomes the density's.
+
+    Returns
+    -------
+    Axes
+        The upper ones; the density's are the last of their figure.
+
+    Raises
+    ------
+    OptionError
+        Another quantity, or values that tau cannot have.
+    """
+    from mpl_toolkits.axes_grid1 import make_axes_locatable
+
+    if quantity not in _IMPACTS:
+        raise OptionError(
+            f"quantity must be one of {listed(_IMPACTS)}, got {quantity!r}"
+            f"{suggest(str(quantity), _IMPACTS)}"
+        )
+    d = posterior.model.design
+    table = posterior.given_tau(tau)
+    by_group = table.pivot_table(index="tau", columns=d.group, values=quantity, sort=False)
+    by_group = by_group[list(d.labels)]
+    density = table.groupby("tau", sort=False)["density"].first()
+    if ax is None:
+        ax = _new_axes(10)
+    few = len(d.labels) <= len(_LINES)
+    for k, label in enumerate(d.labels):
+        colour = _LINES[k] if few else _LINK
+        ax.plot(
+            by_group.index, by_group[label], color=colour, linewidth=1.4 if few else 0.6,
+            alpha=1 if few else 0.6, label=str(label) if few else None,
+        )  # fmt: skip
+    ax.set_ylabel(_IMPACTS[quantity])
+    ax.set_title(f"The impact of tau on each {d.group}", loc="left")
+    if few:
+        ax.legend(frameon=False, fontsize="small", ncols=2, title=d.group)
+    below = make_axes_locatable(ax).append_axes("bottom", size="28%", pad=0.12, sharex=ax)
+    below.fill_between(density.index, density, color=_POOLED, alpha=0.35, linewidth=0)
+    below.plot(density.index, density, color=_POOLED, linewidth=1)
+    below.set_ylim(bottom=0)
+    below.set_yticks([])
+    below.set_ylabel("p(tau | y)")
+    below.set_xlabel(f"tau, in the units of {d.response}")
+    ax.tick_params(axis="x", labelbottom=False)
+    below.set_xlim(0, float(density.index.max()))
+    for each in (ax, below):
+        for side in ("top", "right"):
+            each.spines[side].set_visible(False)
+    return ax
+
+
+def raw_against_posterior(posterior: ExactPosterior, *, ax: Axes | None = None) -> Axes:
+    """Draw each group's posterior mean against its own estimate, the maximum of the likelihood.
+
+    On the dotted line nothing would be pooled (tau -> infinity); on the dashed one everything (tau
+    -> 0). Bars are central 90 % posterior intervals.
+
+    Parameters
+    ----------
+    posterior : ExactPosterior
+        Of ``hm.exact.posterior(model)``.
+    ax : Axes, optional
+        Where to draw; by default a new figure.
+
+    Returns
+    -------
+    Axes
+    """
+    import numpy as np
+
+    d = posterior.model.design
+    table = posterior.limits()
+    low, high = (posterior.quantile("theta", q).to_numpy() for q in (0.05, 0.95))
+    if ax is None:
+        ax = _new_axes(10)
+    raw = table["estimate"].to_numpy()
+    ends = np.array([raw.min(), raw.max()])
+    ax.plot(ends, ends, color=_MEAN, linestyle=":", linewidth=1, label="no pooling")
+    pooled = float(table["complete_pooling"].iloc[0])
+    ax.axhline(pooled, color=_MEAN, linestyle="--", linewidth=1, label="complete pooling")
+    ax.vlines(raw, low, high, color=_POOLED, linewidth=1, alpha=0.45)
+    ax.plot(raw, table["mean"], "o", color=_POOLED, markersize=5, label="posterior mean")
+    ax.set_xlabel(f"the {d.group}'s own estimate")
+    ax.set_ylabel("theta")
+    ax.set_title(f"Partial pooling of each {d.group}", loc="left")
+    ax.legend(frameon=False)
+    for side in ("top", "right"):
         ax.spines[side].set_visible(False)
     return ax
 

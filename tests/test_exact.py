@@ -410,6 +410,29 @@ def test_given_tau_averages_to_the_posterior():
     )
 
 
+def test_limits_are_the_ends_of_the_impact_of_tau():
+    frame = rows()
+    posterior = hm.exact.posterior(one_way(frame, mu=hm.Flat(), tau=hm.HalfNormal(2)))
+    table = posterior.limits()
+    np.testing.assert_allclose(table["estimate"], frame.groupby("group")["y"].mean())
+    np.testing.assert_allclose(table["complete_pooling"], frame["y"].mean(), rtol=1e-9)
+    np.testing.assert_allclose(table["mean"], posterior.mean("theta"))
+    np.testing.assert_allclose(table["pooling_factor"], posterior.pooling_factor())
+    schools = hm.datasets.eight_schools()
+    table = hm.exact.posterior(eight_schools(mu=hm.Flat())).limits()
+    np.testing.assert_allclose(table["se"], schools["se"])
+    weight = 1 / schools["se"].to_numpy(float) ** 2
+    pooled = np.average(schools["effect"], weights=weight)
+    np.testing.assert_allclose(table["complete_pooling"], pooled, rtol=1e-9)
+
+
+def test_the_impact_of_tau_goes_up_to_where_tau_is_by_default():
+    posterior = hm.exact.posterior(eight_schools())
+    table = posterior.given_tau()
+    assert table["tau"].max() == pytest.approx(posterior.quantile("tau", 0.99))
+    assert len(table) == 800
+
+
 def test_a_summary_has_the_columns_of_the_other():
     posterior = hm.exact.posterior(eight_schools())
     table = posterior.summary()

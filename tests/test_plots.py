@@ -1,6 +1,7 @@
 """The picture shows the numbers of the container, in their order, and says what they are."""
 
 from itertools import pairwise
+from typing import Any
 
 import matplotlib as mpl
 
@@ -12,6 +13,7 @@ import pytest
 import xarray as xr
 from matplotlib.collections import LineCollection
 
+import hiermodels as hm
 from hiermodels import datasets, inference_data, plots
 from hiermodels.errors import ContainerError, OptionError
 
@@ -203,3 +205,57 @@ def test_a_picture_that_cannot_be_written_is_refused(tmp_path):
     with pytest.raises(OptionError, match=r"cannot write .*No such file"):
         plots.save(ax, tmp_path / "missing" / "picture.png")
     assert list(tmp_path.iterdir()) == []
+
+
+# ---- exact posteriors ---------------------------------------------------------------------------
+
+
+def exact_schools() -> Any:
+    return hm.exact.posterior(
+        hm.EightSchools(hm.datasets.eight_schools(), effect="effect", se="se", group="school")
+    )
+
+
+@pytest.mark.parametrize("quantity", ["mean", "sd", "pooling_factor"])
+def test_the_impact_of_tau_is_a_line_for_each_group_above_a_density(quantity):
+    posterior = exact_schools()
+    ax = hm.plots.impact_of_tau(posterior, quantity=quantity, tau=[0.01, 1.0, 5.0, 20.0])
+    lines = {line.get_label(): line for line in ax.get_lines()}
+    assert list(lines) == list("ABCDEFGH")
+    table = posterior.given_tau([0.01, 1.0, 5.0, 20.0])
+    want = table[table["school"] == "C"][quantity]
+    np.testing.assert_allclose(lines["C"].get_ydata(), want)
+    below = ax.figure.axes[-1]
+    assert below.get_ylabel() == "p(tau | y)"
+    assert below.get_xlim() == ax.get_xlim() == (0, 20)
+    density = table.groupby("tau")["density"].first()
+    np.testing.assert_allclose(below.get_lines()[0].get_ydata(), density)
+
+
+def test_many_groups_are_drawn_without_a_legend():
+    frame, _ = hm.datasets.simulate_one_way(groups=30, size=4, seed=1)
+    posterior = hm.exact.posterior(hm.OneWay(frame, y="y", group="group"))
+    ax = hm.plots.impact_of_tau(posterior, tau=[0.1, 1.0])
+    assert len(ax.get_lines()) == 30
+    assert ax.get_legend() is None
+
+
+def test_raw_against_posterior_lies_between_the_two_limits():
+    posterior = exact_schools()
+    ax = hm.plots.raw_against_posterior(posterior)
+    labels = {line.get_label(): line for line in ax.get_lines()}
+    means = labels["posterior mean"]
+    np.testing.assert_allclose(means.get_xdata(), hm.datasets.eight_schools()["effect"])
+    np.testing.assert_allclose(means.get_ydata(), posterior.mean("theta"))
+    pooled = labels["complete pooling"].get_ydata()[0]
+    raw, mean = np.array(means.get_xdata()), np.array(means.get_ydata())
+    assert np.all((mean - pooled) * (raw - mean) >= -1e-9 * np.abs(raw).max() - 1.0)
+
+
+def test_pictures_of_exact_posteriors_draw_where_they_are_told():
+    _, ax = plt.subplots()
+    assert hm.plots.impact_of_tau(exact_schools(), tau=[1.0, 2.0], ax=ax) is ax
+    _, ax = plt.subplots()
+    assert hm.plots.raw_against_posterior(exact_schools(), ax=ax) is ax
+    with pytest.raises(OptionError, match="quantity must be one of"):
+        hm.plots.impact_of_tau(exact_schools(), quantity="median")
