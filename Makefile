@@ -73,3 +73,10 @@ bench: $(VENV)/.installed-for-tests toolchain
 	$(BIN)/python -m benchmarks.choose --scale 0.02 --limit 300
 	$(BIN)/python -m benchmarks.run --rounds 3
 	$(BIN)/python -m benchmarks.report
+
+# Every program and engine by simulation from its own prior; an hour. It goes on where it stopped.
+.PHONY: calibration
+calibration: $(VENV)/.installed-for-tests toolchain
+	$(BIN)/hiermodels install-cmdstan
+	$(BIN)/hiermodels compile
+	$(BIN)/python -m benchmarks.calibration

@@ -89,6 +89,12 @@ CONTENDERS = {
     contender.name: contender
     for contender in (
         Contender("hiermodels", "hiermodels", variants=({"parameterization": "auto"},), **_OURS),
+        Contender(
+            "exact_engine",
+            "hiermodels, exact engine",
+            variants=({"parameterization": "auto", "engine": "exact"},),
+            **_OURS,
+        ),
         Contender("exact", "exact draws (floor)", "benchmarks.floor", packages=("numpy", "duckdb")),
         Contender(
             "centered",

@@ -18,22 +18,24 @@ def main() -> None:
     frame = as_frame(job)
     # Programs that may not finish are asked how far they come; the bar goes to the job's log.
     told = job.show_progress and job.variant["parameterization"] != "auto"
+    options = {"engine": job.variant.get("engine", "nuts"), "progress": told}
     for number, label in enumerate(job.labels()):
         with job.timing(label):
-            idata = model(hm, job, frame).fit(seed=job.seed + number, progress=told)
+            idata = model(hm, job, frame).fit(seed=job.seed + number, **options)
         keep(job, label, idata)
 
 
 def from_file(hm: Any, job: Job) -> None:
     """Fit a Parquet file; then, where there are statistics of their own, take the two apart."""
+    options = {"engine": job.variant.get("engine", "nuts"), "progress": False}
     with job.timing("first"):
-        idata = model(hm, job, job.data).fit(seed=job.seed, progress=False)
+        idata = model(hm, job, job.data).fit(seed=job.seed, **options)
     keep(job, "first", idata)
     if "later" in job.fits and hasattr(hm, "sufficient_statistics"):
         with job.timing("statistics"):
             statistics = hm.sufficient_statistics(job.data, y="y", group="group")
         with job.timing("later"):
-            idata = model(hm, job, statistics).fit(seed=job.seed + 1, progress=False)
+            idata = model(hm, job, statistics).fit(seed=job.seed + 1, **options)
         keep(job, "later", idata)
 
 
@@ -68,16 +70,22 @@ def model(hm: Any, job: Job, frame: Any) -> Any:
 def keep(job: Job, label: str, idata: Any) -> None:
     """Write down a fit."""
     node = idata["posterior"]
-    stats = idata["sample_stats"]
+    # Exact draws have no record of a sampler; all of their time is drawing.
+    stats = idata["sample_stats"] if "sample_stats" in _groups(idata) else None
     attrs = dict(getattr(node, "attrs", {}) or {}) | dict(getattr(idata, "attrs", {}) or {})
     job.keep(
         label,
         draws(job, getattr(node, "dataset", node)),
-        sampling=attrs.get("sampling_seconds"),
+        sampling=attrs.get("sampling_seconds", attrs.get("seconds")),
         warmup=int(attrs["warmup"]) if "warmup" in attrs else None,
         parameterization=str(attrs.get("parameterization")),
-        divergences=int(stats["diverging"].sum()),
+        divergences=0 if stats is None else int(stats["diverging"].sum()),
     )
+
+
+def _groups(idata: Any) -> list[str]:
+    children = getattr(idata, "children", None)
+    return list(children) if children is not None else list(idata.groups())
 
 
 def draws(job: Job, posterior: Any) -> dict[str, Any]:

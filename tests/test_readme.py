@@ -17,7 +17,9 @@ EXAMPLES = re.findall(r"```python\n(.*?)```", README, flags=re.S)
 @pytest.mark.stan
 @pytest.mark.filterwarnings("ignore:(R-hat|bulk ESS|tail ESS|.*diverged|E-BFMI|.*had findings)")
 @pytest.mark.parametrize(
-    "code", EXAMPLES, ids=["eight schools", "one way", "varying slopes", "statistics", "many"]
+    "code",
+    EXAMPLES,
+    ids=["eight schools", "one way", "varying slopes", "statistics", "right", "ways", "many"],
 )
 def test_an_example_runs(
     code: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
@@ -26,7 +28,8 @@ def test_an_example_runs(
     fit = Model.fit
 
     def quick(self: Model, **options: Any) -> Any:
-        return fit(self, **{"draws": 100, "warmup": 200, "progress": False, **options})
+        short = {} if options.get("engine") == "exact" else {"warmup": 200}
+        return fit(self, **{"draws": 100, **short, "progress": False, **options})
 
     monkeypatch.setattr(Model, "fit", quick)
     exec(compile(code, "README.md", "exec"), {})  # noqa: S102 - our own words
