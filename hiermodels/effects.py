@@ -124,7 +124,7 @@ def summarize_effects(design: Design, p: Population) -> dict[str, Array]:
     draws are thinned, to no fewer than 250. Where only the intercept varies and the residual sd is
     common, all of these are smooth functions of a group's mean for each group size, and are
     interpolated between 24 means where a size has more than 200 groups: to about a thousandth of
-    the sd, or less.
+    the sd, or less. Of many sizes the draws are thinned as well, to no fewer than 1000.
 
     Returns
     -------
@@ -159,6 +159,8 @@ def _summarize(design: Design, gram: Array, p: Population) -> dict[str, Array]:
 
 
 _NODES = 24
+_NODE_NUMBERS = 4 * 10**6  # nodes times draws that the interpolation goes through
+_FEWEST_AT_NODES = 1000  # draws of the hyperparameters that it takes all the same
 _DIRECT = 200  # groups of one size that are summed up each by itself
 
 
@@ -181,7 +183,10 @@ def _summarize_by_size(design: Design, p: Population) -> dict[str, Array]:
         points[:, 0, 1] = points[:, 1, 0] = sizes[groups[0]] * (middle + half * t)
         nodes.append((groups, points))
     pieces = [gram[g] for g in direct] + [points for _, points in nodes]
-    found = _summarize(design, np.concatenate(pieces), p)
+    together = np.concatenate(pieces)
+    # So many groups leave so little doubt of the hyperparameters that fewer draws say the same.
+    thin = max(1, min(len(together) * len(p) // _NODE_NUMBERS + 1, len(p) // _FEWEST_AT_NODES))
+    found = _summarize(design, together, p[::thin])
     start = 0
     for groups in direct:
         for name, values in found.items():

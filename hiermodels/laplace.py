@@ -20,10 +20,11 @@ from scipy import optimize
 
 from . import marginal
 from .design import Design
-from .hyperparameters import Hyperparameters, on_the_line
+from .hyperparameters import Hyperparameters, Values, on_the_line
 
 Array = NDArray[np.float64]
 
+_LOG_2PI = math.log(2 * math.pi)
 _STEP = 1e-4  # of the differences, on a scale where the posterior is about 1 wide or narrower
 _WORST = 1e300  # minus the log density where there is none
 NEAR_NORMAL = 0.3
@@ -330,9 +331,34 @@ def log_posterior(hyper: Hyperparameters, u: Array) -> Array:
     with np.errstate(all="ignore"):
         values = hyper.values(u)
         prior = sum(hyper.log_prior(values).values()) + hyper.log_jacobian(u)
-        p = marginal.population(d, values.centred, values.tau, values.L_Omega, values.sigma)
-        out = prior + marginal.total_log_likelihood(d, p)
+        if d.coefficients is None and d.residual != "group":
+            out = prior + _by_class(d, values)
+        else:
+            p = marginal.population(d, values.centred, values.tau, values.L_Omega, values.sigma)
+            out = prior + marginal.total_log_likelihood(d, p)
     return np.where(np.isfinite(out), out, -np.inf)
+
+
+def _by_class(design: Design, values: Values) -> Array:
+    """Log likelihood where only the intercept varies, with all constants, shape (D,).
+
+    -(J log 2 pi + sum count log v + sum (ss + count (ybar - mu)^2) / v) / 2, and within groups
+    -((N - J) log(2 pi sigma^2) + sum log n_j + SSW / sigma^2) / 2: as many terms as there are sizes
+    of groups, for any number of groups.
+    """
+    n, count, ybar, ss = classes(design)
+    tau, mu = values.tau, values.centred[:, :1]
+    if values.sigma is None:
+        v, within = tau**2 + marginal.known_variance(design), np.zeros(len(tau))
+    else:
+        s2 = values.sigma**2
+        v = tau**2 + s2 / n
+        ssw, df = design.within.rss.sum(), design.N - design.J
+        within = df * (_LOG_2PI + np.log(s2[:, 0])) + count @ np.log(n) + ssw / s2[:, 0]
+    between = (
+        design.J * _LOG_2PI + np.log(v) @ count + np.sum((ss + count * (ybar - mu) ** 2) / v, 1)
+    )
+    return np.asarray(-0.5 * (between + within))
 
 
 def _efficiency(hyper: Hyperparameters, mode: Array, root: Array) -> float:

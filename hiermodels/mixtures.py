@@ -72,7 +72,7 @@ def quantile(q: float, w: Array, m: Array, s: Array, *, tolerance: float = 1e-9)
             density = w @ (np.exp(-0.5 * z * z) / s) / math.sqrt(2 * math.pi)
             newton = x - off / density
         low, high = np.where(off < 0, x, low), np.where(off > 0, x, high)
-        inside = (newton > low) & (newton < high)
+        inside = (newton >= low) & (newton <= high)
         step = np.where(inside, newton, (low + high) / 2) - x
         step = np.where(off == 0, 0.0, step)
         x = x + step

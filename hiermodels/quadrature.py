@@ -140,7 +140,7 @@ class SincMarginal:
             with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
                 newton = x - off / self.density(x)
             # Bisection where Newton's step leaves the bracket.
-            inside = (newton > low) & (newton < high)
+            inside = (newton >= low) & (newton <= high)
             step = np.where(off == 0, 0.0, np.where(inside, newton, (low + high) / 2) - x)
             x = x + step
             if np.all(np.abs(step) <= 1e-13 * np.maximum(1, np.abs(x))):
@@ -175,7 +175,7 @@ class SincMarginal:
             slope = a + t * (2 * (3 * rise - 2 * a - b) + 3 * t * (a + b - 2 * rise))
             with np.errstate(divide="ignore", invalid="ignore"):
                 newton = t - off / slope
-            inside = (newton > low) & (newton < high)
+            inside = (newton >= low) & (newton <= high)
             new = np.where(inside, newton, (low + high) / 2)
             done = np.all(np.abs(new - t) < 1e-10)
             t = new

@@ -136,3 +136,22 @@ def test_residual_sds_by_group_are_scaled_by_their_degrees_of_freedom() -> None:
     df = model.design.sizes - 1
     np.testing.assert_allclose(found.by_group, 1 / np.sqrt(2 * np.maximum(df, 1) + 1))
     assert len(found.centre) == 2 + model.design.J
+
+
+@pytest.mark.parametrize("known", [False, True])
+def test_the_log_posterior_by_classes_is_that_by_groups(known: bool) -> None:
+    """One-way models have as many terms as sizes of groups; constants and all are the same."""
+    if known:
+        model: Any = hm.EightSchools(
+            hm.datasets.eight_schools(), effect="effect", se="se", group="school"
+        )
+    else:
+        frame, _ = hm.datasets.simulate_one_way(groups=9, size=[1, 2, 2, 3, 3, 3, 7, 7, 9], seed=3)
+        model = hm.OneWay(frame, y="y", group="group")
+    hyper = model.hyperparameters
+    u = model.standardization.centre + np.random.default_rng(1).normal(size=(20, hyper.size))
+    values = hyper.values(u)
+    p = marginal.population(model.design, values.centred, values.tau, values.L_Omega, values.sigma)
+    prior = sum(hyper.log_prior(values).values()) + hyper.log_jacobian(u)
+    want = prior + marginal.log_likelihood(model.design, p).sum(axis=1)
+    np.testing.assert_allclose(laplace.log_posterior(hyper, u), want, rtol=1e-12)
