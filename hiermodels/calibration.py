@@ -38,7 +38,6 @@ from . import quantities as test_quantities
 from .calibrated import Calibration
 from .calibration_tasks import Record, Task
 from .errors import OptionError, suggest
-from .many import _scratch
 
 __all__ = ["Calibration", "calibrate", "load"]
 
@@ -151,7 +150,7 @@ def calibrate(
             yield Task(at, template, header["seed"], engine, draws, chosen, options, scratch, host)
 
     with (
-        _scratch() as scratch,
+        fit_tasks.scratch_folder() as scratch,
         _appending(where, header, whole) as append,
         bars.bar(simulations, "simulations", progress=progress, unit="fit") as bar,
         fit_tasks.listening(),

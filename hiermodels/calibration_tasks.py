@@ -6,12 +6,8 @@ in whatever order simulations run.
 
 from __future__ import annotations
 
-import contextlib
-import shutil
-import socket
-import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -125,7 +121,7 @@ def run(task: Task, _try: int = 1) -> Record:
     began = time.monotonic()
     parts = _parts(task)
     seed = fit_seed(task)
-    if task.host == socket.gethostname() and not task.scratch.exists():
+    if fit_tasks.called_off(task):
         return Record(task.at, seed, failure="called off", lost=True)
     with fit_tasks.listening():
         try:
@@ -198,7 +194,7 @@ def _fit(task: Task, model: Any, seed: int, group: int) -> tuple[Array, float | 
     drawn: Array = np.empty((0, 0, 0))
     ess, divergences = None, 0
     for attempt in range(_MOST_FITS):
-        with _own_folder(task) as folder:
+        with fit_tasks.own_folder(task, task.engine) as folder:
             idata = model.fit(
                 engine=task.engine,
                 seed=seed,
@@ -237,20 +233,3 @@ def _divergences(idata: Any) -> int:
         return 0
     stats = idatas.dataset(idata, "sample_stats")
     return int(stats["diverging"].sum()) if "diverging" in stats else 0
-
-
-@contextlib.contextmanager
-def _own_folder(task: Task) -> Iterator[dict[str, Any]]:
-    """Where NUTS keeps its files, so that whoever waits can tell it to end; as ``fit``'s option."""
-    if task.engine != "nuts" or task.host != socket.gethostname():
-        yield {}
-        return
-    fit_tasks.end_orphans(task.folder)  # of a try that was lost
-    task.folder.mkdir(exist_ok=True)
-    own = Path(tempfile.mkdtemp(dir=task.folder))
-    try:
-        yield {"output_dir": own}
-    finally:
-        shutil.rmtree(own, ignore_errors=True)
-        with contextlib.suppress(OSError):
-            task.folder.rmdir()

@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from . import chains, diagnostics, summaries
 from . import inference_data as idatas
@@ -109,28 +109,16 @@ class Outcome:
 
 def run(task: FitTask, _try: int = 1) -> Outcome:
     """Fit one data set; also in another process. Whatever goes wrong is in the outcome."""
-    here = task.host == socket.gethostname()
-    if here and not task.scratch.exists():
+    if called_off(task):
         return Outcome(failure="called off")
     options = {"progress": False, **task.options}
-    own: Path | None = None
     with listening():
         try:
-            if here and options.get("engine", "nuts") == "nuts":
-                # Dask itself hands a task whose worker died out again, the very same one.
-                end_orphans(task.folder)
-                task.folder.mkdir(exist_ok=True)
-                own = Path(tempfile.mkdtemp(dir=task.folder))
-                options["output_dir"] = own
-            idata = task.model.fit(seed=task.seed, **options)
-            return _outcome(task, idata)
+            with own_folder(task, options.get("engine", "nuts")) as own:
+                idata = task.model.fit(seed=task.seed, **options, **own)
+                return _outcome(task, idata)
         except Exception as error:
             return Outcome.failed(error)
-        finally:
-            if own is not None:
-                shutil.rmtree(own, ignore_errors=True)
-                with contextlib.suppress(OSError):
-                    task.folder.rmdir()
 
 
 def _outcome(task: FitTask, idata: Any) -> Outcome:
@@ -163,6 +151,60 @@ def _outcome(task: FitTask, idata: Any) -> Outcome:
         per_group=frozenset(per_group),
         idata=idata if task.keep else None,
     )
+
+
+# ---- files, by which whoever waits can tell fits to end ------------------------------------------
+
+
+class HasFolder(Protocol):
+    """A task that leaves files in a folder of its own, on the machine that waits."""
+
+    @property
+    def scratch(self) -> Path:
+        """Folder of all tasks; once it is gone, nobody waits any more."""
+
+    @property
+    def host(self) -> str:
+        """The machine that waits."""
+
+    @property
+    def folder(self) -> Path:
+        """Where all tries of this task leave their files."""
+
+
+@contextlib.contextmanager
+def scratch_folder() -> Iterator[Path]:
+    """Make a folder for the fits' files; that it is gone tells those under way to end."""
+    folder = Path(tempfile.mkdtemp(prefix="hiermodels-"))
+    try:
+        yield folder
+    finally:
+        for each in folder.glob("*"):
+            end_orphans(each)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def called_off(task: HasFolder) -> bool:
+    """Whether nobody waits for a task any more."""
+    return task.host == socket.gethostname() and not task.scratch.exists()
+
+
+@contextlib.contextmanager
+def own_folder(task: HasFolder, engine: str) -> Iterator[dict[str, Path]]:
+    """Where NUTS keeps the files of one try, as an option of ``fit``; nothing for other engines."""
+    if engine != "nuts" or task.host != socket.gethostname():
+        yield {}
+        return
+    # Dask itself hands a task whose worker died out again, the very same one.
+    end_orphans(task.folder)
+    task.folder.mkdir(exist_ok=True)
+    own = Path(tempfile.mkdtemp(dir=task.folder))
+    try:
+        yield {"output_dir": own}
+    finally:
+        shutil.rmtree(own, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            task.folder.rmdir()
 
 
 def stop(scratch: Path) -> None:

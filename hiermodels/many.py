@@ -11,9 +11,7 @@ from __future__ import annotations
 import contextlib
 import inspect
 import os
-import shutil
 import socket
-import tempfile
 import warnings
 from collections import Counter
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
@@ -221,7 +219,7 @@ def fit_many(
 
     host = socket.gethostname()
     with (
-        _scratch() as scratch,
+        fit_tasks.scratch_folder() as scratch,
         bars.bar(len(labels), "fits", progress=progress, unit="fit") as bar,
         fit_tasks.listening(),
         contextlib.closing(
@@ -346,18 +344,6 @@ def _split(model: Any, data: Any, by: str) -> tuple[list[Any], Iterable[Any]]:
     ends = np.cumsum(np.bincount(codes))
     rows = np.split(np.argsort(codes, kind="stable"), ends[:-1])
     return values.tolist(), (frame[at].to_native() for at in rows)
-
-
-@contextlib.contextmanager
-def _scratch() -> Iterator[Path]:
-    """Make a folder for the fits' files; that it is gone tells those under way to end."""
-    folder = Path(tempfile.mkdtemp(prefix="hiermodels-"))
-    try:
-        yield folder
-    finally:
-        for each in folder.glob("*"):
-            fit_tasks.end_orphans(each)
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 # ---- the result ----------------------------------------------------------------------------------
