@@ -9,7 +9,6 @@ weights. No CmdStan is needed.
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 import math
 from collections.abc import Sequence
@@ -22,11 +21,11 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import optimize, special
 
-from . import marginal, mixtures, quadrature
+from . import exact_draws, marginal, mixtures, quadrature
 from .errors import DataError, OptionError, suggest
 from .exact_loo import ExactLoo, leave_out
 from .hyperparameters import on_the_line
-from .integrated import OneWayIntegral
+from .integrated import Nodes, OneWayIntegral
 from .priors import Flat
 
 if TYPE_CHECKING:
@@ -44,7 +43,6 @@ _SCALES = {
     for form, power in (("", ""), ("", "2"), ("log_", ""))
 }
 # Functions of one standard deviation: which one, and what of it.
-_LEAST_WEIGHT = 1e-20  # of a node, beside the heaviest
 
 
 def posterior(model: Base) -> ExactPosterior:
@@ -123,20 +121,6 @@ def refuse(model: Base) -> None:
             "the exact posterior needs one residual sd for all groups, got sigma='group'; use "
             "sigma='common', or engine='nuts'"
         )
-
-
-@dataclass(frozen=True)
-class Nodes:
-    """M nodes of the quadrature: their weights, and the normal posterior of mu given each.
-
-    Means are those of the centred response.
-    """
-
-    weight: Array
-    tau: Array
-    sigma: Array | None
-    mu_mean: Array
-    mu_variance: Array
 
 
 @dataclass(frozen=True)
@@ -265,9 +249,9 @@ class ExactPosterior:
         d, nodes = self.model.design, self._nodes
         labels = list(d.labels if groups is None else groups)
         places = [self._place(label) for label in labels]
-        m, _ = self._effects(nodes, places)
-        s2 = self._own_variance(nodes, places)
-        B = self._factors(nodes, places)
+        m, _ = self.integral.effects(nodes, places)
+        s2 = self.integral.own_variance(nodes, places)
+        B = self.integral.factors(nodes, places)
         own = s2 * nodes.tau[:, None] ** 2 / (s2 + nodes.tau[:, None] ** 2)  # (1 - B) s^2
         out = np.full((len(places), len(places)), np.nan)
         for i in range(len(places)):
@@ -283,7 +267,7 @@ class ExactPosterior:
         d = self.model.design
         B = np.empty(d.J)
         for part in marginal.blocks(len(self._nodes.weight), d.J):
-            B[part] = self._nodes.weight @ self._factors(self._nodes, part)
+            B[part] = self._nodes.weight @ self.integral.factors(self._nodes, part)
         return pd.Series(B, index=pd.Index(d.labels, name=d.group), name="pooling_factor")
 
     def summary(self) -> pd.DataFrame:
@@ -327,55 +311,11 @@ class ExactPosterior:
         """
         if unit not in ("group", "observation"):
             raise OptionError(f"unit must be 'group' or 'observation', got {unit!r}")
-        return leave_out(self, unit)
-
-    # ---- draws -------------------------------------------------------------------------------
+        return leave_out(self.integral, self.lattice, unit)
 
     def draw(self, draws: int, rng: np.random.Generator) -> Array:
-        """Independent draws of the hyperparameters on the unconstrained scale.
-
-        tau by inversion of its distribution function; sigma given tau from a lattice whose nodes
-        are moved at random for each draw, which leaves no trace of it (the trapezoid rule gives the
-        same integrals wherever its nodes begin); mu given both from its normal distribution.
-
-        Returns
-        -------
-        array, shape (draws, 2) or (draws, 3)
-            Centred mu, and tau and sigma as :class:`~hiermodels.hyperparameters.Hyperparameters`
-            has them.
-        """
-        u = self.lattice.marginal(0).draw(rng.random(draws))[:, None]
-        short = self._short
-        if self.integral.dims == 2:
-            u = np.column_stack([u, self._draw_sigma(short, u[:, 0], rng)])
-        mu = short.mean(short.sums(*short.scales(u)))
-        part = _choose(mu.log_evidence, rng)
-        rows = np.arange(draws)
-        sd = 1 / np.sqrt(mu.precision[rows, part])
-        return np.column_stack([mu.mean[rows, part] + sd * rng.standard_normal(draws), u])
-
-    @cached_property
-    def _short(self) -> OneWayIntegral:
-        """The density without those components of mu's prior that have no posterior mass."""
-        u, _ = self.lattice.nodes(self.lattice.every)
-        mu = self.integral.mean(self.integral.sums(*self.integral.scales(u)))
-        share = special.softmax(mu.log_evidence, axis=1).max(axis=0)
-        return dataclasses.replace(self.integral, kept=np.flatnonzero(share > 1e-16))
-
-    def _draw_sigma(self, density: OneWayIntegral, u_tau: Array, rng: np.random.Generator) -> Array:
-        mass = self.lattice.marginal(1).mass
-        inside = np.flatnonzero(mass > 1e-17 * mass.max())
-        nodes = self.lattice.axis(1)[inside[0] : inside[-1] + 1 : 2]
-        u = nodes + 2 * self.lattice.step[1] * rng.random((len(u_tau), 1))
-        log_f = np.empty(u.shape)
-
-        def work(part: slice) -> None:
-            points = np.column_stack([np.repeat(u_tau[part], len(nodes)), u[part].ravel()])
-            log_f[part] = density.log_density(points).reshape(-1, len(nodes))
-
-        each = len(nodes) * max(density.classes, len(density.components[0]))
-        marginal.side_by_side(work, each, len(u))
-        return np.asarray(u[np.arange(len(u)), _choose(log_f, rng)])
+        """Independent draws of the hyperparameters (:func:`hiermodels.exact_draws.draw`)."""
+        return exact_draws.draw(self.integral, self.lattice, draws, rng)
 
     # ---- given tau ---------------------------------------------------------------------------
 
@@ -451,64 +391,26 @@ class ExactPosterior:
         """Conditional means and sds of theta, and pooling factors, each of shape (J,)."""
         u = on_the_line(np.array([tau]), self.integral.hyper.upper("tau", 1))
         nodes = self._nodes_at(np.append(u, np.nan)[: self.integral.dims])
-        mean, sd = mixtures.moments(nodes.weight, *self._effects(nodes, slice(None)))
-        return mean, sd, nodes.weight @ self._factors(nodes, slice(None))
+        mean, sd = mixtures.moments(nodes.weight, *self.integral.effects(nodes, slice(None)))
+        return mean, sd, nodes.weight @ self.integral.factors(nodes, slice(None))
 
     # ---- nodes -------------------------------------------------------------------------------
 
     @cached_property
     def _nodes(self) -> Nodes:
-        return self._with_mean(*self.lattice.nodes(self.lattice.every))
-
-    def _with_mean(self, u: Array, w: Array) -> Nodes:
-        """Nodes of (tau, sigma), and of the components of mu's prior."""
-        tau, sigma = self.integral.scales(u)
-        mu = self.integral.mean(self.integral.sums(tau, sigma))
-        share = special.softmax(mu.log_evidence, axis=1) * w[:, None]
-        node, component = np.nonzero(share > _LEAST_WEIGHT * share.max())
-        weight = share[node, component]
-        return Nodes(
-            weight / weight.sum(),
-            tau[node],
-            None if sigma is None else sigma[node],
-            mu.mean[node, component],
-            1 / mu.precision[node, component],
-        )
+        return self.integral.nodes(*self.lattice.nodes(self.lattice.every))
 
     def _nodes_at(self, u: Array) -> Nodes:
         """The nodes of sigma where tau is given."""
         if self.integral.dims == 1:
-            return self._with_mean(u[None], np.ones(1))
+            return self.integral.nodes(u[None], np.ones(1))
         points = self._sigma_points(u[0])
         log_f = self.integral.log_density(points)
-        return self._with_mean(points, special.softmax(log_f))
+        return self.integral.nodes(points, special.softmax(log_f))
 
     def _sigma_points(self, u_tau: float) -> Array:
         axis = self.lattice.axis(1)
         return np.column_stack([np.full(len(axis), u_tau), axis])
-
-    def _effects(self, nodes: Nodes, groups: Any) -> tuple[Array, Array]:
-        """Means and sds of theta_j given the nodes' tau and sigma, mu integrated out: (M, n).
-
-        mean = ybar_j + B_j (E mu - ybar_j), var = (1 - B_j) s_j^2 + B_j^2 var mu, with s_j^2 the
-        variance of ybar_j about theta_j.
-        """
-        d = self.model.design
-        ybar = (d.gram[:, 0, 1] / d.sizes)[groups]
-        B, s2 = self._factors(nodes, groups), self._own_variance(nodes, groups)
-        m = ybar + B * (nodes.mu_mean[:, None] - ybar)
-        s = np.sqrt((1 - B) * s2 + B**2 * nodes.mu_variance[:, None])
-        return self.integral.centre + m, s
-
-    def _own_variance(self, nodes: Nodes, groups: Any) -> Array:
-        d = self.model.design
-        if nodes.sigma is None:
-            return np.asarray(marginal.known_variance(d)[groups][None])
-        return np.asarray(nodes.sigma[:, None] ** 2 / d.sizes[groups])
-
-    def _factors(self, nodes: Nodes, groups: Any) -> Array:
-        s2 = self._own_variance(nodes, groups)
-        return np.asarray(s2 / (s2 + nodes.tau[:, None] ** 2))
 
     def components(self, name: str, groups: Any = slice(None)) -> tuple[Array, Array, Array]:
         """Weights, means and sds of the components of a quantity that is a normal mixture.
@@ -526,7 +428,7 @@ class ExactPosterior:
         """
         nodes = self._nodes
         if name == "theta":
-            return (nodes.weight, *self._effects(nodes, groups))
+            return (nodes.weight, *self.integral.effects(nodes, groups))
         variance = nodes.mu_variance
         if name != "mu":
             variance = variance + nodes.tau**2
@@ -680,10 +582,3 @@ class ExactPosterior:
                 f"{suggest(str(label), [str(x) for x in self.model.design.labels])}"
             )
         return int(found[0])
-
-
-def _choose(log_weight: Array, rng: np.random.Generator) -> NDArray[np.int64]:
-    """One column of each row, with probability as its weight, shape (D,)."""
-    w = np.exp(log_weight - log_weight.max(axis=1, keepdims=True)).cumsum(axis=1)
-    coin = rng.random((len(w), 1)) * w[:, -1:]
-    return np.asarray(np.minimum((w < coin).sum(axis=1), w.shape[1] - 1))

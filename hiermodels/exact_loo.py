@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -22,9 +21,8 @@ from scipy import special
 
 from . import quadrature
 from .errors import ExactError
-
-if TYPE_CHECKING:
-    from .exact import ExactPosterior, Nodes
+from .integrated import Nodes, OneWayIntegral
+from .quadrature import Lattice
 
 __all__ = ["ExactLoo", "leave_out"]
 
@@ -70,15 +68,14 @@ class ExactLoo:
         )
 
 
-def leave_out(posterior: ExactPosterior, unit: str) -> ExactLoo:
+def leave_out(integral: OneWayIntegral, table: Lattice, unit: str) -> ExactLoo:
     """Leave out one group, or one row, at a time.
 
     What is left out widens the posterior: the lattice is made anew, so deep that it holds each of
     those posteriors.
     """
-    p = posterior
-    left = _Left(p, unit)
-    first = left.without(*p.lattice.log_nodes(p.lattice.every))
+    d, left = integral.design, _Left(integral, unit)
+    first = left.without(*table.log_nodes(table.every))
 
     def reach(u: Array) -> Array:
         """Log of the highest of the ratios p(phi | y_rest) / p(phi | y)."""
@@ -89,27 +86,26 @@ def leave_out(posterior: ExactPosterior, unit: str) -> ExactLoo:
             out[start : start + step] = np.max(first - left.by_point(part), axis=1)
         return out
 
-    start, width = p.integral.guess()
+    start, width = integral.guess()
     try:
-        lattice = quadrature.lattice(p.integral.log_density, start, width, reach=reach)
+        lattice = quadrature.lattice(integral.log_density, start, width, reach=reach)
     except quadrature.TailError as error:
         raise ExactError(
             f"without one {unit} there is no posterior, or its tails are too long: "
-            f"{p.model.design.J} groups are too few to leave one out under these priors; give tau "
+            f"{d.J} groups are too few to leave one out under these priors; give tau "
             "and mu proper priors"
         ) from error
     elpd = left.without(*lattice.log_nodes(1)) + left.constant
     coarse = left.without(*lattice.log_nodes(2)) + left.constant
-    lppd = left.with_all(*p.lattice.nodes(p.lattice.every)) + left.constant
-    d = p.model.design
+    lppd = left.with_all(*table.nodes(table.every)) + left.constant
     if unit == "group" or d.residual == "known":
         index = pd.Index(d.labels, name=d.group)
     else:
         index = pd.Index(d.rows("leaving rows out").places, name="observation")
-    table = pd.DataFrame({"elpd": elpd, "lppd": lppd, "p_loo": lppd - elpd}, index=index)
+    terms = pd.DataFrame({"elpd": elpd, "lppd": lppd, "p_loo": lppd - elpd}, index=index)
     if left.one_by_one:
-        table["p_waic"] = left.waic(*p.lattice.nodes(p.lattice.every))
-        table["elpd_waic"] = table["lppd"] - table["p_waic"]
+        terms["p_waic"] = left.waic(*table.nodes(table.every))
+        terms["elpd_waic"] = terms["lppd"] - terms["p_waic"]
     return ExactLoo(
         unit=unit,
         elpd=float(elpd.sum()),
@@ -117,23 +113,23 @@ def leave_out(posterior: ExactPosterior, unit: str) -> ExactLoo:
         lppd=float(lppd.sum()),
         p_loo=float((lppd - elpd).sum()),
         error=float(np.abs(coarse - elpd).max()),
-        table=table,
+        table=terms,
     )
 
 
 class _Left:
     """Log densities of what is left out, given the nodes."""
 
-    def __init__(self, posterior: ExactPosterior, unit: str) -> None:
-        d = posterior.model.design
-        self.posterior, self.known = posterior, d.residual == "known"
+    def __init__(self, integral: OneWayIntegral, unit: str) -> None:
+        d = integral.design
+        self.integral, self.known = integral, d.residual == "known"
         self.rows = unit == "observation" and not self.known
         n = d.sizes.astype(np.float64)
         ybar = d.gram[:, 0, 1] / n
         self.constant = np.zeros(d.J)
         if self.rows:
             rows = d.rows("leaving rows out")
-            self.y = rows.y - posterior.integral.centre
+            self.y = rows.y - integral.centre
             self.n, self.ybar = n[rows.index], ybar[rows.index]
             self.group = rows.index
             self.constant = np.zeros(d.N)
@@ -155,12 +151,12 @@ class _Left:
         log p = -log(2 pi s^2)/2 - d^2 / (2 s^2), where d = y_i - theta_j is normal given the node,
         with mean a and variance b: E d^2 = a^2 + b, var d^2 = 4 a^2 b + 2 b^2.
         """
-        nodes = self.posterior._with_mean(u, w)
+        nodes = self.integral.nodes(u, w)
         mean, square = np.zeros(len(self.n)), np.zeros(len(self.n))
         step = max(1, _BLOCK // len(self.n))
         for start in range(0, len(nodes.weight), step):
             part = _cut(nodes, slice(start, start + step))
-            v0, tau2 = self.posterior._own_variance(part, self.group), part.tau[:, None] ** 2
+            v0, tau2 = self.integral.own_variance(part, self.group), part.tau[:, None] ** 2
             P, m = 1 / part.mu_variance[:, None], part.mu_mean[:, None]
             s2 = v0 if part.sigma is None else part.sigma[:, None] ** 2
             effect, b = self._effect(v0, tau2, P, m)
@@ -186,7 +182,7 @@ class _Left:
 
     def with_all(self, u: Array, w: Array) -> Array:
         """Log p(out | all data), shape (n,)."""
-        nodes = self.posterior._with_mean(u, w)
+        nodes = self.integral.nodes(u, w)
         out = np.full(len(self.n), -np.inf)
         step = max(1, _BLOCK // len(self.n))
         for start in range(0, len(nodes.weight), step):
@@ -197,8 +193,8 @@ class _Left:
 
     def by_point(self, u: Array) -> Array:
         """Log p(out | rest, phi), components of mu's prior averaged over: shape (len(u), n)."""
-        tau, sigma = self.posterior.integral.scales(u)
-        mu = self.posterior.integral.mean(self.posterior.integral.sums(tau, sigma))
+        tau, sigma = self.integral.scales(u)
+        mu = self.integral.mean(self.integral.sums(tau, sigma))
         log_share = special.log_softmax(mu.log_evidence, axis=1)
         out = np.full((len(u), len(self.n)), -np.inf)
         for c in range(log_share.shape[1]):
@@ -208,7 +204,7 @@ class _Left:
 
     def _given(self, nodes: Nodes) -> tuple[Array, Array]:
         """Log p(out | rest, node) and log p(out | all, node), but for constants: (M, n)."""
-        v0, tau2 = self.posterior._own_variance(nodes, self.group), nodes.tau[:, None] ** 2
+        v0, tau2 = self.integral.own_variance(nodes, self.group), nodes.tau[:, None] ** 2
         v = tau2 + v0  # of ybar_j about mu
         P, m = 1 / nodes.mu_variance[:, None], nodes.mu_mean[:, None]
         # mu without the group: its precision and mean.
@@ -253,14 +249,10 @@ def _log_normal(x: Array, mean: Array, variance: Array) -> Array:
 
 
 def _nodes(tau: Array, sigma: Array | None, mean: Array, variance: Array) -> Nodes:
-    from .exact import Nodes
-
     return Nodes(np.full(len(tau), 1 / len(tau)), tau, sigma, mean, variance)
 
 
 def _cut(nodes: Nodes, part: slice) -> Nodes:
-    from .exact import Nodes
-
     return Nodes(
         nodes.weight[part],
         nodes.tau[part],

@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,11 +24,12 @@ from .design import Design
 from .hyperparameters import Hyperparameters
 from .priors import Flat, Normal, StudentT
 
-__all__ = ["Mean", "OneWayIntegral", "Sums"]
+__all__ = ["Mean", "Nodes", "OneWayIntegral", "Sums"]
 
 Array = NDArray[np.float64]
 
 _LOG_2PI = math.log(2 * math.pi)
+_LEAST_WEIGHT = 1e-20  # of a node, beside the heaviest
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,20 @@ class Mean:
     mean: Array
     precision: Array
     log_evidence: Array
+
+
+@dataclass(frozen=True)
+class Nodes:
+    """M nodes of the quadrature: their weights, and the normal posterior of mu given each.
+
+    Means are those of the centred response.
+    """
+
+    weight: Array
+    tau: Array
+    sigma: Array | None
+    mu_mean: Array
+    mu_variance: Array
 
 
 @dataclass(frozen=True)
@@ -199,3 +215,52 @@ class OneWayIntegral:
             start.append(u[self.hyper.part("sigma")][0])
             width.append(max(1 / math.sqrt(2 * max(d.N - d.J, 1)), 1e-4))
         return np.array(start), np.array(width)
+
+    # ---- what is normal given tau and sigma ---------------------------------------------------
+
+    def nodes(self, u: Array, w: Array) -> Nodes:
+        """Nodes of (tau, sigma), and of the components of mu's prior.
+
+        Parameters
+        ----------
+        u : array, shape (M, dims)
+        w : array, shape (M,)
+            Probabilities of these points.
+        """
+        tau, sigma = self.scales(u)
+        mu = self.mean(self.sums(tau, sigma))
+        share = special.softmax(mu.log_evidence, axis=1) * w[:, None]
+        node, component = np.nonzero(share > _LEAST_WEIGHT * share.max())
+        weight = share[node, component]
+        return Nodes(
+            weight / weight.sum(),
+            tau[node],
+            None if sigma is None else sigma[node],
+            mu.mean[node, component],
+            1 / mu.precision[node, component],
+        )
+
+    def effects(self, nodes: Nodes, groups: Any) -> tuple[Array, Array]:
+        """Means and sds of theta_j given the nodes' tau and sigma, mu integrated out: (M, n).
+
+        mean = ybar_j + B_j (E mu - ybar_j), var = (1 - B_j) s_j^2 + B_j^2 var mu, with s_j^2 the
+        variance of ybar_j about theta_j. ``groups`` picks them: a slice, or their places.
+        """
+        d = self.design
+        ybar = (d.gram[:, 0, 1] / d.sizes)[groups]
+        B, s2 = self.factors(nodes, groups), self.own_variance(nodes, groups)
+        m = ybar + B * (nodes.mu_mean[:, None] - ybar)
+        s = np.sqrt((1 - B) * s2 + B**2 * nodes.mu_variance[:, None])
+        return self.centre + m, s
+
+    def own_variance(self, nodes: Nodes, groups: Any) -> Array:
+        """Variance of ybar_j about theta_j: (M, n), or (1, n) where it is known."""
+        d = self.design
+        if nodes.sigma is None:
+            return np.asarray(marginal.known_variance(d)[groups][None])
+        return np.asarray(nodes.sigma[:, None] ** 2 / d.sizes[groups])
+
+    def factors(self, nodes: Nodes, groups: Any) -> Array:
+        """Pooling factors B_j = s_j^2 / (s_j^2 + tau^2), shape (M, n)."""
+        s2 = self.own_variance(nodes, groups)
+        return np.asarray(s2 / (s2 + nodes.tau[:, None] ** 2))
