@@ -19,14 +19,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy import optimize, special
+from scipy import special
 
 from . import exact_draws, marginal, mixtures, quadrature
 from .errors import DataError, OptionError, suggest
 from .exact_loo import ExactLoo, leave_out
+from .exact_marginals import Marginals
 from .hyperparameters import on_the_line
-from .integrated import Nodes, OneWayIntegral
-from .priors import Flat
+from .integrated import OneWayIntegral
 
 if TYPE_CHECKING:
     from .models.base import Base
@@ -37,12 +37,6 @@ __all__ = ["ExactLoo", "ExactPosterior", "posterior"]
 Array = NDArray[np.float64]
 
 _QUANTILES = {"q5": 0.05, "median": 0.5, "q95": 0.95}
-_SCALES = {
-    f"{form}{name}{power}": (k, form, power)
-    for k, name in enumerate(("tau", "sigma"))
-    for form, power in (("", ""), ("", "2"), ("log_", ""))
-}
-# Functions of one standard deviation: which one, and what of it.
 
 
 def posterior(model: Base) -> ExactPosterior:
@@ -179,22 +173,23 @@ class ExactPosterior:
     @property
     def quantities(self) -> tuple[str, ...]:
         """The names of what can be asked for."""
-        tau = ("tau", "tau2", "log_tau")
-        if self.integral.dims == 1:
-            return ("mu", *tau, "theta", "theta_new")
-        sigma = ("sigma", "sigma2", "log_sigma")
-        return ("mu", *tau, *sigma, "icc", "theta", "theta_new", "y_new")
+        return self.marginals.quantities
+
+    @cached_property
+    def marginals(self) -> Marginals:
+        """The distributions of the quantities, without labels."""
+        return Marginals(self.integral, self.lattice, self.moments)
 
     def mean(self, name: str) -> Any:
         """Posterior mean; a Series by group for ``theta``.
 
         Infinite, or NaN where it has no sign, if it does not exist.
         """
-        return self._labelled(name, self._moments(self._known(name))[0])
+        return self._labelled(name, self.marginals.moments(self._known(name))[0])
 
     def sd(self, name: str) -> Any:
         """Posterior standard deviation; infinite where it does not exist."""
-        return self._labelled(name, self._moments(self._known(name))[1])
+        return self._labelled(name, self.marginals.moments(self._known(name))[1])
 
     def quantile(self, name: str, q: float) -> Any:
         """The value below which the share ``q`` of the posterior lies.
@@ -206,11 +201,11 @@ class ExactPosterior:
         """
         if not 0 < q < 1:
             raise OptionError(f"q must be between 0 and 1, got {q!r}")
-        return self._labelled(name, self._quantile(self._known(name), q))
+        return self._labelled(name, self.marginals.quantile(self._known(name), q))
 
     def cdf(self, name: str, x: float) -> Any:
         """P(quantity <= x | y); a Series by group for ``theta``."""
-        return self._labelled(name, self._cdf(self._known(name), np.array([float(x)]))[0])
+        return self._labelled(name, self.marginals.cdf(self._known(name), np.array([float(x)]))[0])
 
     def probability(self, name: str, relation: str, value: float) -> Any:
         """P(quantity > value | y) or P(quantity < value | y).
@@ -233,7 +228,7 @@ class ExactPosterior:
 
     def distribution(self, name: str, x: Sequence[float] | Array) -> Array:
         """Distribution function at many points, shape (n,), or (n, J) for ``theta``."""
-        return self._cdf(self._known(name), np.asarray(x, dtype=np.float64))
+        return self.marginals.cdf(self._known(name), np.asarray(x, dtype=np.float64))
 
     def pairs(self, groups: Sequence[Any] | None = None) -> pd.DataFrame:
         """P(theta_i > theta_k | y) for each pair of groups; NaN on the diagonal.
@@ -246,7 +241,7 @@ class ExactPosterior:
         groups : sequence of labels, optional
             By default all.
         """
-        d, nodes = self.model.design, self._nodes
+        d, nodes = self.model.design, self.marginals.nodes
         labels = list(d.labels if groups is None else groups)
         places = [self._place(label) for label in labels]
         m, _ = self.integral.effects(nodes, places)
@@ -266,8 +261,10 @@ class ExactPosterior:
         """Posterior mean of B_j = (sigma^2/n_j) / (sigma^2/n_j + tau^2) of each group."""
         d = self.model.design
         B = np.empty(d.J)
-        for part in marginal.blocks(len(self._nodes.weight), d.J):
-            B[part] = self._nodes.weight @ self.integral.factors(self._nodes, part)
+        for part in marginal.blocks(len(self.marginals.nodes.weight), d.J):
+            B[part] = self.marginals.nodes.weight @ self.integral.factors(
+                self.marginals.nodes, part
+            )
         return pd.Series(B, index=pd.Index(d.labels, name=d.group), name="pooling_factor")
 
     def summary(self) -> pd.DataFrame:
@@ -275,7 +272,10 @@ class ExactPosterior:
         rows: dict[str, list[float]] = {}
         labels = [f"theta[{label}]" for label in self.model.design.labels]
         for name in self.quantities:
-            columns = [*self._moments(name), *(self._quantile(name, q) for q in (0.05, 0.5, 0.95))]
+            columns = [
+                *self.marginals.moments(name),
+                *(self.marginals.quantile(name, q) for q in (0.05, 0.5, 0.95)),
+            ]
             for label, row in zip(
                 labels if name == "theta" else [name], np.column_stack(columns), strict=True
             ):
@@ -349,7 +349,7 @@ class ExactPosterior:
             raise OptionError(f"tau must be below the end of its prior, {end:g}, got {tau!r}")
         d = self.model.design
         frames = []
-        for value, p in zip(values, self._density("tau", values), strict=True):
+        for value, p in zip(values, self.marginals.density("tau", values), strict=True):
             mean, sd, B = self._given(value)
             columns = {"mean": mean, "sd": sd, "pooling_factor": B, "density": p}
             frames.append(pd.DataFrame({"tau": value, d.group: d.labels, **columns}))
@@ -380,8 +380,8 @@ class ExactPosterior:
                 "estimate": own,
                 "se": se,
                 "complete_pooling": pooled,
-                "mean": self._moments("theta")[0],
-                "sd": self._moments("theta")[1],
+                "mean": self.marginals.moments("theta")[0],
+                "sd": self.marginals.moments("theta")[1],
                 "pooling_factor": self.pooling_factor().to_numpy(),
             },
             index=pd.Index(d.labels, name=d.group),
@@ -390,173 +390,9 @@ class ExactPosterior:
     def _given(self, tau: float) -> tuple[Array, Array, Array]:
         """Conditional means and sds of theta, and pooling factors, each of shape (J,)."""
         u = on_the_line(np.array([tau]), self.integral.hyper.upper("tau", 1))
-        nodes = self._nodes_at(np.append(u, np.nan)[: self.integral.dims])
+        nodes = self.marginals.nodes_at(np.append(u, np.nan)[: self.integral.dims])
         mean, sd = mixtures.moments(nodes.weight, *self.integral.effects(nodes, slice(None)))
         return mean, sd, nodes.weight @ self.integral.factors(nodes, slice(None))
-
-    # ---- nodes -------------------------------------------------------------------------------
-
-    @cached_property
-    def _nodes(self) -> Nodes:
-        return self.integral.nodes(*self.lattice.nodes(self.lattice.every))
-
-    def _nodes_at(self, u: Array) -> Nodes:
-        """The nodes of sigma where tau is given."""
-        if self.integral.dims == 1:
-            return self.integral.nodes(u[None], np.ones(1))
-        points = self._sigma_points(u[0])
-        log_f = self.integral.log_density(points)
-        return self.integral.nodes(points, special.softmax(log_f))
-
-    def _sigma_points(self, u_tau: float) -> Array:
-        axis = self.lattice.axis(1)
-        return np.column_stack([np.full(len(axis), u_tau), axis])
-
-    def components(self, name: str, groups: Any = slice(None)) -> tuple[Array, Array, Array]:
-        """Weights, means and sds of the components of a quantity that is a normal mixture.
-
-        Parameters
-        ----------
-        name : {"mu", "theta", "theta_new", "y_new"}
-        groups : slice or array of int
-            Places of the groups, for ``theta``.
-
-        Returns
-        -------
-        weights : array, shape (M,)
-        means, sds : array, shape (M, n)
-        """
-        nodes = self._nodes
-        if name == "theta":
-            return (nodes.weight, *self.integral.effects(nodes, groups))
-        variance = nodes.mu_variance
-        if name != "mu":
-            variance = variance + nodes.tau**2
-        if name == "y_new":
-            assert nodes.sigma is not None  # noqa: S101 - quantities has no y_new then
-            variance = variance + nodes.sigma**2
-        return (
-            nodes.weight,
-            (self.integral.centre + nodes.mu_mean)[:, None],
-            np.sqrt(variance)[:, None],
-        )
-
-    # ---- moments, quantiles, distribution functions, each of shape (n,) ----------------------
-
-    def _moments(self, name: str) -> tuple[Array, Array]:
-        if name in _SCALES or name == "icc":
-            u, w = self.lattice.nodes(self.lattice.every)
-            x = self._of_scales(name, u)
-            mean = float(w @ x)
-            sd = math.sqrt(w @ (x - mean) ** 2)
-            bounded = name == "icc" or name.startswith("log_")
-            power = 0 if bounded else 2 if name.endswith("2") else 1
-            most = 4 if bounded else self.moments[_SCALES[name][0]]
-            mean = mean if power <= most else math.inf
-            return np.array([mean]), np.array([sd if 2 * power <= most else math.inf])
-        if name == "theta":
-            parts = [
-                mixtures.moments(*self.components(name, part))
-                for part in marginal.blocks(len(self._nodes.weight), self.model.design.J)
-            ]
-            return np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts])
-        mean_, sd_ = mixtures.moments(*self.components(name))
-        # A flat mu is as wide as tau; a new group is, whatever mu's prior.
-        wide = name != "mu" or isinstance(self.model.priors["mu"], Flat)
-        if wide and min(self.moments) < 1:
-            mean_ = np.full(1, math.nan)
-        if wide and min(self.moments) < 2:
-            sd_ = np.full(1, math.inf)
-        return mean_, sd_
-
-    def _of_scales(self, name: str, u: Array) -> Array:
-        tau, sigma = self.integral.scales(u)
-        if name == "icc":
-            assert sigma is not None  # noqa: S101 - quantities has no icc then
-            return np.asarray(1 / (1 + (sigma / tau) ** 2))
-        k, form, power = _SCALES[name]
-        x = sigma if k else tau
-        assert x is not None  # noqa: S101 - quantities has no sigma then
-        return np.log(x) if form else x**2 if power else x
-
-    def _quantile(self, name: str, q: float) -> Array:
-        if name in _SCALES:
-            k, form, power = _SCALES[name]
-            x = self._scale(k, self.lattice.marginal(k).quantile(np.array([q])))
-            return np.asarray(np.log(x) if form else x**2 if power else x)
-        if name == "icc":
-            # On the logistic scale, between the extremes of the lattice.
-            u, _ = self.lattice.nodes(self.lattice.every)
-            x = special.logit(self._of_scales(name, u))
-            x = x[np.isfinite(x)]
-            root = optimize.brentq(
-                lambda v: float(self._cdf_icc(np.array([special.expit(v)]))[0]) - q,
-                x.min(),
-                x.max(),
-                xtol=1e-14,
-                rtol=8.9e-16,
-            )
-            return np.array([special.expit(root)])
-        if name == "theta":
-            return np.concatenate(
-                [
-                    mixtures.quantile(q, *self.components(name, part), tolerance=1e-12)
-                    for part in marginal.blocks(len(self._nodes.weight), self.model.design.J)
-                ]
-            )
-        return mixtures.quantile(q, *self.components(name), tolerance=1e-12)
-
-    def _scale(self, k: int, u: Array) -> Array:
-        return self.integral.hyper.scale("sigma" if k else "tau", u)
-
-    def _cdf(self, name: str, x: Array) -> Array:
-        """Shape (len(x), n)."""
-        if name in _SCALES:
-            k, form, power = _SCALES[name]
-            at = np.exp(x) if form else np.maximum(x, 0)
-            at = np.sqrt(at) if power else at
-            ends = self.integral.hyper.upper("sigma" if k else "tau", 1)
-            inside = (at > 0) & (at < ends[0])
-            out = np.where(at >= ends[0], 1.0, 0.0)
-            u = on_the_line(np.where(inside, at, np.minimum(ends[0] / 2, 1)), ends)
-            return np.where(inside, self.lattice.marginal(k).cdf(u), out)[:, None]
-        if name == "icc":
-            return self._cdf_icc(x)[:, None]
-        if name == "theta":
-            parts = []
-            for part in marginal.blocks(len(self._nodes.weight), self.model.design.J):
-                w, m, s = self.components(name, part)
-                parts.append(np.stack([mixtures.cdf(v, w, m, s) for v in x]))
-            return np.concatenate(parts, axis=1)
-        w, m, s = self.components(name)
-        return np.stack([mixtures.cdf(v, w, m, s) for v in x])
-
-    def _cdf_icc(self, x: Array) -> Array:
-        """P(icc <= c) = P(tau <= sigma sqrt(c / (1 - c))), sigma by sigma."""
-        L, hyper = self.lattice, self.integral.hyper
-        mass = np.exp(L.log_f - L.log_f.max())
-        mass /= mass.sum()
-        nodes, sigma = L.axis(0), self._scale(1, L.axis(1))
-        ends = hyper.upper("tau", 1)
-        out = np.empty(len(x))
-        for i, c in enumerate(x):
-            if not 0 < c < 1:
-                out[i] = float(c >= 1)
-                continue
-            edge = sigma * math.sqrt(c / (1 - c))
-            inside = edge < ends[0]
-            u = on_the_line(np.where(inside, edge, ends[0] / 2), ends)
-            below = 0.5 + special.sici(np.pi * (u - nodes[:, None]) / L.step[0])[0] / np.pi
-            out[i] = np.sum(mass * np.where(inside, below, 1.0))
-        return np.clip(out, 0, 1)
-
-    def _density(self, name: str, x: Array) -> Array:
-        """Density of tau or sigma at x."""
-        k = 1 if name == "sigma" else 0
-        ends = self.integral.hyper.upper(name, 1)
-        u = on_the_line(x, ends)
-        slope = np.exp(self.integral.hyper.log_scale_jacobian(name, u))
-        return np.asarray(self.lattice.marginal(k).density(u) / slope)
 
     # ---- names -------------------------------------------------------------------------------
 

@@ -78,7 +78,7 @@ def _of_one_way(posterior: exact.ExactPosterior) -> Twin:
     kept = places(d)
     names = ["mu", "tau", *(["sigma", "icc"] if posterior.integral.dims == 2 else [])]
     labels = (*names, *(f"theta[{label}]" for label in d.labels[kept]))
-    w, m, s = posterior.components("theta", kept)
+    w, m, s = posterior.marginals.components("theta", kept)
     means, sds = mixtures.moments(w, m, s)
 
     def cdf(x: Array) -> Array:

@@ -1,0 +1,222 @@
+"""Distributions of the quantities of a one-way model, from the table of its (tau, sigma).
+
+mu, theta and what follows from them are normal given tau and sigma: mixtures over the nodes. tau,
+sigma and functions of one of them have the lattice's own marginals; the intraclass correlation
+depends on both.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import optimize, special
+
+from . import marginal, mixtures
+from .hyperparameters import on_the_line
+from .integrated import Nodes, OneWayIntegral
+from .priors import Flat
+from .quadrature import Lattice
+
+__all__ = ["Marginals"]
+
+Array = NDArray[np.float64]
+
+_SCALES = {
+    f"{form}{name}{power}": (k, form, power)
+    for k, name in enumerate(("tau", "sigma"))
+    for form, power in (("", ""), ("", "2"), ("log_", ""))
+}
+# Functions of one standard deviation: which one, and what of it.
+
+
+@dataclass(frozen=True)
+class Marginals:
+    """Moments, quantiles and distribution functions by name; arrays of one number, or of J.
+
+    Attributes
+    ----------
+    integral : OneWayIntegral
+    lattice : Lattice
+    powers : tuple of int
+        The highest power of tau, and of sigma, that is sure to have a posterior mean.
+    """
+
+    integral: OneWayIntegral
+    lattice: Lattice
+    powers: tuple[int, ...]
+
+    @property
+    def quantities(self) -> tuple[str, ...]:
+        """The names of what can be asked for."""
+        tau = ("tau", "tau2", "log_tau")
+        if self.integral.dims == 1:
+            return ("mu", *tau, "theta", "theta_new")
+        sigma = ("sigma", "sigma2", "log_sigma")
+        return ("mu", *tau, *sigma, "icc", "theta", "theta_new", "y_new")
+
+    @cached_property
+    def nodes(self) -> Nodes:
+        return self.integral.nodes(*self.lattice.nodes(self.lattice.every))
+
+    def nodes_at(self, u: Array) -> Nodes:
+        """The nodes of sigma where tau is given."""
+        if self.integral.dims == 1:
+            return self.integral.nodes(u[None], np.ones(1))
+        points = self._sigma_points(u[0])
+        log_f = self.integral.log_density(points)
+        return self.integral.nodes(points, special.softmax(log_f))
+
+    def _sigma_points(self, u_tau: float) -> Array:
+        axis = self.lattice.axis(1)
+        return np.column_stack([np.full(len(axis), u_tau), axis])
+
+    def components(self, name: str, groups: Any = slice(None)) -> tuple[Array, Array, Array]:
+        """Weights, means and sds of the components of a quantity that is a normal mixture.
+
+        Parameters
+        ----------
+        name : {"mu", "theta", "theta_new", "y_new"}
+        groups : slice or array of int
+            Places of the groups, for ``theta``.
+
+        Returns
+        -------
+        weights : array, shape (M,)
+        means, sds : array, shape (M, n)
+        """
+        nodes = self.nodes
+        if name == "theta":
+            return (nodes.weight, *self.integral.effects(nodes, groups))
+        variance = nodes.mu_variance
+        if name != "mu":
+            variance = variance + nodes.tau**2
+        if name == "y_new":
+            assert nodes.sigma is not None  # noqa: S101 - quantities has no y_new then
+            variance = variance + nodes.sigma**2
+        return (
+            nodes.weight,
+            (self.integral.centre + nodes.mu_mean)[:, None],
+            np.sqrt(variance)[:, None],
+        )
+
+    # ---- moments, quantiles, distribution functions, each of shape (n,) ----------------------
+
+    def moments(self, name: str) -> tuple[Array, Array]:
+        if name in _SCALES or name == "icc":
+            u, w = self.lattice.nodes(self.lattice.every)
+            x = self.of_scales(name, u)
+            mean = float(w @ x)
+            sd = math.sqrt(w @ (x - mean) ** 2)
+            bounded = name == "icc" or name.startswith("log_")
+            power = 0 if bounded else 2 if name.endswith("2") else 1
+            most = 4 if bounded else self.powers[_SCALES[name][0]]
+            mean = mean if power <= most else math.inf
+            return np.array([mean]), np.array([sd if 2 * power <= most else math.inf])
+        if name == "theta":
+            parts = [
+                mixtures.moments(*self.components(name, part))
+                for part in marginal.blocks(len(self.nodes.weight), self.integral.design.J)
+            ]
+            return np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts])
+        mean_, sd_ = mixtures.moments(*self.components(name))
+        # A flat mu is as wide as tau; a new group is, whatever mu's prior.
+        wide = name != "mu" or isinstance(self.integral.priors["mu"], Flat)
+        if wide and min(self.powers) < 1:
+            mean_ = np.full(1, math.nan)
+        if wide and min(self.powers) < 2:
+            sd_ = np.full(1, math.inf)
+        return mean_, sd_
+
+    def of_scales(self, name: str, u: Array) -> Array:
+        tau, sigma = self.integral.scales(u)
+        if name == "icc":
+            assert sigma is not None  # noqa: S101 - quantities has no icc then
+            return np.asarray(1 / (1 + (sigma / tau) ** 2))
+        k, form, power = _SCALES[name]
+        x = sigma if k else tau
+        assert x is not None  # noqa: S101 - quantities has no sigma then
+        return np.log(x) if form else x**2 if power else x
+
+    def quantile(self, name: str, q: float) -> Array:
+        if name in _SCALES:
+            k, form, power = _SCALES[name]
+            x = self._scale(k, self.lattice.marginal(k).quantile(np.array([q])))
+            return np.asarray(np.log(x) if form else x**2 if power else x)
+        if name == "icc":
+            # On the logistic scale, between the extremes of the lattice.
+            u, _ = self.lattice.nodes(self.lattice.every)
+            x = special.logit(self.of_scales(name, u))
+            x = x[np.isfinite(x)]
+            root = optimize.brentq(
+                lambda v: float(self._cdf_icc(np.array([special.expit(v)]))[0]) - q,
+                x.min(),
+                x.max(),
+                xtol=1e-14,
+                rtol=8.9e-16,
+            )
+            return np.array([special.expit(root)])
+        if name == "theta":
+            return np.concatenate(
+                [
+                    mixtures.quantile(q, *self.components(name, part), tolerance=1e-12)
+                    for part in marginal.blocks(len(self.nodes.weight), self.integral.design.J)
+                ]
+            )
+        return mixtures.quantile(q, *self.components(name), tolerance=1e-12)
+
+    def _scale(self, k: int, u: Array) -> Array:
+        return self.integral.hyper.scale("sigma" if k else "tau", u)
+
+    def cdf(self, name: str, x: Array) -> Array:
+        """Shape (len(x), n)."""
+        if name in _SCALES:
+            k, form, power = _SCALES[name]
+            at = np.exp(x) if form else np.maximum(x, 0)
+            at = np.sqrt(at) if power else at
+            ends = self.integral.hyper.upper("sigma" if k else "tau", 1)
+            inside = (at > 0) & (at < ends[0])
+            out = np.where(at >= ends[0], 1.0, 0.0)
+            u = on_the_line(np.where(inside, at, np.minimum(ends[0] / 2, 1)), ends)
+            return np.where(inside, self.lattice.marginal(k).cdf(u), out)[:, None]
+        if name == "icc":
+            return self._cdf_icc(x)[:, None]
+        if name == "theta":
+            parts = []
+            for part in marginal.blocks(len(self.nodes.weight), self.integral.design.J):
+                w, m, s = self.components(name, part)
+                parts.append(np.stack([mixtures.cdf(v, w, m, s) for v in x]))
+            return np.concatenate(parts, axis=1)
+        w, m, s = self.components(name)
+        return np.stack([mixtures.cdf(v, w, m, s) for v in x])
+
+    def _cdf_icc(self, x: Array) -> Array:
+        """P(icc <= c) = P(tau <= sigma sqrt(c / (1 - c))), sigma by sigma."""
+        L, hyper = self.lattice, self.integral.hyper
+        mass = np.exp(L.log_f - L.log_f.max())
+        mass /= mass.sum()
+        nodes, sigma = L.axis(0), self._scale(1, L.axis(1))
+        ends = hyper.upper("tau", 1)
+        out = np.empty(len(x))
+        for i, c in enumerate(x):
+            if not 0 < c < 1:
+                out[i] = float(c >= 1)
+                continue
+            edge = sigma * math.sqrt(c / (1 - c))
+            inside = edge < ends[0]
+            u = on_the_line(np.where(inside, edge, ends[0] / 2), ends)
+            below = 0.5 + special.sici(np.pi * (u - nodes[:, None]) / L.step[0])[0] / np.pi
+            out[i] = np.sum(mass * np.where(inside, below, 1.0))
+        return np.clip(out, 0, 1)
+
+    def density(self, name: str, x: Array) -> Array:
+        """Density of tau or sigma at x."""
+        k = 1 if name == "sigma" else 0
+        ends = self.integral.hyper.upper(name, 1)
+        u = on_the_line(x, ends)
+        slope = np.exp(self.integral.hyper.log_scale_jacobian(name, u))
+        return np.asarray(self.lattice.marginal(k).density(u) / slope)
