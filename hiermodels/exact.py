@@ -260,11 +260,9 @@ class ExactPosterior:
     def pooling_factor(self) -> pd.Series[float]:
         """Posterior mean of B_j = (sigma^2/n_j) / (sigma^2/n_j + tau^2) of each group."""
         d = self.model.design
-        B = np.empty(d.J)
-        for part in marginal.blocks(len(self.marginals.nodes.weight), d.J):
-            B[part] = self.marginals.nodes.weight @ self.integral.factors(
-                self.marginals.nodes, part
-            )
+        B, nodes = np.empty(d.J), self.marginals.nodes
+        for part in marginal.blocks(len(nodes.weight), d.J):
+            B[part] = nodes.weight @ self.integral.factors(nodes, part)
         return pd.Series(B, index=pd.Index(d.labels, name=d.group), name="pooling_factor")
 
     def summary(self) -> pd.DataFrame:
@@ -272,10 +270,8 @@ class ExactPosterior:
         rows: dict[str, list[float]] = {}
         labels = [f"theta[{label}]" for label in self.model.design.labels]
         for name in self.quantities:
-            columns = [
-                *self.marginals.moments(name),
-                *(self.marginals.quantile(name, q) for q in (0.05, 0.5, 0.95)),
-            ]
+            quantiles = [self.marginals.quantile(name, q) for q in _QUANTILES.values()]
+            columns = [*self.marginals.moments(name), *quantiles]
             for label, row in zip(
                 labels if name == "theta" else [name], np.column_stack(columns), strict=True
             ):

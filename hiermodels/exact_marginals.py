@@ -61,6 +61,7 @@ class Marginals:
 
     @cached_property
     def nodes(self) -> Nodes:
+        """The nodes of the quadrature, and mu given each."""
         return self.integral.nodes(*self.lattice.nodes(self.lattice.every))
 
     def nodes_at(self, u: Array) -> Nodes:
@@ -107,6 +108,7 @@ class Marginals:
     # ---- moments, quantiles, distribution functions, each of shape (n,) ----------------------
 
     def moments(self, name: str) -> tuple[Array, Array]:
+        """Means and sds, each of shape (n,); infinite or NaN where there are none."""
         if name in _SCALES or name == "icc":
             u, w = self.lattice.nodes(self.lattice.every)
             x = self.of_scales(name, u)
@@ -133,6 +135,7 @@ class Marginals:
         return mean_, sd_
 
     def of_scales(self, name: str, u: Array) -> Array:
+        """What a function of tau and sigma is at points of shape (M, dims): (M,)."""
         tau, sigma = self.integral.scales(u)
         if name == "icc":
             assert sigma is not None  # noqa: S101 - quantities has no icc then
@@ -143,6 +146,7 @@ class Marginals:
         return np.log(x) if form else x**2 if power else x
 
     def quantile(self, name: str, q: float) -> Array:
+        """The values below which the share ``q`` lies, shape (n,)."""
         if name in _SCALES:
             k, form, power = _SCALES[name]
             x = self._scale(k, self.lattice.marginal(k).quantile(np.array([q])))
@@ -173,7 +177,7 @@ class Marginals:
         return self.integral.hyper.scale("sigma" if k else "tau", u)
 
     def cdf(self, name: str, x: Array) -> Array:
-        """Shape (len(x), n)."""
+        """Distribution functions at points, shape (len(x), n)."""
         if name in _SCALES:
             k, form, power = _SCALES[name]
             at = np.exp(x) if form else np.maximum(x, 0)
