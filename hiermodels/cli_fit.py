@@ -117,6 +117,13 @@ def _shared(
     missing: Annotated[
         str, typer.Option(metavar="raise|drop", help="Rows with missing values.")
     ] = "raise",
+    engine: Annotated[
+        str,
+        typer.Option(
+            metavar="nuts|exact|gibbs",
+            help="How the draws are made: the last two need no CmdStan.",
+        ),
+    ] = "nuts",
     chains: Annotated[int, typer.Option(metavar="N")] = 4,
     draws: Annotated[int, typer.Option(metavar="N", help="Draws kept of each chain.")] = 1000,
     warmup: Annotated[

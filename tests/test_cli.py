@@ -591,6 +591,17 @@ def test_an_interrupted_fit_leaves_no_orphan(sign, schools_file, tmp_path):
     assert not list(tmp_path.glob("hiermodels-*"))
 
 
+def test_the_exact_engine_needs_no_cmdstan(no_cmdstan, schools_file, tmp_path, run):
+    exact = [*in_file(SCHOOLS, schools_file), "--engine", "exact"]
+    code, out, err = run(*exact, "--seed", 1, "-o", tmp_path / "fit.nc")
+    assert (code, err) == (0, "")
+    assert "theta[" in out
+    assert inference_data.attributes(inference_data.load(tmp_path / "fit.nc"))["engine"] == "exact"
+    code, _, err = run(*exact, "--warmup", 10)
+    assert code == 2
+    assert "warmup is not an option of" in err
+
+
 def test_settings_are_those_of_the_models():
     """The command line's defaults are those of ``fit``."""
     import inspect
