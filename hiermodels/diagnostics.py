@@ -233,7 +233,10 @@ class _Fit:
         words = [str(self.attrs.get("model", "posterior"))]
         if pooling := self.attrs.get("pooling"):
             words.append(f"{pooling} pooling")
-        if self.parameterization:
+        engine = str(self.attrs.get("engine", "nuts"))
+        if engine != "nuts":
+            words.append({"exact": "exact draws", "gibbs": "Gibbs sampler"}.get(engine, engine))
+        elif self.parameterization:
             words.append(self.parameterization)
         return f"{', '.join(words)}: {_count(self.chains, 'chain')} of {self.draws} draws"
 

@@ -324,8 +324,8 @@ class ExactPosterior:
         Parameters
         ----------
         tau : sequence of float, optional
-            Values of tau, above 0, in the units of the response; by default 100, evenly spaced up
-            to the 99 % quantile of its posterior.
+            Values of tau, 0 or more, in the units of the response; by default 101, evenly spaced
+            from 0 to the 99 % quantile of its posterior.
 
         Returns
         -------
@@ -335,20 +335,24 @@ class ExactPosterior:
             ``density``, p(tau | y).
         """
         if tau is None:
-            top = self.quantile("tau", 0.99)
-            tau = np.linspace(top / 200, top, 100)
+            tau = np.linspace(0, self.quantile("tau", 0.99), 101)
         values = np.atleast_1d(np.asarray(tau, dtype=np.float64))
-        if values.ndim != 1 or not np.all((values > 0) & np.isfinite(values)):
-            raise OptionError(f"tau must be finite numbers above 0, got {tau!r}")
+        if values.ndim != 1 or not np.all((values >= 0) & np.isfinite(values)):
+            raise OptionError(f"tau must be finite numbers, 0 or more, got {tau!r}")
         end = float(self.integral.hyper.upper("tau", 1)[0])
         if np.any(values >= end):
             raise OptionError(f"tau must be below the end of its prior, {end:g}, got {tau!r}")
+        # At 0 itself the logarithm has no place: next to nothing beside the standard errors.
+        at = np.maximum(values, self._next_to_nothing)
         d = self.model.design
         frames = []
-        for value, p in zip(values, self.marginals.density("tau", values), strict=True):
-            mean, sd, B = self._given(value)
+        density = self.marginals.density_of_tau(at)
+        for value, near, p in zip(values, at, density, strict=True):
+            mean, sd, B = self._given(near)
             columns = {"mean": mean, "sd": sd, "pooling_factor": B, "density": p}
-            frames.append(pd.DataFrame({"tau": value, d.group: d.labels, **columns}))
+            taken = d.group == "tau" or d.group in columns
+            group = f"{d.group}_group" if taken else d.group
+            frames.append(pd.DataFrame({"tau": value, group: d.labels, **columns}))
         return pd.concat(frames, ignore_index=True)
 
     def limits(self) -> pd.DataFrame:
@@ -365,12 +369,8 @@ class ExactPosterior:
         """
         d = self.model.design
         own = self.integral.centre + d.gram[:, 0, 1] / d.sizes
-        if self.integral.dims == 1:
-            se = np.sqrt(marginal.known_variance(d))
-        else:
-            se = self.mean("sigma") / np.sqrt(d.sizes)
-        # So small beside the standard errors that nothing is left of it.
-        pooled, _, _ = self._given(1e-9 * float(np.min(se)))
+        pooled, _, _ = self._given(self._next_to_nothing)
+        se = self._standard_errors
         return pd.DataFrame(
             {
                 "estimate": own,
@@ -382,6 +382,19 @@ class ExactPosterior:
             },
             index=pd.Index(d.labels, name=d.group),
         )
+
+    @cached_property
+    def _standard_errors(self) -> Array:
+        """Those of the groups' own estimates, at the posterior mean of sigma, shape (J,)."""
+        d = self.model.design
+        if self.integral.dims == 1:
+            return np.sqrt(marginal.known_variance(d))
+        sigma = self.quantile("sigma", 0.5) if self.moments[1] < 1 else self.mean("sigma")
+        return np.asarray(sigma / np.sqrt(d.sizes))
+
+    @property
+    def _next_to_nothing(self) -> float:
+        return 1e-9 * float(np.min(self._standard_errors))
 
     def _given(self, tau: float) -> tuple[Array, Array, Array]:
         """Conditional means and sds of theta, and pooling factors, each of shape (J,)."""

@@ -217,10 +217,15 @@ class Marginals:
             out[i] = np.sum(mass * np.where(inside, below, 1.0))
         return np.clip(out, 0, 1)
 
-    def density(self, name: str, x: Array) -> Array:
-        """Density of tau or sigma at x."""
-        k = 1 if name == "sigma" else 0
-        ends = self.integral.hyper.upper(name, 1)
-        u = on_the_line(x, ends)
-        slope = np.exp(self.integral.hyper.log_scale_jacobian(name, u))
-        return np.asarray(self.lattice.marginal(k).density(u) / slope)
+    def density_of_tau(self, tau: Array) -> Array:
+        """p(tau | y) at values above 0, shape (n,); sigma integrated out, value by value."""
+        u = on_the_line(tau, self.integral.hyper.upper("tau", 1))
+        log_f = np.empty(len(u))
+        for i, at in enumerate(u):
+            if self.integral.dims == 1:
+                log_f[i] = self.integral.log_density(np.array([[at]]))[0]
+            else:
+                along = self.integral.log_density(self._sigma_points(at))
+                log_f[i] = special.logsumexp(along) + math.log(self.lattice.step[1])
+        slope = self.integral.hyper.log_scale_jacobian("tau", u)
+        return np.asarray(np.exp(log_f - slope - self.lattice.log_total))

@@ -114,7 +114,7 @@ _IMPACTS = {
 
 
 def impact_of_tau(
-    posterior: ExactPosterior,
+    posterior: ExactPosterior | Any,
     *,
     quantity: str = "mean",
     tau: Sequence[float] | NDArray[np.float64] | None = None,
@@ -128,8 +128,8 @@ def impact_of_tau(
 
     Parameters
     ----------
-    posterior : ExactPosterior
-        Of ``hm.exact.posterior(model)``.
+    posterior : ExactPosterior, or a model that has one
+        ``hm.exact.posterior(model)``, or the model itself.
     quantity : {"mean", "sd", "pooling_factor"}
         What is drawn against tau.
     tau : sequence of float, optional
@@ -154,18 +154,20 @@ def impact_of_tau(
             f"quantity must be one of {listed(_IMPACTS)}, got {quantity!r}"
             f"{suggest(str(quantity), _IMPACTS)}"
         )
+    posterior = _exact(posterior)
     d = posterior.model.design
+    # Value by value, the groups in their order; by position, as the group column may have any name.
     table = posterior.given_tau(tau)
-    by_group = table.pivot_table(index="tau", columns=d.group, values=quantity, sort=False)
-    by_group = by_group[list(d.labels)]
-    density = table.groupby("tau", sort=False)["density"].first()
+    x = table["tau"].to_numpy()[:: d.J]
+    by_group = table[quantity].to_numpy().reshape(-1, d.J)
+    density = table["density"].to_numpy()[:: d.J]
     if ax is None:
         ax = _new_axes(10)
     few = len(d.labels) <= len(_LINES)
     for k, label in enumerate(d.labels):
         colour = _LINES[k] if few else _LINK
         ax.plot(
-            by_group.index, by_group[label], color=colour, linewidth=1.4 if few else 0.6,
+            x, by_group[:, k], color=colour, linewidth=1.4 if few else 0.6,
             alpha=1 if few else 0.6, label=str(label) if few else None,
         )  # fmt: skip
     ax.set_ylabel(_IMPACTS[quantity])
@@ -173,21 +175,21 @@ def impact_of_tau(
     if few:
         ax.legend(frameon=False, fontsize="small", ncols=2, title=d.group)
     below = make_axes_locatable(ax).append_axes("bottom", size="28%", pad=0.12, sharex=ax)
-    below.fill_between(density.index, density, color=_POOLED, alpha=0.35, linewidth=0)
-    below.plot(density.index, density, color=_POOLED, linewidth=1)
+    below.fill_between(x, density, color=_POOLED, alpha=0.35, linewidth=0)
+    below.plot(x, density, color=_POOLED, linewidth=1)
     below.set_ylim(bottom=0)
     below.set_yticks([])
     below.set_ylabel("p(tau | y)")
     below.set_xlabel(f"tau, in the units of {d.response}")
     ax.tick_params(axis="x", labelbottom=False)
-    below.set_xlim(0, float(density.index.max()))
+    below.set_xlim(0, float(x.max()))
     for each in (ax, below):
         for side in ("top", "right"):
             each.spines[side].set_visible(False)
     return ax
 
 
-def raw_against_posterior(posterior: ExactPosterior, *, ax: Axes | None = None) -> Axes:
+def raw_against_posterior(posterior: ExactPosterior | Any, *, ax: Axes | None = None) -> Axes:
     """Draw each group's posterior mean against its own estimate, the maximum of the likelihood.
 
     On the dotted line nothing would be pooled (tau -> infinity); on the dashed one everything (tau
@@ -195,8 +197,8 @@ def raw_against_posterior(posterior: ExactPosterior, *, ax: Axes | None = None) 
 
     Parameters
     ----------
-    posterior : ExactPosterior
-        Of ``hm.exact.posterior(model)``.
+    posterior : ExactPosterior, or a model that has one
+        ``hm.exact.posterior(model)``, or the model itself.
     ax : Axes, optional
         Where to draw; by default a new figure.
 
@@ -206,6 +208,7 @@ def raw_against_posterior(posterior: ExactPosterior, *, ax: Axes | None = None) 
     """
     import numpy as np
 
+    posterior = _exact(posterior)
     d = posterior.model.design
     table = posterior.limits()
     low, high = (posterior.quantile("theta", q).to_numpy() for q in (0.05, 0.95))
@@ -225,6 +228,20 @@ def raw_against_posterior(posterior: ExactPosterior, *, ax: Axes | None = None) 
     for side in ("top", "right"):
         ax.spines[side].set_visible(False)
     return ax
+
+
+def _exact(given: Any) -> ExactPosterior:
+    """An exact posterior, or that of a model."""
+    from . import exact
+
+    if isinstance(given, exact.ExactPosterior):
+        return given
+    if hasattr(given, "design") and hasattr(given, "priors"):
+        return exact.posterior(given)
+    raise OptionError(
+        f"this picture is of an exact posterior, got {type(given).__name__}; give the model, or "
+        "hm.exact.posterior(model)"
+    )
 
 
 def save(ax: Axes, path: str | os.PathLike[str]) -> Path:

@@ -129,6 +129,11 @@ def _array(x: Any) -> Array:
     return np.asarray(x, dtype=np.float64)
 
 
+def _of_scale(x: Any, log_density: Any) -> Array:
+    """The log density of a scale, minus infinity below 0."""
+    return np.where(_array(x) >= 0, log_density, -np.inf)
+
+
 @dataclass(frozen=True)
 class Flat(Prior):
     """Flat, improper: p(x) ∝ 1, over the line for a location, over x > 0 for a scale.
@@ -225,7 +230,7 @@ class HalfNormal(Prior):
 
     def log_density(self, x: Any) -> Array:
         """Log density at ``x``."""
-        return Normal(0, self.sd).log_density(x) + math.log(2)
+        return _of_scale(x, Normal(0, self.sd).log_density(x) + math.log(2))
 
     def _draw(self, rng: np.random.Generator, size: Size) -> Array:
         return np.abs(rng.normal(0, self.sd, size))
@@ -251,7 +256,8 @@ class HalfT(Prior):
 
     def log_density(self, x: Any) -> Array:
         """Log density at ``x``."""
-        return _log_t(_array(x) / self.scale, self.nu) - math.log(self.scale) + math.log(2)
+        log_t = _log_t(_array(x) / self.scale, self.nu)
+        return _of_scale(x, log_t - math.log(self.scale) + math.log(2))
 
     def _draw(self, rng: np.random.Generator, size: Size) -> Array:
         return self.scale * np.abs(rng.standard_t(self.nu, size))
@@ -275,7 +281,7 @@ class HalfCauchy(Prior):
     def log_density(self, x: Any) -> Array:
         """Log density at ``x``."""
         z = _array(x) / self.scale
-        return math.log(2 / (math.pi * self.scale)) - np.log1p(z * z)
+        return _of_scale(x, math.log(2 / (math.pi * self.scale)) - np.log1p(z * z))
 
     def _draw(self, rng: np.random.Generator, size: Size) -> Array:
         return self.scale * np.abs(rng.standard_cauchy(size))
@@ -298,7 +304,7 @@ class Exponential(Prior):
 
     def log_density(self, x: Any) -> Array:
         """Log density at ``x``."""
-        return math.log(self.rate) - self.rate * _array(x)
+        return _of_scale(x, math.log(self.rate) - self.rate * _array(x))
 
     def _draw(self, rng: np.random.Generator, size: Size) -> Array:
         return rng.exponential(1 / self.rate, size)
@@ -333,7 +339,7 @@ class Uniform(Prior):
 
     def log_density(self, x: Any) -> Array:
         """Log density at ``x``; minus infinity above ``upper``."""
-        return np.where(_array(x) <= self.upper, -math.log(self.upper), -np.inf)
+        return _of_scale(x, np.where(_array(x) <= self.upper, -math.log(self.upper), -np.inf))
 
     def _draw(self, rng: np.random.Generator, size: Size) -> Array:
         return self.upper * (1 - rng.random(size))  # never 0
@@ -347,7 +353,11 @@ def _log_power_gamma(x: Any, shape: float, b: float) -> Array:
     """
     x = _array(x)
     constant = shape * math.log(b) - special.gammaln(shape) if shape > 0 and b > 0 else 0.0
-    return np.asarray(constant + math.log(2) - (2 * shape + 1) * np.log(x) - b / (x * x))
+    with np.errstate(all="ignore"):
+        log_density = constant + math.log(2) - (2 * shape + 1) * np.log(x) - b / (x * x)
+    # At 0 the exponential wins, where there is one.
+    at_0 = -np.inf if b > 0 else np.inf
+    return _of_scale(x, np.where(x == 0, at_0, log_density))
 
 
 @dataclass(frozen=True)

@@ -3,14 +3,15 @@
 An improper prior is harmless where the likelihood vanishes fast enough at both ends. For the
 standard deviations of a hierarchical normal model it need not (Gelman 2006, "Prior distributions
 for variance parameters in hierarchical models", Bayesian Analysis 1, sections 2.2 and 3.2;
-Gelman et al., Bayesian Data Analysis, 3rd ed., section 5.4 and exercise 5.8):
+Gelman et al., Bayesian Data Analysis, 3rd ed., section 5.4):
 
 - tau -> 0: the likelihood tends to a positive constant, so p(tau) must have a finite integral
   there; 1/tau has none. The full conditionals of a Gibbs sampler do not show it: each of them is
   proper (Hobert and Casella 1996, "The effect of improper priors on Gibbs sampling in hierarchical
   linear mixed models", Journal of the American Statistical Association 91, 1461-1473).
 - tau -> infinity: with mu flat the likelihood falls as tau^-(J-1), so a flat tau needs J >= 3
-  (J >= K + 2 where K means are estimated beside it).
+  (J >= K + 2 where K means are estimated beside it). With a proper prior on mu it falls as tau^-J,
+  and J = 2 would do; a posterior of tau without a mean is refused there as well.
 - sigma -> 0: with nu residual degrees of freedom and residual sum of squares R the likelihood
   behaves as sigma^-nu exp(-R / 2 sigma^2): without replication (nu = 0), or with a perfect fit
   (R = 0), nothing keeps sigma away from 0.

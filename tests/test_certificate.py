@@ -105,9 +105,10 @@ def test_scaled_draws_of_tau_are_found(fits, name):
     assert any(label.startswith("tau") for label in certificate.failing)
 
 
-def test_theta_betrays_that_it_was_drawn_given_another_tau(fits):
+def test_theta_betrays_that_it_was_drawn_given_another_tau():
     """No exact answer is needed for this: theta given the rest of its own draw is normal."""
-    model, idata = fits["eight_schools"]
+    model = eight_schools()
+    idata = model.fit(engine="exact", seed=80, pointwise=False)
     table = hm.certify(idata, model).table
     assert table.loc["theta given the rest: square", "z"] < 4
     spoiled = hm.certify(altered(idata, tau=lambda x: 1.1 * x), model).table
@@ -195,3 +196,21 @@ def test_fits_of_other_models_are_refused(fits):
         hm.certify(other, model)
     with pytest.raises(OptionError, match="simulations must be"):
         hm.certify(fits["one_way"][1], model, simulations=-1)
+
+
+@pytest.mark.stan
+@pytest.mark.filterwarnings("ignore:[0-9]+ of [0-9]+ iterations diverged")
+def test_where_calibration_is_not_possible_the_rest_is_done_and_it_is_said() -> None:
+    """An improper prior has no draws to simulate from; statistics have no rows."""
+    frame = rows(sizes=[9] * 8, seed=3)
+    model = hm.OneWay(frame, y="y", group="group", sigma="group", priors={"mu": hm.Flat()})
+    idata = model.fit(seed=79, **QUIET)
+    certificate = hm.certify(idata, model, simulations=2, progress=False)
+    assert certificate.passed, certificate
+    assert any("calibration on this design was not possible" in c for c in certificate.checks)
+    statistics = hm.sufficient_statistics(frame, y="y", group="group")
+    bare = hm.OneWay(statistics, y="y", group="group", sigma="group")
+    certificate = hm.certify(bare.fit(seed=79, **QUIET), bare, simulations=2, progress=False)
+    assert certificate.passed, certificate
+    assert "alone (no rows" in certificate.method
+    assert all("given the rest" in label for label in certificate.table.index)

@@ -430,7 +430,22 @@ def test_the_impact_of_tau_goes_up_to_where_tau_is_by_default():
     posterior = hm.exact.posterior(eight_schools())
     table = posterior.given_tau()
     assert table["tau"].max() == pytest.approx(posterior.quantile("tau", 0.99))
-    assert len(table) == 800
+    assert len(table) == 808
+    # At 0 everything is pooled, and the density is that of the limit.
+    at_0 = table[table["tau"] == 0]
+    np.testing.assert_allclose(at_0["pooling_factor"], 1, rtol=1e-9)
+    np.testing.assert_allclose(at_0["mean"], posterior.limits()["complete_pooling"], rtol=1e-9)
+    assert at_0["density"].iloc[0] == pytest.approx(table["density"].iloc[8], rel=0.01)
+    two = hm.exact.posterior(one_way(rows())).given_tau([0.0, 1e-4])
+    assert two["density"].iloc[0] == pytest.approx(two["density"].iloc[-1], rel=1e-3)
+
+
+def test_a_group_column_may_have_the_name_of_a_result():
+    frame = hm.datasets.eight_schools().rename(columns={"school": "mean"})
+    model = hm.EightSchools(frame, effect="effect", se="se", group="mean")
+    table = hm.exact.posterior(model).given_tau([1.0])
+    assert table["mean_group"].tolist() == list("ABCDEFGH")
+    assert table["mean"].dtype == float
 
 
 def test_a_summary_has_the_columns_of_the_other():
@@ -489,7 +504,7 @@ def test_unknown_names_are_refused_with_the_near_miss():
         posterior.pairs(["A", "Z"])
     with pytest.raises(OptionError, match="unit must be"):
         posterior.loo("school")
-    with pytest.raises(OptionError, match="tau must be finite numbers above 0"):
-        posterior.given_tau([0.0])
+    with pytest.raises(OptionError, match="tau must be finite numbers, 0 or more"):
+        posterior.given_tau([-1.0])
     with pytest.raises(dataclasses.FrozenInstanceError):
         posterior.moments = 3

@@ -257,5 +257,10 @@ def test_pictures_of_exact_posteriors_draw_where_they_are_told():
     assert hm.plots.impact_of_tau(exact_schools(), tau=[1.0, 2.0], ax=ax) is ax
     _, ax = plt.subplots()
     assert hm.plots.raw_against_posterior(exact_schools(), ax=ax) is ax
+    # A model does as well; a container does not, and the message says what does.
+    model = exact_schools().model
+    assert len(hm.plots.impact_of_tau(model, tau=[0.0, 1.0]).get_lines()) == 8
+    with pytest.raises(OptionError, match=r"of an exact posterior, got .*give the model"):
+        hm.plots.raw_against_posterior(eight_schools())
     with pytest.raises(OptionError, match="quantity must be one of"):
         hm.plots.impact_of_tau(exact_schools(), quantity="median")

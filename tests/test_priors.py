@@ -204,3 +204,23 @@ def test_one_coefficient_has_the_correlation_matrix_one() -> None:
     np.testing.assert_array_equal(
         hm.LKJ(2).draw(np.random.default_rng(1), 3, K=1), np.ones((3, 1, 1))
     )
+
+
+@pytest.mark.parametrize(
+    "prior",
+    [
+        hm.HalfNormal(1),
+        hm.HalfT(3, 1),
+        hm.HalfCauchy(1),
+        hm.Exponential(1),
+        hm.Uniform(3),
+        hm.InverseGamma(2, 1),
+        hm.GammaPrecision(2, 1),
+    ],
+    ids=str,
+)
+def test_a_scale_has_no_density_below_0(prior: Prior) -> None:
+    assert prior.log_density([-1.0, -1e-9]).tolist() == [-np.inf, -np.inf]
+    at_0 = float(prior.log_density(0.0))
+    vanishes = isinstance(prior, (hm.InverseGamma, hm.GammaPrecision))
+    assert at_0 == -np.inf if vanishes else np.isfinite(at_0)

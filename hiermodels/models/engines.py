@@ -161,6 +161,8 @@ def gibbs(
     attrs = {
         **fitting.attributes(model, seed),
         "engine": "gibbs",
+        "parameterization": "full conditionals",
+        "parameterization_reason": "theta is drawn like all others, each given the rest",
         "chains": chains,
         "draws": draws,
         "warmup": warmup,
