@@ -44,7 +44,7 @@ _LOCATIONS = (families.Normal, families.Flat)
 _SCALES = (families.InverseGamma, families.GammaPrecision, families.LogFlat, families.Flat)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Data:
     """What the rows say: group sizes, group means, and the sum of squares within groups.
 
@@ -99,9 +99,15 @@ class Data:
         Raises
         ------
         OptionError
-            Another family, another pooling strategy, or one sigma for each group.
+            Not a model, another family, another pooling strategy, or one sigma for each group.
         """
-        family = getattr(model, "family", type(model).__name__)
+        # Of the type: a data frame may have a column of that name.
+        family = getattr(type(model), "family", None)
+        if family is None:
+            raise OptionError(
+                f"Gibbs data are of a model of family OneWay, got {type(model).__name__}; make one "
+                "first, hm.OneWay(frame, y=..., group=...)"
+            )
         if family != "OneWay":
             raise OptionError(
                 f"engine='gibbs' is for OneWay, got {family}; use engine='exact' or 'nuts'"
@@ -119,6 +125,11 @@ class Data:
         # The design's sums are already less its offset: only what is left of it is added.
         ybar = (d.offset[-1] - about) + d.gram[:, 0, -1] / d.sizes
         return cls(d.sizes.astype(np.float64), ybar, d.within.rss.sum())
+
+    def __repr__(self) -> str:
+        ssw = f"{float(self.ssw):.5g}" if self.ssw.ndim == 0 else f"array of shape {self.ssw.shape}"
+        sets = f", {self.ybar.shape[:-1]} data sets" if self.ybar.ndim > 1 else ""
+        return f"Data of {self.N:g} rows in {self.J} groups{sets}: ssw {ssw}"
 
     @cached_property
     def N(self) -> float:
@@ -154,8 +165,14 @@ def theta_given(mu: ArrayLike, tau2: ArrayLike, sigma2: ArrayLike, data: Data) -
     -------
     Normal
         Of shape (..., J).
+
+    Raises
+    ------
+    OptionError
+        A negative variance.
     """
-    m, v, s2 = (_floats(x)[..., None] for x in (mu, tau2, sigma2))
+    m, v, s2 = _floats(mu), _variance("tau2", tau2), _variance("sigma2", sigma2)
+    m, v, s2 = m[..., None], v[..., None], s2[..., None]
     pull = 1 / (1 + (v / s2) * data.n)
     return Normal(data.ybar + pull * (m - data.ybar), np.sqrt(v * pull))
 
@@ -189,11 +206,13 @@ def mu_given(theta: ArrayLike, tau2: ArrayLike, prior: Prior) -> Normal:
     ------
     PriorError
         A prior of another family.
+    OptionError
+        A negative variance.
     """
     check_prior("mu", prior)
     theta = _floats(theta)
     J = theta.shape[-1]
-    mean, sd = theta.sum(axis=-1) / J, np.sqrt(_floats(tau2) / J)
+    mean, sd = theta.sum(axis=-1) / J, np.sqrt(_variance("tau2", tau2) / J)
     if isinstance(prior, families.Normal):
         # 1/v = 1/sd^2 + 1/gamma_0^2, so sqrt(v) = sd gamma_0 / hypot(sd, gamma_0).
         share = sd / np.hypot(sd, prior.sd)
@@ -229,6 +248,8 @@ def sigma2_given(theta: ArrayLike, data: Data, prior: Prior) -> InverseGamma:
     ------
     PriorError
         A prior of another family.
+    OptionError
+        Another number of group means than the data have groups.
     """
     a, b = _shape_and_scale("sigma", prior)
     return InverseGamma(a + data.N / 2, b + _squares_within(theta, data) / 2)
@@ -242,7 +263,7 @@ def tau2_given(theta: ArrayLike, mu: ArrayLike, prior: Prior) -> InverseGamma:
         tau^2 | theta, mu ~ inverse-gamma(a + J/2, b + sum_j (theta_j - mu)^2 / 2)
 
     (Hoff 2009, section 8.3.) ``Flat()``, p(tau) ∝ 1 and so p(tau^2) ∝ 1/tau, is a = -1/2, b = 0
-    (Gelman et al., Bayesian Data Analysis, 3rd ed., equation 11.15).
+    (Gelman et al., Bayesian Data Analysis, 3rd ed., equation 11.16).
 
     Parameters
     ----------
@@ -310,9 +331,26 @@ def _floats(x: ArrayLike) -> Array:
     return np.asarray(x, dtype=np.float64)
 
 
+def _variance(name: str, x: ArrayLike) -> Array:
+    """A variance, refused where it is negative; NaN passes, as it does everywhere in NumPy."""
+    values = _floats(x)
+    if (values < 0).any():
+        raise OptionError(
+            f"{name} is a variance and must not be negative, got {values.min():g}; of an sd give "
+            "the square"
+        )
+    return values
+
+
 def _squares_within(theta: ArrayLike, data: Data) -> Array:
     """Sum over all rows of (y_ij - theta_j)^2, shape (...)."""
-    off = data.ybar - _floats(theta)
+    theta = _floats(theta)
+    if theta.shape[-1:] != data.n.shape:
+        raise OptionError(
+            f"theta must have shape (..., {data.J}), a mean for each group of the data, got "
+            f"{theta.shape}"
+        )
+    off = data.ybar - theta
     return np.asarray(data.ssw + (off * off) @ data.n)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,8 +21,21 @@ Array = NDArray[np.float64]
 _LOG_2PI = math.log(2 * math.pi)
 
 
-@dataclass(frozen=True, eq=False)
-class Normal:
+class _Law:
+    """One line to print: numbers to five digits, of arrays the shape."""
+
+    def __repr__(self) -> str:
+        said = (f"{name}={_brief(value)}" for name, value in vars(self).items())
+        return f"{type(self).__name__}({', '.join(said)})"
+
+
+def _brief(x: Any) -> str:
+    shape = np.shape(x)
+    return f"array of shape {shape}" if shape else f"{float(x):.5g}"
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Normal(_Law):
     """Normal: log p(x) = -log(2 pi)/2 - log sd - (x - mean)^2 / (2 sd^2).
 
     Attributes
@@ -43,8 +57,8 @@ class Normal:
         return np.asarray(-0.5 * (_LOG_2PI + z * z) - np.log(self.sd))
 
 
-@dataclass(frozen=True, eq=False)
-class InverseGamma:
+@dataclass(frozen=True, eq=False, repr=False)
+class InverseGamma(_Law):
     """Inverse-gamma: p(x) = scale^shape / Gamma(shape) x^(-shape - 1) exp(-scale / x), x > 0.
 
     The variance whose precision is gamma(shape, rate = scale). As a scaled inverse chi^2(nu, s^2)
@@ -72,8 +86,8 @@ class InverseGamma:
         return np.asarray(constant - (self.shape + 1) * np.log(x) - self.scale / x)
 
 
-@dataclass(frozen=True, eq=False)
-class Gamma:
+@dataclass(frozen=True, eq=False, repr=False)
+class Gamma(_Law):
     """Gamma: p(x) = rate^shape / Gamma(shape) x^(shape - 1) exp(-rate x), x > 0.
 
     Attributes

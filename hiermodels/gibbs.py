@@ -40,7 +40,7 @@ from .conditionals import (
     tau_precision_given,
     theta_given,
 )
-from .errors import PriorError, SamplingError
+from .errors import PriorError, SamplingError, listed
 from .priors import Prior
 from .sampling import Settings
 
@@ -141,7 +141,7 @@ def semiconjugate(
 # ---- the sampler ---------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class State:
     """Where the chains are.
 
@@ -168,8 +168,13 @@ class State:
         """Standard deviation within groups."""
         return np.sqrt(self.sigma2)
 
+    def __repr__(self) -> str:
+        chains, groups = np.size(self.mu), np.shape(self.theta)[-1]
+        said = (f"{name} {_few(getattr(self, name))}" for name in ("mu", "tau", "sigma"))
+        return f"State of {chains} chain{'s' * (chains != 1)}, {groups} groups: {'; '.join(said)}"
 
-@dataclass(frozen=True, eq=False)
+
+@dataclass(frozen=True, eq=False, repr=False)
 class Sampled:
     """What a run gives.
 
@@ -185,6 +190,20 @@ class Sampled:
     draws: dict[str, Array]
     warmup: dict[str, Array]
     starts: State
+
+    def __repr__(self) -> str:
+        chains, draws = self.draws["mu"].shape
+        warmup = self.warmup["mu"].shape[1]
+        said = (f"{n} of {v.shape[2]} groups" if v.ndim > 2 else n for n, v in self.draws.items())
+        kept = f", {warmup} of warmup" if warmup else ""
+        return f"Sampled {chains} x {draws} draws{kept}: {', '.join(said)}"
+
+
+def _few(x: Array, most: int = 4) -> str:
+    """The first of some numbers, to four digits."""
+    values = np.ravel(x)
+    shown = ", ".join(f"{v:.4g}" for v in values[:most])
+    return f"{shown}, ..." if len(values) > most else shown
 
 
 def step(state: State, data: Data, priors: Mapping[str, Any], rng: np.random.Generator) -> State:
@@ -210,8 +229,14 @@ def step(state: State, data: Data, priors: Mapping[str, Any], rng: np.random.Gen
     Raises
     ------
     PriorError
-        A prior whose full conditional is not in this module.
+        A prior whose full conditional is not in this module, or none of a parameter.
     """
+    missing = [name for name in ("mu", "tau", "sigma") if name not in priors]
+    if missing:
+        raise PriorError(
+            f"step needs a prior of mu, tau and sigma each, and there is none of "
+            f"{listed(missing)}; model.priors has all, and so has hm.gibbs.reference()"
+        )
     theta = theta_given(state.mu, state.tau2, state.sigma2, data).draw(rng)
     mu = mu_given(theta, state.tau2, priors["mu"]).draw(rng)
     if isinstance(priors["tau"], families.InverseGamma):
@@ -297,13 +322,14 @@ def sample(
     Raises
     ------
     OptionError
-        Another family, pooling strategy or residual sd, or a number out of range.
+        Not a model, another family, pooling strategy or residual sd, or a number out of range.
     PriorError
         A prior whose full conditional is not in this module.
     SamplingError
         A chain left the range of floating-point numbers.
     """
     Settings(chains=chains, draws=draws, warmup=warmup, seed=seed)  # refuses what is out of range
+    Data.of(model)  # refuses what is not such a model, before its design is looked at
     about = float(model.design.offset[-1])
     data = Data.of(model, about=about)
     for name in ("mu", "tau", "sigma"):

@@ -212,6 +212,34 @@ def test_extreme_variances_lose_no_digits(tau2: float) -> None:
     assert (float(fixed.mean), float(fixed.sd)) == pytest.approx((7, 1e-200))
 
 
+def test_what_is_printed_is_one_short_line() -> None:
+    model = hm.OneWay(
+        hm.datasets.mathscore(), y="mathscore", group="school", priors=gibbs.reference()
+    )
+    data, rng = gibbs.Data.of(model), np.random.default_rng(1)
+    state = gibbs.starts(data, 5, rng)
+    sampled = gibbs.sample(model, draws=3, warmup=2)
+    assert repr(data) == "Data of 1993 rows in 100 groups: ssw 1.6002e+05"
+    assert repr(state).startswith(f"State of 5 chains, 100 groups: mu {state.mu[0]:.4g}, ")
+    assert repr(sampled) == "Sampled 4 x 3 draws, 2 of warmup: mu, tau, sigma, theta of 100 groups"
+    one = gibbs.State(*(np.asarray(x) for x in (48.123456, 25.0, 81.0)), theta=np.zeros(6))
+    assert repr(one) == "State of 1 chain, 6 groups: mu 48.12; tau 5; sigma 9"
+    for law in (
+        gibbs.mu_given(state.theta, state.tau2, hm.Flat()),
+        gibbs.theta_given(state.mu, state.tau2, state.sigma2, data),
+        gibbs.sigma2_given(state.theta, data, hm.Flat()),
+    ):
+        assert "array of shape (5," in repr(law)
+    for thing in (data, state, sampled, gibbs.theta_given(0, 1, 1, data)):
+        assert "\n" not in repr(thing)
+        assert len(repr(thing)) < 150
+    mean = gibbs.mu_given([1.0, 2.0, 4.0], 3.0, hm.Flat())
+    assert repr(mean) == "Normal(mean=2.3333, sd=1)"
+    precision = gibbs.tau_precision_given([1.0, 2.0, 4.0, 9.0], 3.0, hm.Flat())
+    assert repr(precision) == "Gamma(shape=1.5, rate=21)"
+    assert repr(gibbs.tau2_given([1.0, 5.0], 3.0, hm.LogFlat())) == "InverseGamma(shape=1, scale=4)"
+
+
 # ---- the sweep leaves the joint distribution as it is -------------------------------------------
 
 PROPER = [
@@ -617,6 +645,38 @@ def test_data_that_do_not_fit_are_refused() -> None:
         gibbs.Data([1, 1], [1, 2], -1)
     with pytest.raises(DataError, match="ybar must be finite"):
         gibbs.Data([1, 1], [1, np.nan], 1)
+
+
+@pytest.mark.parametrize("make", [gibbs.sample, gibbs.Data.of])
+def test_a_frame_in_place_of_a_model_is_refused_with_the_next_step(make: Any) -> None:
+    for frame in (small(), small().assign(family="OneWay")):
+        with pytest.raises(OptionError, match=r"got DataFrame; make one first, hm\.OneWay\(frame"):
+            make(frame)
+
+
+@pytest.mark.parametrize("theta", [np.zeros(5), np.zeros((4, 1)), 1.0], ids=["5", "4 x 1", "none"])
+@pytest.mark.parametrize("law", [gibbs.sigma2_given, gibbs.sigma_precision_given])
+def test_another_number_of_means_than_groups_is_refused(law: Any, theta: Any) -> None:
+    with pytest.raises(OptionError, match=r"theta must have shape \(\.\.\., 6\), a mean for each"):
+        law(theta, gibbs.Data.of(one_way()), hm.Flat())
+
+
+def test_negative_variances_are_refused() -> None:
+    data = gibbs.Data.of(one_way())
+    with pytest.raises(OptionError, match=r"tau2 is a variance and must not be negative, got -24;"):
+        gibbs.theta_given(48.0, -24.0, 84.0, data)
+    with pytest.raises(OptionError, match=r"sigma2 is a variance and must not be negative, got -8"):
+        gibbs.theta_given(48.0, 24.0, np.array([84.0, -8.0]), data)
+    with pytest.raises(OptionError, match=r"tau2 is a variance"):
+        gibbs.mu_given(data.ybar, -1.0, hm.Flat())
+
+
+def test_a_sweep_without_a_prior_for_each_parameter_is_refused() -> None:
+    data, rng = gibbs.Data.of(one_way()), np.random.default_rng(1)
+    priors = gibbs.reference()
+    del priors["tau"]
+    with pytest.raises(PriorError, match=r"prior of mu, tau and sigma .*none of 'tau'; model"):
+        gibbs.step(gibbs.starts(data, 2, rng), data, priors, rng)
 
 
 @pytest.mark.parametrize("name", ["tau2", "sigma2", "mu"])

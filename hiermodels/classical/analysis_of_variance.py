@@ -37,7 +37,8 @@ class Anova(Result):
     Attributes
     ----------
     table : DataFrame
-        Rows ``between`` and ``within``; columns ``df``, ``sum_sq``, ``mean_sq``, ``F``, ``p``.
+        Rows ``between``, ``within`` and ``total``; columns ``df``, ``sum_sq``, ``mean_sq``, ``F``,
+        ``p``, NaN where a row has none.
     F, p : float
         The F test of equal group means, on ``df_between`` and ``df_within`` degrees of freedom.
     df_between, df_within : int
@@ -156,13 +157,13 @@ def of_design(d: Design) -> Anova:
     nothing = float("nan")
     table = pd.DataFrame(
         {
-            "df": df,
-            "sum_sq": (between, within),
-            "mean_sq": ms,
-            "F": (ratio, nothing),
-            "p": (p, nothing),
+            "df": (*df, N - 1),
+            "sum_sq": (between, within, between + within),
+            "mean_sq": (*ms, nothing),
+            "F": (ratio, nothing, nothing),
+            "p": (p, nothing, nothing),
         },
-        index=pd.Index(["between", "within"], name="source"),
+        index=pd.Index(["between", "within", "total"], name="source"),
     )
     return Anova(
         table=table,
@@ -322,9 +323,15 @@ def need_own_sds(d: Design, what: str) -> Array:
 def _warn_of_single(d: Design) -> None:
     single = d.sizes == 1
     if single.any():
+        # Without any replication there is nothing to pool either.
+        way_out = (
+            "hm.EightSchools takes one estimate a group with its standard error"
+            if single.all()
+            else "sd='pooled' gives them one"
+        )
         warnings.warn(
             f"{int(single.sum())} of {d.J} groups have one row and no sd of their own "
-            f"({listed(d.labels[single])}): their intervals are empty; sd='pooled' gives them one",
+            f"({listed(d.labels[single])}): their intervals are empty; {way_out}",
             DataWarning,
             stacklevel=3,
         )

@@ -23,8 +23,9 @@ class Lines(Result):
     ----------
     table : DataFrame
         One row for each group, by its label: ``n``; each coefficient, and its standard error as
-        ``<name>_se``; ``sigma``, the residual sd; ``df``, residual degrees of freedom; ``r2``.
-        NaN where there is none.
+        ``<name>_se``; ``sigma``, the residual sd; ``df``, residual degrees of freedom (rows less
+        the rank of the group's columns, also where there is no line); ``r2``. NaN where there is
+        none.
     coefficients, standard_errors : DataFrame
         The same by group and coefficient.
     without_line : tuple
@@ -85,7 +86,8 @@ def lines(model: Any, *, common: bool = True) -> Lines:
     Warns
     -----
     DataWarning
-        Groups without a line of their own, or without an error of it, by name.
+        Groups without a line of their own, or without an error of it, by name; and whether leaving
+        the common columns out would help.
     """
     d = design_of(
         model,
@@ -97,12 +99,11 @@ def lines(model: Any, *, common: bool = True) -> Lines:
         },
     )
     if not common:
-        kept = tuple(name for name in d.predictors if name == d.ones)
-        d = dataclasses.replace(d, predictors=kept)
+        d = _without_common(d)
     p, within = d.K + d.P, d.within
     has = within.rank == p
     fit, inverse = _solve(d, has)
-    df = d.sizes - p
+    df = within.df
     errors = has & (df > 0)
     variance = np.divide(within.rss, df, out=np.full(d.J, np.nan), where=errors)
     se = np.sqrt(variance[:, None] * np.diagonal(inverse, axis1=1, axis2=2))
@@ -116,7 +117,7 @@ def lines(model: Any, *, common: bool = True) -> Lines:
         columns.append(pd.Series(fit[:, k], index, name=name))
         columns.append(pd.Series(se[:, k], index, name=f"{name}_se"))
     columns.append(pd.Series(np.sqrt(variance), index, name="sigma"))
-    columns.append(pd.Series(np.maximum(df, 0), index, name="df"))
+    columns.append(pd.Series(df, index, name="df"))
     columns.append(pd.Series(explained, index, name="r2"))
     found = Lines(
         # Side by side, not by name: a column may be called "n".
@@ -127,8 +128,24 @@ def lines(model: Any, *, common: bool = True) -> Lines:
         without_error=tuple(d.labels[has & ~errors].tolist()),
         _about=about(d),
     )
-    _warn(found, p)
+    _warn(found, p, _in_the_way(d, errors))
     return found
+
+
+def _without_common(d: Design) -> Design:
+    """The same data without the common columns; a common intercept stays."""
+    kept = tuple(name for name in d.predictors if name == d.ones)
+    return dataclasses.replace(d, predictors=kept)
+
+
+def _in_the_way(d: Design, errors: Any) -> list[str]:
+    """Common columns without which more groups would have a line and its errors."""
+    columns = [name for name in d.predictors if name != d.ones]
+    if errors.all() or not columns:
+        return []
+    less = _without_common(d)
+    better = (less.within.rank == less.K + less.P) & (less.within.df > 0)
+    return columns if (better & ~errors).any() else []
 
 
 def _solve(d: Design, has: Any) -> tuple[Array, Array]:
@@ -156,7 +173,7 @@ def _total(d: Design) -> Array:
     return np.asarray(squares + 2 * centre * sums + n * centre**2)
 
 
-def _warn(found: Lines, p: int) -> None:
+def _warn(found: Lines, p: int, in_the_way: list[str]) -> None:
     J, said = len(found.table), []
     if found.without_line:
         said.append(
@@ -168,6 +185,8 @@ def _warn(found: Lines, p: int) -> None:
             f"{len(found.without_error)} of {J} groups have {p} rows for {p} coefficients and no "
             f"standard errors: {listed(found.without_error)}"
         )
+    if in_the_way:
+        said.append(f"lines(model, common=False) leaves {listed(in_the_way)} out")
     if said:
         warnings.warn(
             f"{'; '.join(said)}; mixed_model(model) borrows from the other groups",

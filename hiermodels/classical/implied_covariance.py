@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import xarray as xr
 
 from ..design import Design
 from ..errors import OptionError, listed, suggest
@@ -68,8 +69,9 @@ def marginal_covariance(model: Any, groups: Any, *, estimates: Any = None) -> Ma
         The groups, usually one or two.
     estimates : result or mapping, optional
         Where tau, sigma (and Omega) are from: what :func:`mixed_model`, :func:`anova` or
-        :func:`meta_analysis` returned, or a mapping such as ``{"tau": 4.5, "sigma": 9.2}``. By
-        default REML.
+        :func:`meta_analysis` returned, a mapping such as ``{"tau": 4.5, "sigma": 9.2}``, or
+        posterior means, ``idata.posterior.mean(("chain", "draw"))``. By default REML, which is for
+        one residual sd.
 
     Returns
     -------
@@ -78,8 +80,9 @@ def marginal_covariance(model: Any, groups: Any, *, estimates: Any = None) -> Ma
     Raises
     ------
     OptionError
-        A label that is not there, estimates that lack a parameter or have impossible values, or
-        groups of more than 5000 rows together.
+        A label that is not there, estimates that lack a parameter or have impossible values, draws
+        in place of estimates, no estimates where each group has a residual sd of its own, or groups
+        of more than 5000 rows together.
     DataError
         Fewer than 2 groups; nothing but sufficient statistics of varying slopes.
     """
@@ -115,22 +118,37 @@ def marginal_covariance(model: Any, groups: Any, *, estimates: Any = None) -> Ma
 
 def _places(d: Design, groups: Any) -> list[int]:
     known = {label: j for j, label in enumerate(d.labels.tolist())}
-    several = isinstance(groups, (Sequence, np.ndarray, pd.Series)) and not isinstance(groups, str)
+    if isinstance(groups, np.ndarray) and groups.ndim == 0:  # it cannot be iterated over
+        groups = groups.item()
+    several = hasattr(groups, "__iter__") and not isinstance(groups, str)
     asked = list(groups) if several else [groups]
     if not asked:
         raise OptionError("groups must name one group or more, got none")
     out: list[int] = []
     for label in asked:
-        place = known.get(label.item() if isinstance(label, np.generic) else label)
+        plain = label.item() if isinstance(label, np.generic) else label
+        try:
+            place = known.get(plain)
+        except TypeError:  # a list among the labels has no hash
+            place = None
         if place is None:
             raise OptionError(
-                f"there is no group {label!r} in {d.group!r}; there are {listed(d.labels)}"
-                f"{suggest(str(label), map(str, known))}"
+                f"there is no group {plain!r} in {d.group!r}; there are {listed(d.labels)}"
+                f"{_near(plain, known)}"
             )
         if place in out:
-            raise OptionError(f"groups must name each group once, got {label!r} twice")
+            raise OptionError(f"groups must name each group once, got {plain!r} twice")
         out.append(place)
     return out
+
+
+def _near(label: Any, known: Mapping[Any, int]) -> str:
+    """The end of a message: a label of the same text and another type, or near misses."""
+    for other in known:
+        if str(other) == str(label):
+            kinds = ("text", "a number") if isinstance(other, str) else ("a number", "text")
+            return f"; did you mean {other!r} ({kinds[0]}, not {kinds[1]})?"
+    return suggest(str(label), [name for name in known if isinstance(name, str)])
 
 
 def _rows(d: Design, j: int) -> tuple[Array, list[int]]:
@@ -145,12 +163,8 @@ def _rows(d: Design, j: int) -> tuple[Array, list[int]]:
 
 def _given(model: Any, d: Design, estimates: Any) -> tuple[Array, Array]:
     """Sigma, shape (K, K), and the residual variance of each group, shape (J,)."""
-    if estimates is None:
-        known = d.residual == "known"
-        estimates = (
-            heterogeneity.meta_analysis(model, "reml") if known else mixed_models.mixed_model(model)
-        )
     names = list(d.coefficients or ("tau",))
+    estimates = _by_reml(model, d, len(names)) if estimates is None else _means(estimates)
     tau = _numbers(estimates, "tau", names)
     Omega = _correlations(estimates, names)
     Sigma = tau[:, None] * Omega * tau
@@ -158,6 +172,35 @@ def _given(model: Any, d: Design, estimates: Any) -> tuple[Array, Array]:
         return Sigma, anovas.known(d)[1] ** 2
     sigma = _numbers(estimates, "sigma", d.labels.tolist() if d.residual == "group" else ["sigma"])
     return Sigma, np.broadcast_to(sigma**2, (d.J,))
+
+
+def _by_reml(model: Any, d: Design, K: int) -> Any:
+    if d.residual == "known":
+        return heterogeneity.meta_analysis(model, "reml")
+    if d.residual == "group":
+        more = ", 'Omega': ..." if K > 1 else ""
+        raise OptionError(
+            "marginal_covariance has REML estimates of one residual sd only, got sigma='group'; "
+            f"give estimates={{'tau': ...{more}, 'sigma': {{label: ...}}}}"
+        )
+    return mixed_models.mixed_model(model)
+
+
+def _means(estimates: Any) -> Any:
+    """Estimates, or posterior means, as they are; a container or draws are refused."""
+    # Both lines' containers are mappings, of groups: they are told apart before anything is asked.
+    found = estimates
+    if hasattr(estimates, "children"):  # DataTree, or a group of one
+        found = estimates.dataset
+    draws = isinstance(found, xr.Dataset) and (
+        not found.data_vars or {"chain", "draw"} & {*found.dims}
+    )
+    if draws or callable(getattr(estimates, "groups", None)):
+        raise OptionError(
+            f"estimates must have one value of a parameter, got {type(estimates).__name__}, which "
+            "has draws; give posterior means, estimates=idata.posterior.mean(('chain', 'draw'))"
+        )
+    return found
 
 
 def _take(estimates: Any, name: str) -> Any:
@@ -181,13 +224,12 @@ def _numbers(estimates: Any, name: str, labels: list[Any]) -> Array:
         if missing:
             raise OptionError(f"estimates: {name} has nothing for {listed(missing)}; add it")
         given = [given[label] for label in labels]
-    values = np.atleast_1d(np.asarray(given, dtype=np.float64))
-    if values.shape not in ((len(labels),), (1,)) or not np.all(values >= 0):
-        raise OptionError(
-            f"estimates: {name} must be {len(labels)} numbers, at least 0, got {given!r}"
-        )
+    values = _floats(given)
+    if values is None or values.shape not in ((len(labels),), (1,)) or not np.all(values >= 0):
+        wanted = f"{len(labels)} numbers" if len(labels) > 1 else "a number"
+        raise OptionError(f"estimates: {name} must be {wanted}, at least 0, got {_brief(given)}")
     if not np.isfinite(values).all():
-        raise OptionError(f"estimates: {name} must be finite, got {given!r}")
+        raise OptionError(f"estimates: {name} must be finite, got {_brief(given)}")
     return np.broadcast_to(values, (len(labels),))
 
 
@@ -201,10 +243,30 @@ def _correlations(estimates: Any, names: list[str]) -> Array:
                 "numpy.eye is for effects that are independent"
             )
         return np.eye(K)
-    Omega = np.array(given, dtype=np.float64)
-    # Beside a tau of 0 a correlation is NaN, and of no consequence.
-    Omega[np.isnan(Omega)] = 0
-    good = Omega.shape == (K, K) and np.allclose(np.diag(Omega), 1) and np.allclose(Omega, Omega.T)
-    if not good or np.linalg.eigvalsh(Omega)[0] < -1e-8:
-        raise OptionError(f"estimates: Omega must be a {K} x {K} correlation matrix, got {given!r}")
-    return Omega
+    values = _floats(given)
+    if values is not None and values.shape == (K, K):
+        # Beside a tau of 0 a correlation is NaN, and of no consequence.
+        Omega = np.where(np.isnan(values), 0, values)
+        good = np.allclose(np.diag(Omega), 1) and np.allclose(Omega, Omega.T)
+        if good and np.linalg.eigvalsh(Omega)[0] >= -1e-8:
+            return Omega
+    raise OptionError(
+        f"estimates: Omega must be a {K} x {K} correlation matrix, got {_brief(given)}"
+    )
+
+
+def _floats(given: Any) -> Array | None:
+    """Numbers as an array of one dim or more; None where they are no numbers."""
+    try:
+        return np.atleast_1d(np.asarray(given, dtype=np.float64))
+    except (TypeError, ValueError):
+        return None
+
+
+def _brief(given: Any) -> str:
+    """What came, in one line."""
+    text = repr(given)
+    if len(text) <= 60 and "\n" not in text:
+        return text
+    shape = getattr(given, "shape", None)
+    return type(given).__name__ + ("" if shape is None else f" of shape {shape}")

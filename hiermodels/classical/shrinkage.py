@@ -71,7 +71,12 @@ class EmpiricalBayes(Result):
 
 
 def empirical_bayes(
-    model: Any, *, tau: str | float | None = None, sd: str | None = None, level: float = 0.9
+    model: Any,
+    *,
+    tau: str | float | None = None,
+    sd: str | None = None,
+    level: float = 0.9,
+    mu: float | None = None,
 ) -> EmpiricalBayes:
     """Shrink the group means with estimates in place of the hyperparameters.
 
@@ -81,8 +86,9 @@ def empirical_bayes(
         theta_j = (n_j/s_j^2 ybar_j + 1/tau^2 mu) / (n_j/s_j^2 + 1/tau^2)
                 = B_j mu + (1 - B_j) ybar_j,   B_j = v_j / (v_j + tau^2),   v_j = s_j^2 / n_j
 
-    with the sd sqrt((1 - B_j) v_j). mu is the mean weighted by 1 / (v_j + tau^2). tau = 0 is
-    complete pooling, tau = infinity none. The sds and intervals take mu, tau and s_j as known
+    with the sd sqrt((1 - B_j) v_j). mu is the mean weighted by 1 / (v_j + tau^2), which has the
+    least variance; Gelman and Hill's is the mean of all rows, ``mu=anova(model).mean``. tau = 0
+    is complete pooling, tau = infinity none. The sds and intervals take mu, tau and s_j as known
     and so are too narrow, at tau = 0 to nothing: that is what a posterior mends.
 
     Parameters
@@ -98,6 +104,8 @@ def empirical_bayes(
         which was estimated with tau. With "pooled" and "reml" the result is the mixed model's.
     level : float
         Of the (normal) intervals.
+    mu : float, optional
+        Population mean to shrink towards, in units of the response; by default the weighted mean.
 
     Returns
     -------
@@ -129,6 +137,7 @@ def empirical_bayes(
             f"tau must be a number or one of {', '.join(map(repr, allowed))} for {model.family}, "
             f"got {method!r}{suggest(method, allowed)}"
         )
+    towards = None if mu is None else _mean(mu)
     columns: dict[str, Any] = {}
     if d.residual == "known":
         analysis_of_variance.refuse_sd(sd)
@@ -150,13 +159,14 @@ def empirical_bayes(
         )
         se = own / np.sqrt(d.sizes)
         columns["n"] = d.sizes
-    B, mu = _pooling(mean, se**2, value)
-    theta, spread = mean + B * (mu - mean), np.sqrt(1 - B) * se
+    B, weighted = _pooling(mean, se**2, value)
+    centre = weighted if towards is None else towards
+    theta, spread = mean + B * (centre - mean), np.sqrt(1 - B) * se
     lower, upper = interval(theta, spread, level)
     columns |= {"mean": mean, "se": se, "pooling_factor": B, "estimate": theta, "sd": spread}
     return EmpiricalBayes(
         table=pd.DataFrame({**columns, "lower": lower, "upper": upper}, index=index_of(d)),
-        mu=mu,
+        mu=centre,
         tau=value,
         method=method if isinstance(method, str) else "given",
         sd=sd,
@@ -165,9 +175,20 @@ def empirical_bayes(
     )
 
 
+def _real(value: Any) -> bool:
+    return isinstance(value, numbers.Real) and not isinstance(value, (bool, np.bool_))
+
+
+def _mean(mu: Any) -> float:
+    if not _real(mu) or not math.isfinite(mu):
+        raise OptionError(
+            f"mu must be a finite number, got {mu!r}; leave it out for the weighted mean"
+        )
+    return float(mu)
+
+
 def _number(tau: Any, allowed: tuple[str, ...]) -> float:
-    real = isinstance(tau, numbers.Real) and not isinstance(tau, (bool, np.bool_))
-    if not real or not tau >= 0:
+    if not _real(tau) or not tau >= 0:
         raise OptionError(
             f"tau must be a number, at least 0, or one of {', '.join(map(repr, allowed))}, got "
             f"{tau!r}"

@@ -63,8 +63,10 @@ def quiet(function: Any, *args: Any, **options: Any) -> Any:
 def assert_lecture(frame: pd.DataFrame) -> None:
     found = classical.anova(hm.OneWay(frame, y="mathscore", group="school"))
     table = found.table
-    assert table["df"].tolist() == [99, 1893]
-    assert table["sum_sq"].round().tolist() == [48825, 160024]
+    assert list(table.index) == ["between", "within", "total"]
+    assert table["df"].tolist() == [99, 1893, 1992]
+    assert table["sum_sq"].round().tolist() == [48825, 160024, 208849]
+    assert table.loc["total", ["mean_sq", "F", "p"]].isna().all()
     assert round(found.F, 3) == 5.834
     assert found.p < 1e-50
     assert f"{found.ms_between:.2f}" == "493.18"
@@ -91,12 +93,19 @@ def test_the_table_is_that_of_statsmodels() -> None:
     from statsmodels.stats.anova import anova_lm
 
     frame = rows()
-    table = classical.anova(one_way(frame)).table
+    table = classical.anova(one_way(frame)).table.drop(index="total")
     theirs = anova_lm(ols("y ~ C(g)", frame).fit())
     np.testing.assert_allclose(table["df"], theirs["df"])
     np.testing.assert_allclose(table["sum_sq"], theirs["sum_sq"], rtol=1e-10)
     np.testing.assert_allclose(table["mean_sq"], theirs["mean_sq"], rtol=1e-10)
     np.testing.assert_allclose(table["F"], theirs["F"], rtol=1e-10)
+
+
+def test_the_total_row_is_that_of_all_rows_about_their_mean() -> None:
+    frame = rows()
+    total = classical.anova(one_way(frame)).table.loc["total"]
+    assert total["df"] == len(frame) - 1
+    assert total["sum_sq"] == pytest.approx(frame["y"].var() * (len(frame) - 1), rel=1e-10)
 
 
 def test_the_moment_estimates_are_unbiased_with_unequal_sizes() -> None:
@@ -183,6 +192,16 @@ def test_a_group_of_one_row_is_named_and_has_no_interval_of_its_own() -> None:
     assert np.isfinite(classical.group_means(one_way(frame), sd="pooled").table.loc["alone", "se"])
 
 
+def test_without_any_replication_no_pooled_sd_is_offered() -> None:
+    single = pd.DataFrame({"y": [1.0, 2.0, 4.0], "g": list("abc")})
+    with pytest.warns(DataWarning, match="without replication"):
+        bare = one_way(single)
+    with pytest.warns(DataWarning, match=r"3 of 3 groups have one row.*hm\.EightSchools") as caught:
+        table = classical.group_means(bare).table
+    assert "pooled" not in str(caught[0].message)
+    assert table["mean"].tolist() == [1, 2, 4]
+
+
 # ---- lines ---------------------------------------------------------------------------------------
 
 
@@ -247,6 +266,35 @@ def test_groups_without_a_line_and_without_an_error_are_named_and_kept() -> None
     assert found.coefficients.loc["two"].tolist() == pytest.approx([1, 1])
     assert found.standard_errors.loc["two"].isna().all()
     assert "no line of their own: 2 of 12 groups, 'one', 'same'" in str(found)
+
+
+def constant(label: str) -> pd.DataFrame:
+    """Groups of 5 rows or more, in one of which the column w does not vary."""
+    return rows(5, smallest=5).assign(w=lambda f: f["w"].where(f["g"] != label, 1.0))
+
+
+def test_a_common_column_that_costs_groups_their_lines_is_offered_to_be_left_out() -> None:
+    model = slopes(constant("group 3"), common=["w"])
+    offer = r"1 of 9 groups cannot .*'group 3'; lines\(model, common=False\) leaves 'w' out; mixed"
+    with pytest.warns(DataWarning, match=offer):
+        assert classical.lines(model).without_line == ("group 3",)
+    assert classical.lines(model, common=False).without_line == ()
+
+
+def test_nothing_is_offered_where_leaving_the_common_columns_out_would_not_help() -> None:
+    frame = rows(5, smallest=5).assign(x=lambda f: f["x"].where(f["g"] != "group 3", 1.0))
+    for options in ({"common": ["w"]}, {}):
+        with pytest.warns(DataWarning, match=r"1 of 9 groups cannot") as caught:
+            classical.lines(slopes(frame, **options))
+        assert "common=False" not in str(caught[0].message)
+
+
+def test_degrees_of_freedom_are_the_rows_less_the_rank_of_their_columns() -> None:
+    frame = constant("group 3")
+    table = quiet(classical.lines, slopes(frame, common=["w"])).table
+    for label, part in frame.groupby("g"):
+        X = np.column_stack([np.ones(len(part)), part["x"], part["w"]])
+        assert table.loc[label, "df"] == len(part) - np.linalg.matrix_rank(X)
 
 
 def test_a_column_may_be_called_n() -> None:
@@ -377,6 +425,21 @@ def test_the_classical_estimate_weighs_means_by_their_precisions() -> None:
     assert found.mu == pytest.approx(np.average(found.table["mean"], weights=weights), rel=1e-12)
 
 
+def test_the_mean_to_shrink_towards_may_be_that_of_all_rows() -> None:
+    frame = rows()
+    model, tau, centre = one_way(frame), classical.anova(one_way(frame)).tau, frame["y"].mean()
+    found = classical.empirical_bayes(model, mu=classical.anova(model).mean)
+    assert found.mu == pytest.approx(centre, rel=1e-12)
+    assert found.mu != pytest.approx(classical.empirical_bayes(model).mu, rel=1e-3)
+    for label, part in frame.groupby("g"):
+        # Gelman and Hill 2007, equation 12.1, with each group's own variance.
+        data, population = len(part) / part["y"].var(), 1 / tau**2
+        expected = (data * part["y"].mean() + population * centre) / (data + population)
+        assert found.table.loc[label, "estimate"] == pytest.approx(expected, rel=1e-9)
+    given = classical.empirical_bayes(schools(), tau=0, mu=3)
+    assert (given.table["estimate"] == 3).all()
+
+
 @pytest.mark.parametrize("method", ["reml", "ml"])
 def test_with_the_mixed_models_own_numbers_it_is_the_mixed_model(method: str) -> None:
     model = one_way()
@@ -480,6 +543,61 @@ def test_a_residual_sd_for_each_group_is_its_own() -> None:
     ).table
     first, last = table.iloc[0, 0], table.iloc[-1, -1]
     assert (first, last) == (1 + sigma["group 0"] ** 2, 1 + sigma["group 5"] ** 2)
+
+
+def test_groups_may_be_any_sequence_of_labels() -> None:
+    model, given = one_way(), {"tau": 2, "sigma": 1}
+    labels = ["group 3", "group 1"]
+    wanted = classical.marginal_covariance(model, labels, estimates=given).table
+    for groups in (pd.Index(labels), pd.Series(labels), np.array(labels), (x for x in labels)):
+        found = classical.marginal_covariance(model, groups, estimates=given).table
+        pd.testing.assert_frame_equal(found, wanted)
+    one = classical.marginal_covariance(model, np.array("group 1"), estimates=given).table
+    assert set(one.index.get_level_values("g")) == {"group 1"}
+
+
+def posterior_of(**variables: Any) -> Any:
+    """A container of two chains of three draws."""
+    import xarray as xr
+
+    from hiermodels import inference_data
+
+    data = {
+        name: (("chain", "draw", *dims), np.broadcast_to(values, (2, 3, *np.shape(values))))
+        for name, (dims, values) in variables.items()
+    }
+    return inference_data.container({"posterior": xr.Dataset(data)}, {})
+
+
+def test_posterior_means_are_estimates_and_draws_are_not() -> None:
+    coefficient = "coefficient"
+    idata = posterior_of(
+        tau=((coefficient,), [1.5, 0.5]),
+        sigma=((), 2.0),
+        Omega=((coefficient, "coefficient_2"), [[1, -0.4], [-0.4, 1]]),
+    )
+    given = {"tau": [1.5, 0.5], "sigma": 2.0, "Omega": [[1, -0.4], [-0.4, 1]]}
+    wanted = classical.marginal_covariance(slopes(), "group 2", estimates=given).table
+    means = idata.posterior.mean(("chain", "draw"))
+    found = classical.marginal_covariance(slopes(), "group 2", estimates=means).table
+    pd.testing.assert_frame_equal(found, wanted)
+    way = r"got (InferenceData|DataTree|Dataset|DatasetView), which has draws; give posterior means"
+    for draws in (idata, idata.posterior, getattr(idata.posterior, "dataset", idata.posterior)):
+        with pytest.raises(OptionError, match=way) as caught:
+            classical.marginal_covariance(slopes(), "group 2", estimates=draws)
+        assert "estimates=idata.posterior.mean(('chain', 'draw'))" in str(caught.value)
+        assert "\n" not in str(caught.value)
+
+
+def test_a_label_of_the_same_text_and_another_type_is_named() -> None:
+    numbered = one_way(rows().assign(g=lambda f: f["g"].str[-1].astype(int)))
+    with pytest.raises(OptionError, match=r"no group '3' .*did you mean 3 \(a number, not text\)"):
+        classical.marginal_covariance(numbered, "3")
+    with pytest.raises(OptionError, match=r"no group 33 in 'g'; there are [0-7, ]*7 and 1 more$"):
+        classical.marginal_covariance(numbered, 33)
+    written = one_way(rows().assign(g=lambda f: f["g"].str[-1]))
+    with pytest.raises(OptionError, match=r"no group 3 .*did you mean '3' \(text, not a number\)"):
+        classical.marginal_covariance(written, 3)
 
 
 # ---- laws ----------------------------------------------------------------------------------------
@@ -643,8 +761,36 @@ def test_every_public_name_is_there() -> None:
             lambda: classical.marginal_covariance(
                 one_way(), "group 1", estimates={"tau": -1, "sigma": 1}
             ),
-            r"tau must be 1 numbers, at least 0, got -1",
+            r"tau must be a number, at least 0, got -1",
         ),
+        (
+            lambda: classical.marginal_covariance(
+                one_way(), "group 1", estimates={"tau": "a", "sigma": 1}
+            ),
+            r"tau must be a number, at least 0, got 'a'",
+        ),
+        (
+            lambda: classical.marginal_covariance(
+                one_way(), "group 1", estimates={"tau": np.zeros((50, 3)), "sigma": 1}
+            ),
+            r"tau must be a number, at least 0, got ndarray of shape \(50, 3\)$",
+        ),
+        (
+            lambda: classical.marginal_covariance(
+                slopes(), "group 1", estimates={"tau": 1, "sigma": 1, "Omega": "eye"}
+            ),
+            r"Omega must be a 2 x 2 correlation matrix, got 'eye'",
+        ),
+        (
+            lambda: classical.marginal_covariance(one_way(sigma="group"), "group 1"),
+            r"got sigma='group'; give estimates=\{'tau': \.\.\., 'sigma': \{label: \.\.\.\}\}",
+        ),
+        (
+            lambda: classical.marginal_covariance(one_way(), ["group 1", ["group 2"]]),
+            r"there is no group \['group 2'\] in 'g'",
+        ),
+        (lambda: classical.empirical_bayes(one_way(), mu=math.nan), r"mu must be a finite .*nan"),
+        (lambda: classical.empirical_bayes(one_way(), mu="mean"), r"finite number, got 'mean'"),
     ],
 )
 def test_wrong_arguments_are_refused_with_the_next_step(call: Any, message: str) -> None:

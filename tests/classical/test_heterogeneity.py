@@ -166,12 +166,85 @@ def test_other_units_and_a_large_mean_change_nothing_else(method: str) -> None:
     scaled = meta_analysis(model(1e-4 * y, 1e-4 * se), method)
     moved = meta_analysis(model(y + 2.0**24, se), method)
     assert scaled.tau == pytest.approx(1e-4 * found.tau, rel=1e-8)
+    assert scaled.tau_upper == pytest.approx(1e-4 * found.tau_upper, rel=1e-8)
+    assert moved.tau_upper == pytest.approx(found.tau_upper, rel=1e-8)
     assert scaled.mu == pytest.approx(1e-4 * found.mu, rel=1e-9)
     assert moved.tau == pytest.approx(found.tau, rel=1e-9)
     assert moved.mu - 2.0**24 == pytest.approx(found.mu, abs=1e-7)
     for name in ("Q", "I2", "H2", "Q_p"):
         assert getattr(scaled, name) == pytest.approx(getattr(found, name), rel=1e-8)
         assert getattr(moved, name) == pytest.approx(getattr(found, name), rel=1e-8)
+
+
+def test_complete_pooling_says_nothing_of_how_the_groups_differ() -> None:
+    table = meta_analysis(vaccine()).table
+    assert table.loc["complete", ["I2", "H2"]].isna().all()
+    assert table.drop(index="complete").notna().all(axis=None)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_tau_of_0_is_explained(method: str) -> None:
+    reason = {"reml": "tau^2 = 0: the restricted likelihood is highest there"}
+    expected = reason.get(method, "tau^2 = 0: Q is not above its 7 degrees of freedom")
+    assert str(meta_analysis(schools(), method)).splitlines()[-1] == expected
+    assert "tau^2 = 0" not in str(meta_analysis(vaccine(), method))
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_the_limits_of_tau_are_the_published_ones_by_any_method(method: str) -> None:
+    found = meta_analysis(vaccine(), method, level=0.95)
+    # metafor's confint of these trials (Viechtbauer 2010), 95 %.
+    assert found.tau_lower**2 == pytest.approx(0.1197, abs=5.1e-5)
+    assert found.tau_upper**2 == pytest.approx(1.1115, abs=5.1e-5)
+    assert "(95 % Q-profile interval 0.34600 to 1.0543)" in str(found)
+
+
+@pytest.mark.parametrize("se", [0.01, 2.0, 3.0, 30.0])
+def test_with_equal_standard_errors_the_limits_of_tau_are_those_of_a_variance(se: float) -> None:
+    y, _ = random(1, J=9)
+    found = meta_analysis(model(y, np.full(9, se)), level=0.8)
+    # The textbook interval of a normal sample's variance, less the known part of it.
+    spread = 8 * y.var(ddof=1) / stats.chi2.ppf([0.9, 0.1], 8)
+    expected = np.sqrt(np.maximum(spread - se**2, 0))
+    assert [found.tau_lower, found.tau_upper] == pytest.approx(list(expected), rel=1e-9)
+
+
+def test_the_interval_of_tau_has_its_level_with_few_unequal_groups() -> None:
+    rng, inside, R = np.random.default_rng(5), 0, 400
+    se = np.array([0.5, 1, 1, 2, 4])
+    for _ in range(R):
+        y = 1.5 * rng.normal(size=5) + se * rng.normal(size=5)
+        found = meta_analysis(model(y, se))
+        inside += found.tau_lower <= 1.5 <= found.tau_upper
+    assert abs(inside / R - 0.9) < 4 * (0.9 * 0.1 / R) ** 0.5
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_hartung_and_knapp_with_equal_standard_errors_is_the_t_interval(method: str) -> None:
+    y, _ = random(1, J=9)
+    found = meta_analysis(model(y, np.full(9, 2.0)), method, level=0.95, hartung_knapp=True)
+    expected = stats.t.interval(0.95, 8, y.mean(), stats.sem(y))
+    assert (found.lower, found.upper) == pytest.approx(expected, rel=1e-9)
+    assert found.se == pytest.approx(stats.sem(y), rel=1e-9)
+
+
+def test_hartung_and_knapp_is_that_of_statsmodels_and_metafor() -> None:
+    from statsmodels.stats.meta_analysis import combine_effects
+
+    plain = meta_analysis(vaccine(), level=0.95)
+    found = meta_analysis(vaccine(), level=0.95, hartung_knapp=True)
+    y, se = (found.groups[name].to_numpy() for name in ("estimate", "se"))
+    theirs = combine_effects(y, se**2, method_re="dl", use_t=True)
+    assert found.se == pytest.approx(theirs.sd_eff_w_re_hksj, rel=1e-9)
+    assert found.mu == plain.mu
+    pd.testing.assert_series_equal(found.table.loc["complete"], plain.table.loc["complete"])
+    # metafor, test = "knha", REML.
+    reml = meta_analysis(vaccine(), "reml", level=0.95, hartung_knapp=True)
+    assert (reml.lower, reml.upper) == pytest.approx((-1.1084, -0.3206), abs=5.1e-5)
+    assert "REML, Hartung-Knapp" in str(reml)
+    assert "Hartung" not in str(plain)
+    with pytest.raises(OptionError, match="hartung_knapp must be True or False, got 'yes'"):
+        meta_analysis(vaccine(), hartung_knapp="yes")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -181,6 +254,7 @@ def test_two_groups_and_huge_differences_have_an_answer(method: str) -> None:
     same = meta_analysis(model([3.0, 3.0], [1.0, 2.0]), method)
     assert same.tau2 == 0
     assert same.Q == 0
+    assert same.tau_lower == same.tau_upper == 0
 
 
 def test_wrong_arguments_are_refused_with_the_next_step() -> None:
