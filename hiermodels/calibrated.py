@@ -24,6 +24,10 @@ __all__ = ["Calibration"]
 LEVEL = 0.95
 MOST_FAILED = 0.03
 """Share of failed fits from which on nothing is passed."""
+FEWEST = 20
+"""Fits below which nothing is passed: a shift of a whole sd would go unseen."""
+SURE = 0.9
+"""Probability with which a shift is found that is called detectable."""
 
 # Of Okabe and Ito's palette, which the colour-blind can tell apart.
 _FAILING = ("#D55E00", "#0072B2", "#CC79A7", "#009E73", "#E69F00", "#56B4E9")
@@ -80,9 +84,11 @@ class Calibration:
             [r.ranks or none for r in records], index=index, columns=names, dtype="Int64"
         )
         kept = ("seed", "ess", "fit_draws", "divergences", "seconds", "failure")
-        simulations = pd.DataFrame([{k: getattr(r, k) for k in kept} for r in records], index=index)
+        simulations = pd.DataFrame(
+            [[getattr(r, k) for k in kept] for r in records], index=index, columns=list(kept)
+        )
         fitted = ranks.dropna().astype("int64")
-        level = 1 - (1 - LEVEL) / max(len(names), 1)
+        level = _shared(len(names))
         rows = [_row(fitted[name].to_numpy(), draws, level) for name in names]
         table = pd.DataFrame(rows, index=pd.Index(names, name="quantity"), columns=_COLUMNS)
         return cls(ranks, table, simulations, dict(about))
@@ -100,9 +106,33 @@ class Calibration:
 
     @property
     def passed(self) -> bool:
-        """Whether no quantity fails, and 97 % of the fits or more were made."""
+        """Whether no quantity fails, of 20 fits or more, and 97 % of the fits or more were made.
+
+        Divergences do not count: that a chain did not get everywhere shows in the ranks or not at
+        all. The verdict names them.
+        """
         few = len(self.failures) <= MOST_FAILED * len(self.ranks)
-        return few and len(self.failures) < len(self.ranks) and not self.failing
+        return few and self.fits >= FEWEST and not self.failing
+
+    @property
+    def fits(self) -> int:
+        """Simulations that were fitted."""
+        return len(self.ranks) - len(self.failures)
+
+    @property
+    def detectable(self) -> float:
+        """Shift of one quantity's posterior, in its sds, that is found 9 times in 10.
+
+        What so many simulations can tell, at the level that is shared by all quantities; infinite
+        where they find nothing.
+        """
+        if not self.fits:
+            return math.inf
+        return ecdf_bands.detectable(self.fits, int(self.about["draws"]), self._level, SURE)
+
+    @property
+    def _level(self) -> float:
+        return _shared(len(self.table))
 
     @property
     def divergences(self) -> int:
@@ -113,15 +143,41 @@ class Calibration:
     def verdict(self) -> str:
         """The answer in one sentence."""
         many, failed = len(self.ranks), len(self.failures)
+        if not many:
+            return "No simulation has run yet"
         if failed > MOST_FAILED * many or failed == many:
             return (
                 f"Failed: {failed} of {many} simulations have no fit, more than "
                 f"{MOST_FAILED:.0%}: {_reasons(self.failures.values())}"
             )
         level = f"{LEVEL:.0%} band of their ECDF, for all {len(self.table)} quantities at once"
-        if self.failing:
-            return f"Failed: the ranks of {listed(self.failing)} leave the simultaneous {level}"
-        return f"Passed: all ranks stay inside the simultaneous {level}"
+        if self.fits < FEWEST:
+            said = f"Too few simulations to tell ({self.fits}; at least {FEWEST} are needed)"
+            if self.failing:
+                said += f", though the ranks of {listed(self.failing)} leave the {level}"
+        elif self.failing:
+            said = f"Failed: the ranks of {listed(self.failing)} leave the simultaneous {level}"
+        else:
+            said = f"Passed: all ranks stay inside the simultaneous {level}"
+        return said + self._diverging
+
+    @property
+    def _diverging(self) -> str:
+        """The end of a verdict on fits that diverged."""
+        fits = int((self.simulations["divergences"] > 0).sum())
+        if not fits:
+            return ""
+        return f"; {self.divergences} iterations diverged, in {fits} of {self.fits} fits"
+
+    @property
+    def _power(self) -> str:
+        """What so many simulations can find."""
+        if not math.isfinite(self.detectable):
+            return f"{self.fits} simulations find no shift of a posterior, however large"
+        return (
+            f"{self.fits} simulations find a posterior that is off by {self.detectable:.2f} of its "
+            f"sd {10 * SURE:.0f} times in 10"
+        )
 
     def __str__(self) -> str:
         about, short = self.about, self._short
@@ -142,6 +198,7 @@ class Calibration:
                 f"Calibration of {about['model']} by {about['engine']}",
                 ", ".join(facts),
                 shown.to_string(float_format=lambda x: f"{x:.3f}"),
+                *([self._power] if self.fits else []),
                 self.verdict,
             ]
         )
@@ -213,9 +270,14 @@ class Calibration:
         return ax
 
 
+def _shared(quantities: int) -> float:
+    """The level of one quantity's band, where all are to stay inside at once (Bonferroni)."""
+    return 1 - (1 - LEVEL) / max(quantities, 1)
+
+
 def _draw_bands(ax: Axes, n: int, draws: int, quantities: int) -> None:
     one = ecdf_bands.band(n, draws, LEVEL)
-    every = ecdf_bands.band(n, draws, 1 - (1 - LEVEL) / quantities)
+    every = ecdf_bands.band(n, draws, _shared(quantities))
     label = f"{LEVEL:.0%} of one quantity"
     ax.fill_between(one.z, one.lower, one.upper, color=_BAND, linewidth=0, label=label)
     label = f"{LEVEL:.0%} of all {quantities}"

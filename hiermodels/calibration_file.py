@@ -10,17 +10,20 @@ import json
 import os
 import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import MISSING, asdict, fields
 from pathlib import Path
 from typing import Any
 
 from .calibration_tasks import Record
-from .errors import OptionError, listed
+from .errors import OptionError
 
-__all__ = ["FORMAT", "appending", "read", "refuse_another"]
+__all__ = ["FORMAT", "alone", "appending", "read", "refuse_another"]
 
-FORMAT = "hiermodels calibration 1"
+FORMAT = "hiermodels calibration 2"
+_FAMILY = "hiermodels calibration "
+_MOST_NAMED = 4
+_LONG = 60
 
 _FIELDS = frozenset(f.name for f in fields(Record))
 _DEFAULTS = {f.name: f.default for f in fields(Record) if f.default is not MISSING}
@@ -46,7 +49,7 @@ def read(path: Path) -> tuple[dict[str, Any], dict[int, Record], int]:
     Raises
     ------
     OptionError
-        The file cannot be read, is no calibration's, or is damaged.
+        The file cannot be read, is no calibration's, is of another format, or is damaged.
     """
     try:
         content = path.read_bytes()
@@ -58,6 +61,12 @@ def read(path: Path) -> tuple[dict[str, Any], dict[int, Record], int]:
     whole = content.rfind(b"\n") + 1
     lines = content[:whole].splitlines()
     header = _parsed(lines[0]) if lines else None
+    found = str(header.get("format", "")) if header else ""
+    if found.startswith(_FAMILY) and found != FORMAT:
+        raise OptionError(
+            f"path: {str(path)!r} must be of format {FORMAT.removeprefix(_FAMILY)}, got format "
+            f"{found.removeprefix(_FAMILY)} of another version of hiermodels; name another file"
+        )
     if header is None or header.get("format") != FORMAT:
         raise OptionError(
             f"path: {str(path)!r} must be a file that hm.calibrate began, got another; name one "
@@ -88,6 +97,50 @@ def _parsed(line: bytes) -> dict[str, Any] | None:
 
 
 @contextmanager
+def alone(path: Path) -> Iterator[None]:
+    """Keep others away from a calibration's file, from before it is read until it is complete.
+
+    By a lock file beside it, so that machines that share the folder see each other.
+
+    Raises
+    ------
+    OptionError
+        Another calibration has the file, or the folder cannot be written.
+    """
+    from filelock import FileLock, Timeout
+
+    beside = Path(f"{os.path.realpath(path)}.lock")
+    if not beside.parent.is_dir():  # which FileLock would make, of a mistyped path
+        raise _unwritable(path, "No such file or directory")
+    lock = FileLock(beside)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise OptionError(
+            f"path: {str(path)!r} must be one calibration's at a time, got another that runs now; "
+            "wait for its end, or name another file"
+        ) from None
+    except NotImplementedError:  # a file system without locks
+        yield
+        return
+    except OSError as error:
+        raise _unwritable(path, error.strerror) from error
+    try:
+        yield
+    finally:
+        # Nobody waits for this lock: whoever comes meanwhile is refused.
+        with suppress(OSError):
+            beside.unlink()
+        lock.release()
+
+
+def _unwritable(path: Path, why: str | None) -> OptionError:
+    return OptionError(
+        f"path: cannot write {str(path)!r} ({why}); choose a place that can be written"
+    )
+
+
+@contextmanager
 def appending(path: Path, header: Mapping[str, Any], whole: int | None) -> Iterator[Any]:
     """A function that appends a record to a file.
 
@@ -111,10 +164,7 @@ def appending(path: Path, header: Mapping[str, Any], whole: int | None) -> Itera
             os.truncate(path, whole)
         file = path.open("ab", buffering=0)
     except OSError as error:
-        raise OptionError(
-            f"path: cannot write {str(path)!r} ({error.strerror}); choose a place that can be "
-            "written"
-        ) from error
+        raise _unwritable(path, error.strerror) from error
     with file:
 
         def append(record: Record) -> None:
@@ -149,16 +199,40 @@ def refuse_another(path: Path, found: Mapping[str, Any], wanted: Mapping[str, An
         What was run there differs from what is to be run.
     """
     plain = json.loads(json.dumps(wanted, default=repr))
-    differing = [name for name in plain if found.get(name) != plain[name]]
+    there = {name: found[name] for name in plain if name in found}
+    differing = list(_differences("", there, plain))
     if differing:
-        name = differing[0]
+        more = len(differing) - _MOST_NAMED
+        named = "; ".join(differing[:_MOST_NAMED]) + (f"; and {more} more" if more > 0 else "")
         raise OptionError(
-            f"path: {str(path)!r} holds another calibration: {listed(differing)} "
-            f"{'differs' if len(differing) == 1 else 'differ'} ({name}: {_short(found.get(name))} "
-            f"there, {_short(plain[name])} here); name another file"
+            f"path: {str(path)!r} holds another calibration ({named}); name another file"
         )
 
 
-def _short(value: Any) -> str:
-    said = json.dumps(value)
-    return said if len(said) <= 60 else f"{said[:57]}..."
+_NOTHING = object()
+
+
+def _differences(name: str, there: Any, here: Any) -> Iterator[str]:
+    """What differs, by its name from the outermost to the innermost, with both values."""
+    if isinstance(there, dict) and isinstance(here, dict):
+        for key in dict.fromkeys([*here, *there]):
+            inner = f"{name}.{key}" if name else key
+            yield from _differences(inner, there.get(key, _NOTHING), here.get(key, _NOTHING))
+    elif there != here:
+        one, other = _short(there, here)
+        yield f"{name}: {one} there, {other} here"
+
+
+def _short(there: Any, here: Any) -> tuple[str, str]:
+    """Both values in words; of long ones the part in which they differ."""
+    said = ["nothing" if value is _NOTHING else json.dumps(value) for value in (there, here)]
+    one, other = said
+    same = next(
+        (k for k, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(map(len, said))
+    )
+    start = max(same - _LONG // 3, 0) if max(map(len, said)) > _LONG else 0
+    one, other = (
+        "..." * (start > 0) + each[start : start + _LONG] + "..." * (len(each) > start + _LONG)
+        for each in said
+    )
+    return one, other

@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 from . import fit_tasks, rulers, simulation
 from . import inference_data as idatas
 from . import quantities as test_quantities
-from .errors import OptionError, SamplingError
+from .errors import OptionError, SamplingError, listed
 from .quantities import Quantities
 
-__all__ = ["Record", "Task", "rank", "run"]
+__all__ = ["Record", "Task", "fit_seed", "rank", "run", "seeds"]
 
 Array = NDArray[np.float64]
 
@@ -131,6 +131,12 @@ def run(task: Task, _try: int = 1) -> Record:
             own = np.random.default_rng(parts[3])
             group = int(own.integers(model.design.J))
             true = test_quantities.values(model, task.quantities, truth, group)[0]
+            if not np.isfinite(true).all():  # nothing is below NaN: a rank of 0, in silence
+                names = np.array(task.quantities.names)[~np.isfinite(true)]
+                raise SamplingError(
+                    "the value that the data came from must be finite, got another of "
+                    f"{listed(names.tolist())}"
+                )
             drawn, ess, divergences = _fit(task, model, seed, group)
         except Exception as error:
             return Record(
@@ -159,8 +165,12 @@ def fit_seed(task: Task) -> int:
 
 
 def _parts(task: Task) -> list[np.random.SeedSequence]:
-    """Seeds of the parameters, the data, the fit and the ranks."""
-    return np.random.SeedSequence(task.seed, spawn_key=(task.at,)).spawn(4)
+    return seeds(task.seed, task.at)
+
+
+def seeds(seed: int, at: int) -> list[np.random.SeedSequence]:
+    """Seeds of the parameters, the data, the fit and the ranks of simulation ``at``."""
+    return np.random.SeedSequence(seed, spawn_key=(at,)).spawn(4)
 
 
 def rank(truth: Array, draws: Array, rng: np.random.Generator) -> NDArray[np.int64]:
@@ -211,7 +221,7 @@ def _fit(task: Task, model: Any, seed: int, group: int) -> tuple[Array, float | 
         )
         if not np.isfinite(found).all():
             names = np.array(task.quantities.names)[~np.isfinite(found).all(axis=0)]
-            raise SamplingError(f"draws must be finite, got others of {', '.join(names)}")
+            raise SamplingError(f"draws must be finite, got others of {listed(names.tolist())}")
         if len(found) < task.draws:
             raise SamplingError(
                 f"ranks need {task.draws} draws, got {shape[0]} chains of {shape[1]}"

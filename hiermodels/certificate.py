@@ -200,7 +200,8 @@ def _calibration_passes(calibration: Any) -> bool:
     """Whether no quantity fails, at the level of the certificate rather than at 5 %."""
     p = calibration.table["p"]
     few = len(calibration.failures) <= calibrated.MOST_FAILED * len(calibration.ranks)
-    return bool(few and p.min() * len(p) > LEVEL)
+    enough = calibration.fits >= calibrated.FEWEST
+    return bool(few and enough and p.min() * len(p) > LEVEL)
 
 
 def _limit(quantities: int) -> float:

@@ -27,7 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special, stats
 
-__all__ = ["Band", "Fit", "band", "below", "chi_square", "judge"]
+__all__ = ["Band", "Fit", "band", "below", "chi_square", "detectable", "judge", "power"]
 
 Array = NDArray[np.float64]
 Counts = NDArray[np.int64]
@@ -36,6 +36,8 @@ Counts = NDArray[np.int64]
 _ROUNDING = 1 + 1e-9
 _BINS = 20
 _FEWEST_IN_A_BIN = 5
+_NODES = 500  # of the integral over where the true value lies
+_WIDEST = 8.0  # a shift, in sds, beyond which nothing more is to be seen
 
 
 @dataclass(frozen=True)
@@ -122,7 +124,15 @@ def band(simulations: int, draws: int, level: float) -> Band:
         above some gamma; as counts are whole, it may hold a little more than ``level``.
     """
     p = _pointwise(simulations, draws)
-    gammas = np.unique(p)
+    lower, upper = _bounds(p, _gamma(simulations, draws, level))
+    z = np.arange(1, draws + 1) / (draws + 1)
+    return Band(z, lower / simulations - z, upper / simulations - z, level)
+
+
+@lru_cache(maxsize=32)
+def _gamma(simulations: int, draws: int, level: float) -> float:
+    """The largest pointwise probability that is outside; 0 where none is."""
+    gammas = np.unique(_pointwise(simulations, draws))
     # How often gamma or less is seen grows with gamma: the last of them that is seen seldom enough.
     few, many = -1, len(gammas) - 1
     while many - few > 1:
@@ -131,9 +141,56 @@ def band(simulations: int, draws: int, level: float) -> Band:
             few = middle
         else:
             many = middle
-    lower, upper = _bounds(p, float(gammas[few]) if few >= 0 else 0.0)
-    z = np.arange(1, draws + 1) / (draws + 1)
-    return Band(z, lower / simulations - z, upper / simulations - z, level)
+    return float(gammas[few]) if few >= 0 else 0.0
+
+
+def power(simulations: int, draws: int, level: float, shift: float) -> float:
+    """Probability that ranks leave the band where the posterior is shifted.
+
+    The draws are normal and off by ``shift`` of their sd: a rank is binomial with L trials of
+    probability Phi(Phi^-1(u) + shift), u uniform on (0, 1).
+
+    Parameters
+    ----------
+    simulations : int
+        N, the number of ranks.
+    draws : int
+        L, the number of draws that ranks are among.
+    level : float
+        Of the band.
+    shift : float
+        In sds of the posterior.
+    """
+    u = (np.arange(_NODES) + 0.5) / _NODES
+    below = special.ndtr(special.ndtri(u) + shift)
+    # A rank's distribution function is a mean of binomial ones, from which come its probabilities.
+    at_most = special.bdtr(np.arange(draws + 1), draws, below[:, None]).mean(axis=0)
+    shares = np.diff(at_most, prepend=0.0)
+    bounds = _bounds(_pointwise(simulations, draws), _gamma(simulations, draws, level))
+    return min(max(1 - _inside(simulations, *bounds, shares), 0.0), 1.0)
+
+
+@lru_cache(maxsize=32)
+def detectable(simulations: int, draws: int, level: float, probability: float = 0.9) -> float:
+    """The shift of a posterior, in its sds, that is found with a probability; inf where none is.
+
+    Parameters
+    ----------
+    simulations, draws, level
+        As in :func:`power`.
+    probability : float
+        Of finding it.
+    """
+    low, high = 0.0, _WIDEST
+    if power(simulations, draws, level, high) < probability:
+        return math.inf
+    while high - low > 1e-3:
+        middle = (low + high) / 2
+        if power(simulations, draws, level, middle) < probability:
+            low = middle
+        else:
+            high = middle
+    return high
 
 
 def chi_square(ranks: NDArray[np.int64], draws: int) -> float:
@@ -177,18 +234,23 @@ def _probability(n: int, draws: int, gamma: float) -> float:
     if np.any(p.max(axis=1) <= gamma * _ROUNDING):
         return 1.0
     lower, upper = _bounds(p, gamma)
-    # Independent Poisson numbers of each rank, given that there are N in all.
-    mean = n / (draws + 1)
-    kernel = _poisson(np.arange(n + 1), mean)
-    path, start = np.ones(1), 0  # P(R_i = start + k, and inside so far)
-    for low, high in zip(lower.tolist(), upper.tolist(), strict=True):
-        steps = kernel[: high - start + 1]
-        path = np.convolve(path, steps)[max(low - start, 0) : high - start + 1]
-        start = max(low, start)
-    last = kernel[n - start - np.arange(len(path))]  # what is left for rank L
-    inside = float(path @ last) / float(_poisson(np.array([n]), float(n))[0])
+    inside = _inside(n, lower, upper, np.full(draws + 1, 1 / (draws + 1)))
     return min(max(1 - inside, 0.0), 1.0)
 
 
+def _inside(n: int, lower: Counts, upper: Counts, shares: Array) -> float:
+    """Probability that N ranks of these probabilities have all their counts within bounds."""
+    # Independent Poisson numbers of each rank, given that there are N in all.
+    counts = np.arange(n + 1)
+    path, start = np.ones(1), 0  # P(R_i = start + k, and inside so far)
+    for low, high, share in zip(lower.tolist(), upper.tolist(), shares.tolist(), strict=False):
+        steps = _poisson(counts[: high - start + 1], n * share)
+        path = np.convolve(path, steps)[max(low - start, 0) : high - start + 1]
+        start = max(low, start)
+    # What is left for rank L.
+    last = _poisson(n - start - np.arange(len(path)), n * float(shares[-1]))
+    return float(path @ last) / float(_poisson(np.array([n]), float(n))[0])
+
+
 def _poisson(k: NDArray[np.int64], mean: float) -> Array:
-    return np.asarray(np.exp(k * math.log(mean) - mean - special.gammaln(k + 1)))
+    return np.asarray(np.exp(special.xlogy(k, mean) - mean - special.gammaln(k + 1)))

@@ -9,9 +9,13 @@ Bayesian Analysis).
 
 from __future__ import annotations
 
+import functools
+import hashlib
 import math
+import re
+import types
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from itertools import product
 from typing import Any
 
@@ -23,7 +27,7 @@ from .effects import Draws
 from .errors import OptionError, listed, suggest
 from .priors import LKJ
 
-__all__ = ["Quantities", "choose", "values"]
+__all__ = ["Quantities", "check", "choose", "digest", "values"]
 
 Array = NDArray[np.float64]
 Function = Callable[[Mapping[str, Array], Array], Any]
@@ -164,7 +168,7 @@ def values(model: Any, chosen: Quantities, draws: Draws, group: int) -> Array:
     Raises
     ------
     OptionError
-        A function gives something else than one number for each draw.
+        A function fails, or gives something else than one number for each draw.
     """
     named = by_name(model, draws)
     columns = []
@@ -180,7 +184,15 @@ def values(model: Any, chosen: Quantities, draws: Draws, group: int) -> Array:
     if chosen.functions:
         y = model.design.rows("the quantities").y
         for name, function in chosen.functions.items():
-            found = np.asarray(function(named, y), dtype=np.float64)
+            try:
+                found = np.asarray(function(named, y), dtype=np.float64)
+            except Exception as error:
+                said = " ".join(str(error).split())
+                near = suggest(said.strip("'"), named) if isinstance(error, KeyError) else ""
+                raise OptionError(
+                    f"quantities: {name!r} must work on the values of {listed(named)} (draws along "
+                    f"the first axis) and on y, got {type(error).__name__}: {said}{near}"
+                ) from error
             if found.shape != (len(draws),):
                 raise OptionError(
                     f"quantities: {name!r} must give one number for each of the {len(draws)} "
@@ -188,6 +200,82 @@ def values(model: Any, chosen: Quantities, draws: Draws, group: int) -> Array:
                 )
             columns.append(found)
     return np.column_stack(columns)
+
+
+def check(model: Any, chosen: Quantities, drawn: Draws) -> None:
+    """Try the functions before anything runs.
+
+    Parameters
+    ----------
+    model : Model
+        Of data.
+    chosen : Quantities
+    drawn : Draws
+        What the data came from, of length 1.
+
+    Raises
+    ------
+    OptionError
+        A function fails, or gives anything else than one finite number for each draw.
+    """
+    only = Quantities((), chosen.functions, ())
+    for times in (1, 3):  # of three draws, as one that is not told from an axis may seem right
+        parts: dict[str, Any] = {f.name: getattr(drawn, f.name) for f in fields(Draws)}
+        for name, x in parts.items():
+            parts[name] = None if x is None else np.repeat(x, times, axis=0)
+        found = values(model, only, Draws(**parts), 0)
+        if not np.isfinite(found).all():
+            names = np.array(only.names)[~np.isfinite(found).all(axis=0)]
+            raise OptionError(
+                f"quantities: {listed(names.tolist())} must be finite at parameters drawn from "
+                "the prior, got another value; a rank is among numbers"
+            )
+
+
+def digest(function: Any) -> str:
+    """What a function does, in 16 hexadecimal digits: its code, its defaults and what it encloses.
+
+    The same in every process of one version of Python. Of what it calls by name the name counts
+    alone.
+    """
+    return hashlib.sha256(_said(function, ()).encode()).hexdigest()[:16]
+
+
+def _said(x: Any, above: tuple[int, ...]) -> str:
+    if id(x) in above:  # a function that encloses itself
+        return "above"
+    say = functools.partial(_said, above=(*above, id(x)))
+    if isinstance(x, types.CodeType):
+        # Constants hold the code of functions within, whose own repr has an address.
+        return f"{x.co_code!r} {x.co_names} {x.co_freevars} {say(x.co_consts)}"
+    if isinstance(x, types.FunctionType):
+        cells = [_enclosed(cell) for cell in x.__closure__ or ()]
+        return say([x.__code__, x.__defaults__, x.__kwdefaults__, cells])
+    if isinstance(x, types.MethodType):
+        return say([x.__func__, x.__self__])
+    if isinstance(x, functools.partial):
+        return say([x.func, x.args, x.keywords])
+    if isinstance(x, (list, tuple)):
+        return f"[{', '.join(map(say, x))}]"
+    if isinstance(x, (set, frozenset)):  # in another order in each process
+        return f"{{{', '.join(sorted(map(say, x)))}}}"
+    if isinstance(x, Mapping):
+        return f"{{{', '.join(f'{say(k)}: {say(v)}' for k, v in x.items())}}}"
+    if isinstance(x, np.ndarray):
+        return f"{x.dtype} {x.shape} {hashlib.sha256(x.tobytes()).hexdigest()}"
+    if hasattr(x, "__qualname__"):  # a class, or a function that is not written in Python
+        return f"{getattr(x, '__module__', '')}.{x.__qualname__}"
+    if callable(x):
+        kind = type(x)
+        return say([kind, vars(kind).get("__call__"), getattr(x, "__dict__", {})])
+    return re.sub(r" at 0x[0-9a-fA-F]+", "", repr(x))
+
+
+def _enclosed(cell: types.CellType) -> Any:
+    try:
+        return cell.cell_contents
+    except ValueError:  # not filled yet
+        return None
 
 
 def by_name(model: Any, draws: Draws) -> dict[str, Array]:

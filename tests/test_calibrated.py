@@ -49,7 +49,7 @@ def test_uniform_ranks_pass_and_others_fail_by_name() -> None:
     assert right.failing == ()
     assert right.verdict == (
         "Passed: all ranks stay inside the simultaneous 95% band of their ECDF, for all 3 "
-        "quantities at once"
+        "quantities at once; 4 iterations diverged, in 4 of 200 fits"
     )
     assert not wrong.passed
     assert wrong.failing == ("tau",)
@@ -117,8 +117,48 @@ def test_it_prints_what_was_run_the_table_and_the_verdict() -> None:
     assert [line.split()[0] for line in lines[4:7]] == list(NAMES)
     assert lines[5].endswith("outside")
     assert "<0.001" in lines[5]
+    assert (
+        lines[-2] == "200 simulations find a posterior that is off by 0.31 of its sd 9 times in 10"
+    )
     assert lines[-1].startswith("Failed")
     assert repr(calibration()) == str(calibration())
+
+
+def test_too_few_simulations_pass_nothing() -> None:
+    few = calibration(n=19)
+    assert not few.passed
+    assert few.verdict.startswith("Too few simulations to tell (19; at least 20 are needed)")
+    assert calibration(n=20).passed
+    # Of 24 simulations with 5 failures 19 are left, and too many failed.
+    assert calibration(n=24, failed=5).verdict.startswith("Failed: 5 of 24 simulations have no fit")
+    wrong = calibration(n=19, tau=(9, 1))
+    assert not wrong.passed
+    assert wrong.verdict.startswith("Too few simulations to tell (19;")
+    assert "though the ranks of 'tau' leave the 95% band" in wrong.verdict
+    one = calibration(n=1)
+    assert not one.passed
+    assert "1 simulations find no shift of a posterior, however large" in str(one)
+
+
+def test_the_verdict_names_divergences() -> None:
+    assert "4 iterations diverged, in 4 of 200 fits" in calibration().verdict
+    about = {"quantities": ["mu"], "draws": DRAWS, "model": "<Toy>", "engine": "exact"}
+    ranks = np.random.default_rng(3).integers(0, 100, 50)
+    none = Calibration.of_records(about, [Record(at, 0, [int(r)]) for at, r in enumerate(ranks)])
+    assert none.passed
+    assert "diverged" not in none.verdict
+
+
+def test_of_no_simulations_nothing_is_said() -> None:
+    about = {"quantities": NAMES, "draws": DRAWS, "model": "<Toy>", "engine": "nuts"}
+    none = Calibration.of_records(about, [])
+    assert not none.passed
+    assert none.verdict == "No simulation has run yet"
+    assert str(none).endswith("No simulation has run yet")
+    assert "0 simulations, 0 without a fit" in str(none)
+    assert none.failures == {}
+    assert none.divergences == 0
+    assert none.detectable == np.inf
 
 
 def curve(ax: Any, label: str) -> Any:

@@ -21,7 +21,7 @@ import pandas as pd
 import pytest
 
 import hiermodels as hm
-from hiermodels import calibration_tasks, programs, simulation
+from hiermodels import calibration_file, calibration_tasks, programs, simulation
 from hiermodels import inference_data as idatas
 from hiermodels.calibration import Calibration, calibrate, load
 from hiermodels.errors import DataError, OptionError, PriorError
@@ -162,7 +162,7 @@ def test_failed_fits_are_recorded_and_fail_the_calibration(tmp_path: Path) -> No
     assert not found.passed
     assert "simulations have no fit, more than 3%: ValueError: the toy broke" in found.verdict
     assert found.ranks.isna().all(axis=1).sum() == len(found.failures)
-    # They are on record, and not run again.
+    # They are run again, and what fails as it did is not on record twice.
     before = (tmp_path / "runs").read_bytes()
     again = calibrate(toy(), **QUICK, fails=0.5, path=tmp_path / "runs")
     assert again.failures == found.failures
@@ -201,9 +201,49 @@ def test_an_option_that_the_fit_does_not_have_is_refused_before_anything_runs() 
 
 def test_an_option_that_no_fit_takes_is_a_mistake_of_the_call(tmp_path: Path) -> None:
     path = tmp_path / "runs"
-    with pytest.raises(OptionError, match="'gap' must give one number for each of the 1 draws"):
-        calibrate(toy(), **QUICK, quantities={"gap": lambda *_: 1.0}, path=path)
+    with pytest.raises(OptionError, match="'gap' must give one number for each of the 100 draws"):
+        calibrate(toy(), **QUICK, quantities={"gap": gap_of_few}, path=path)
     assert len(path.read_text().splitlines()) == 1
+
+
+def gap_of_few(values: Any, _: Any) -> Any:
+    return values["mu"][:50]
+
+
+@pytest.mark.parametrize(
+    ("function", "message"),
+    [
+        (lambda *_: 1.0, "'f' must give one number for each of the 1 draws"),
+        (lambda v, _: v["thet"].max(axis=1), "'f' must work on .* KeyError: 'thet'; did you mean"),
+        (lambda v, _: v["tau"] * (np.nan if len(v["tau"]) == 1 else 1), "'f' must be finite"),
+    ],
+)
+def test_a_bad_function_is_found_before_anything_runs(
+    tmp_path: Path, function: Any, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(calibration_tasks, "run", None)
+    path = tmp_path / "runs"
+    with pytest.raises(OptionError, match=message):
+        calibrate(toy(), **QUICK, quantities={"f": function}, path=path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_truth_that_has_no_rank_is_a_failure_and_not_a_rank_of_0() -> None:
+    def seldom(values: Any, _: Any) -> Any:
+        tau = values["tau"]
+        return np.where((len(tau) == 1) & (tau > 1.5), np.nan, tau)
+
+    found = calibrate(toy(), **QUICK, quantities={"f": seldom})
+    assert 0 < len(found.failures) < 12
+    assert set(found.failures.values()) == {
+        "SamplingError: the value that the data came from must be finite, got another of 'f'"
+    }
+
+
+def test_three_simulations_do_not_pass() -> None:
+    found = calibrate(toy(), **QUICK | {"simulations": 3})
+    assert not found.passed
+    assert found.verdict.startswith("Too few simulations to tell (3;")
 
 
 def test_statistics_have_no_rows_to_replace() -> None:
@@ -250,20 +290,73 @@ def test_a_file_keeps_what_was_run_and_is_resumed(tmp_path: Path) -> None:
     assert len(load(path).ranks) == 15
 
 
+def test_what_failed_is_run_again_and_the_later_record_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "runs"
+    with monkeypatch.context() as broken:
+        broken.setattr("tests.toy.posterior", None)
+        found = calibrate(toy(), **QUICK, path=path)
+    assert len(found.failures) == 12
+    assert len(load(path).failures) == 12
+    mended = calibrate(toy(), **QUICK, path=path)
+    assert mended.failures == {}
+    assert load(path).failures == {}
+    pd.testing.assert_frame_equal(mended.ranks, calibrate(toy(), **QUICK).ranks)
+    # All of them are there now, and nothing is run.
+    monkeypatch.setattr("tests.toy.posterior", None)
+    size = path.stat().st_size
+    again = calibrate(toy(), **QUICK, path=path)
+    assert again.failures == {}
+    assert path.stat().st_size == size
+
+
+def test_functions_of_one_name_are_told_apart_by_what_they_do(tmp_path: Path) -> None:
+    path = tmp_path / "runs"
+    one: Any = {"f": lambda v, y: v["tau"] - y[0]}
+    calibrate(toy(), **QUICK, path=path, quantities=one)
+    same: Any = {"f": lambda v, y: v["tau"] - y[0]}
+    calibrate(toy(), **QUICK, path=path, quantities=same)
+    other: Any = {"f": lambda v, y: v["tau"] + y[0]}
+    with pytest.raises(OptionError, match=r"holds another calibration \(functions.f: "):
+        calibrate(toy(), **QUICK, path=path, quantities=other)
+
+
+def test_two_calibrations_do_not_write_one_file(tmp_path: Path) -> None:
+    path = tmp_path / "runs"
+    with (
+        calibration_file.alone(path),
+        pytest.raises(OptionError, match="must be one calibration's at a time"),
+    ):
+        calibrate(toy(), **QUICK, path=path)
+    calibrate(toy(), **QUICK, path=path)
+    assert [p.name for p in tmp_path.iterdir()] == ["runs"]
+
+
+def test_a_file_of_no_simulation_yet_is_printed(tmp_path: Path) -> None:
+    path = tmp_path / "runs"
+    calibrate(toy(), **QUICK, path=path)
+    path.write_text(path.read_text().splitlines(keepends=True)[0])
+    assert str(load(path)).endswith("No simulation has run yet")
+
+
 @pytest.mark.parametrize(
     ("change", "named"),
     [
-        ({"model_factory": lambda: toy(J=6)}, "'model', 'design'"),
-        ({"model_factory": lambda: toy().replace(parameterization="centered")}, "'model', 'para"),
+        ({"model_factory": lambda: toy(J=6)}, "model: .* design: "),
+        (
+            {"model_factory": lambda: toy().replace(parameterization="centered")},
+            "model: .* parameterization: ",
+        ),
         (
             {"model_factory": lambda: toy(priors={"tau": hm.HalfNormal(2)})},
-            r"'priors' differs \(priors: {\"mu\": ",
+            r"priors.tau.sd: 1.5 there, 2(.0)? here",
         ),
-        ({"engine": "variance"}, r"'engine' differs \(engine: \"exact\" there, \"variance\" here"),
-        ({"seed": 6}, r"'seed' differs \(seed: 5 there, 6 here"),
-        ({"draws": 49}, "'draws' differs"),
-        ({"chains": 3}, "'options' differs"),
-        ({"quantities": ["mu"]}, "'quantities' differs"),
+        ({"engine": "variance"}, r"engine: \"exact\" there, \"variance\" here"),
+        ({"seed": 6}, "seed: 5 there, 6 here"),
+        ({"draws": 49}, "draws: 99 there, 49 here"),
+        ({"chains": 3}, "options.chains: 2 there, 3 here"),
+        ({"quantities": ["mu"]}, "quantities: "),
     ],
 )
 def test_a_file_of_another_calibration_is_refused(
@@ -272,7 +365,7 @@ def test_a_file_of_another_calibration_is_refused(
     path = tmp_path / "runs"
     calibrate(toy(), **QUICK, path=path)
     before = path.read_bytes()
-    with pytest.raises(OptionError, match=f"holds another calibration: {named}"):
+    with pytest.raises(OptionError, match=rf"holds another calibration \(.*{named}"):
         calibrate(**{"model_factory": toy(), **QUICK, **change}, path=path)
     assert path.read_bytes() == before
 
@@ -462,3 +555,11 @@ def test_simulations_leave_no_files_and_results_are_those_of_a_fit_by_itself(
 def test_calibrate_gives_a_calibration() -> None:
     assert isinstance(calibrate(toy(), **QUICK | {"simulations": 1}), Calibration)
     assert choose(toy(), None).names[:2] == ("mu", "tau")
+
+
+def test_the_docstring_says_what_is_calibrated_and_how_many_right_programs_pass() -> None:
+    said = " ".join(str(calibrate.__doc__).split())
+    assert "at least 95 % pass" in said
+    assert "What is calibrated is a lengthened fit" in said
+    assert "up to three fits in all" in said
+    assert "thinned to about independent" in said

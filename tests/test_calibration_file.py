@@ -81,14 +81,60 @@ def test_a_file_of_something_else_is_left_alone(path: Path, content: str) -> Non
 def test_another_calibration_is_refused_by_what_differs(path: Path) -> None:
     header, _, _ = calibration_file.read(written(path))
     calibration_file.refuse_another(path, header, HEADER)
-    with pytest.raises(
-        OptionError, match=r"another calibration: 'draws', 'options' differ \(draws: 99 there, 49"
-    ):
-        calibration_file.refuse_another(path, header, HEADER | {"draws": 49, "options": {}})
+    wanted = HEADER | {"draws": 49, "options": {}}
+    said = (
+        r"another calibration \(draws: 99 there, 49 here; options.chains: 2 there, nothing here\)"
+    )
+    with pytest.raises(OptionError, match=said):
+        calibration_file.refuse_another(path, header, wanted)
     # What JSON has no form for is compared by what stands in its place.
     odd = written(path.with_name("odd.jsonl"))
     odd.write_text(json.dumps({"format": calibration_file.FORMAT, "inits": repr(max)}) + "\n")
     calibration_file.refuse_another(odd, calibration_file.read(odd)[0], {"inits": max})
+
+
+def test_what_differs_is_named_to_the_innermost_and_shown_where_it_differs(path: Path) -> None:
+    there = {"priors": {"mu": {"sd": 10.0}, "tau": {"family": "HalfNormal", "sd": 10}}}
+    here = {"priors": {"mu": {"sd": 10.0}, "tau": {"family": "HalfNormal", "sd": 9}}}
+    with pytest.raises(OptionError, match=r"\(priors.tau.sd: 10 there, 9 here\); name another"):
+        calibration_file.refuse_another(path, there, here)
+    # Of long values the beginning, which is the same in both, would say nothing.
+    there, here = {"model": 80 * "a" + "X" + 80 * "b"}, {"model": 80 * "a" + "Y" + 80 * "b"}
+    with pytest.raises(
+        OptionError, match=r"model: \.\.\.a+Xb+\.\.\. there, \.\.\.a+Yb+\.\.\. here"
+    ):
+        calibration_file.refuse_another(path, there, here)
+    many = {f"k{k}": k for k in range(6)}
+    with pytest.raises(OptionError, match="k3: 4 there, 3 here; and 2 more"):
+        calibration_file.refuse_another(path, {k: v + 1 for k, v in many.items()}, many)
+
+
+def test_a_file_of_another_format_says_so(path: Path) -> None:
+    path.write_text('{"format":"hiermodels calibration 1","draws":99}\n')
+    with pytest.raises(OptionError, match=r"must be of format 2, got format 1 of another version"):
+        calibration_file.read(path)
+
+
+def test_a_file_is_one_calibrations_at_a_time(path: Path) -> None:
+    with calibration_file.alone(path):
+        with (
+            pytest.raises(OptionError, match="one calibration's at a time, got another that runs"),
+            calibration_file.alone(path),
+        ):
+            pass
+        # The lock of the first holds still.
+        with pytest.raises(OptionError, match="one calibration's"), calibration_file.alone(path):
+            pass
+    with calibration_file.alone(path):
+        pass
+    assert not list(path.parent.iterdir())
+    nowhere = path.parent / "nowhere" / "x"
+    with (
+        pytest.raises(OptionError, match=r"cannot write '.*nowhere/x' \(No such file"),
+        calibration_file.alone(nowhere),
+    ):
+        pass
+    assert not nowhere.parent.exists()
 
 
 def test_a_place_that_cannot_be_written_or_read_is_named(tmp_path: Path) -> None:

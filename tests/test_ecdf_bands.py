@@ -108,3 +108,25 @@ def test_uniform_ranks_are_covered_with_just_the_probability(
     if draws == 99:
         inside = [coverage(np.array([r]), draws, 0.9) for r in (4, 5, 94, 95)]
         assert inside == [0, 1, 1, 0]
+
+
+def test_the_power_is_that_of_simulated_shifts() -> None:
+    rng, n, draws, level, shift, times = np.random.default_rng(4), 60, 19, 0.98, 0.4, 1500
+    found = 0
+    for _ in range(times):
+        truth = rng.standard_normal(n)
+        ranks = np.sum(rng.standard_normal((n, draws)) + shift > truth[:, None], axis=1)
+        found += ecdf_bands.judge(draws - ranks, draws).p <= 1 - level
+    power = ecdf_bands.power(n, draws, level, shift)
+    assert 0.2 < power < 0.9
+    error = np.sqrt(power * (1 - power) / times)
+    assert abs(found / times - power) < 4 * error
+    # Without a shift it is the level, or less as counts are whole.
+    assert 0 < ecdf_bands.power(n, draws, level, 0.0) < 0.02 + 1e-9
+
+
+def test_what_is_detectable_is_found_with_its_probability_and_less_with_fewer() -> None:
+    shift = ecdf_bands.detectable(200, 99, 0.99)
+    assert ecdf_bands.power(200, 99, 0.99, shift) == pytest.approx(0.9, abs=0.005)
+    assert ecdf_bands.detectable(500, 99, 0.99) < shift < ecdf_bands.detectable(50, 99, 0.99)
+    assert ecdf_bands.detectable(1, 99, 0.99) == np.inf

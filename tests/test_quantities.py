@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import functools
+import os
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
@@ -117,6 +121,89 @@ def test_functions_have_the_parameters_by_name_and_the_response() -> None:
     wrong = quantities.choose(model, {"gap": lambda *_: 1.0})
     with pytest.raises(OptionError, match=r"'gap' must give one number for each of the 3 draws"):
         quantities.values(model, wrong, draws, 0)
+
+
+@pytest.mark.parametrize(
+    ("function", "message"),
+    [
+        (
+            lambda v, _: v["thet"],
+            r"'f' must work on .*'theta'.* KeyError: 'thet'; did you mean 'th",
+        ),
+        (lambda v: v["tau"], "'f' must work on the values of 'mu', .* got TypeError"),
+        (lambda v, _: v["tau"].max(), "one number for each of the 1 draws, got shape"),
+        (lambda v, _: v["tau"][:1, 0], "one number for each of the 3 draws, got shape"),
+        (lambda v, _: v["tau"][:, 0] * np.nan, "'f' must be finite at parameters drawn from"),
+    ],
+)
+def test_functions_are_tried_on_one_draw_and_on_several(function: Any, message: str) -> None:
+    model = slopes()
+    with pytest.raises(OptionError, match=message):
+        quantities.check(model, quantities.choose(model, {"f": function}), drawn(model, 1))
+
+
+def test_a_function_that_works_is_not_refused() -> None:
+    model = slopes()
+    chosen = quantities.choose(model, {"f": lambda v, y: v["tau"][:, 0] - y[0]})
+    quantities.check(model, chosen, drawn(model, 1))
+
+
+def above(least: float, *, name: str = "tau") -> Any:
+    return lambda values, _: np.sum([v > least for v in values[name].T], axis=0)
+
+
+class Above:
+    def __init__(self, least: float) -> None:
+        self.least = least
+
+    def __call__(self, values: Any, _: Any) -> Any:
+        return values["tau"] > self.least
+
+
+def test_functions_are_told_apart_by_what_they_do() -> None:
+    different = [
+        lambda v, _: v["tau"],
+        lambda v, _: v["mu"],
+        lambda v, _: v["tau"] + 1,
+        lambda v, _: v["tau"] - 1,
+        lambda v, _, k=2: v["tau"] - k,
+        lambda v, _: v["tau"].max(axis=1),
+        above(1.0),
+        above(2.0),
+        above(1.0, name="mu"),
+        Above(1.0),
+        Above(2.0),
+        functools.partial(np.quantile, q=0.5),
+        functools.partial(np.quantile, q=0.6),
+        np.mean,
+        np.exp,
+        max,
+    ]
+    assert len({quantities.digest(f) for f in different}) == len(different)
+    assert quantities.digest(above(1.0)) == quantities.digest(above(1.0))
+    assert quantities.digest(Above(1.0)) == quantities.digest(Above(1.0))
+
+
+def test_a_functions_digest_is_the_same_in_every_process() -> None:
+    code = """
+from hiermodels.quantities import digest
+def f(v, y, among=frozenset("abc")):
+    def inner(x):
+        return x in {"mu", "tau", "sigma"} and inner(x)
+    return [inner(k) for k in v]
+print(digest(f))
+"""
+    said = {
+        subprocess.run(
+            [sys.executable, "-c", code],
+            env=os.environ | {"PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for seed in ("1", "2", "3")
+    }
+    assert len(said) == 1
 
 
 def test_entries_are_the_parameters_and_any_group_is_the_one_that_was_drawn() -> None:
