@@ -12,6 +12,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -145,9 +146,10 @@ def certify(
     """
     from .models import fitting
 
-    if not isinstance(simulations, int) or simulations < 0:
+    asked: Any = simulations
+    if isinstance(asked, bool) or not isinstance(asked, Integral) or simulations < 0:
         raise OptionError(f"simulations must be a number of fits, 0 or more, got {simulations!r}")
-    fitting.refuse_other(model, idata)
+    fitting.refuse_other(model, idata, priors=True)
     posterior = idatas.dataset(idata, "posterior")
     drawn = _by_label(posterior)
     exact = twins.twin(model)
@@ -181,9 +183,11 @@ def certify(
     least = f"least {table['ess'].min():.0f}, wanted {_PRECISE_ENOUGH:.0f}"
     checks.append(_said("enough effective draws to tell", enough, "" if enough else least))
     passed = bool(table["ok"].all()) and not errors and enough
+    if "theta" not in posterior and model.pooling == "partial":
+        checks.append("note the container has no draws of the effects: they were not compared")
     if exact is None and "independent draws" not in method and simulations:
         try:
-            calibration = _calibrated(model, idata, simulations, seed, progress)
+            calibration = _calibrated(model, idata, int(simulations), seed, progress)
         except (PriorError, DataError) as error:  # improper priors, or no rows
             checks.append(f"note calibration on this design was not possible: {error}")
         else:
@@ -209,10 +213,12 @@ def _limit(quantities: int) -> float:
     return float(-special.ndtri(LEVEL / (3 * quantities) / 2))
 
 
-def _passes(table: pd.DataFrame, limit: float) -> pd.Series[bool]:
-    z = table[["z", "z_sd"]].abs().max(axis=1) <= limit
-    # A comparison that there is not (as of a spread that is known) does not fail.
-    return z & ~(table["p_ks"] < LEVEL / (3 * len(table)))
+def _passes(table: pd.DataFrame, limit: float) -> NDArray[np.bool_]:
+    # A comparison that there is not (a moment that does not exist) does not fail; draws that are
+    # not finite do, by their estimate.
+    far = (table[["z", "z_sd"]].abs() > limit).any(axis=1)
+    far |= table["p_ks"] < LEVEL / (3 * len(table))
+    return np.asarray(~far & np.isfinite(table["estimate"]))
 
 
 def _said(what: str, ok: bool, more: str = "") -> str:
@@ -289,13 +295,15 @@ def _row(
     m: _Measured, exact: Array, exact_sd: Array, error: Array, error_sd: Array, ks: Array, n: Array
 ) -> pd.DataFrame:
     """One row for each quantity; ``error`` is that of both sides together."""
+    with np.errstate(divide="ignore", invalid="ignore"):  # draws that stand still have no error
+        z, z_sd = (m.mean - exact) / error, (m.sd - exact_sd) / error_sd
     return pd.DataFrame(
         {
             "exact": exact,
             "estimate": m.mean,
             "mcse": error,
-            "z": (m.mean - exact) / error,
-            "z_sd": (m.sd - exact_sd) / error_sd,
+            "z": z,
+            "z_sd": z_sd,
             "ks": ks,
             "p_ks": special.kolmogorov(np.sqrt(n) * ks),
             "ess": m.ess,
@@ -313,7 +321,13 @@ def _against_twin(drawn: dict[str, Array], exact: Twin) -> pd.DataFrame:
     points = np.zeros((_POINTS, len(exact.labels)))
     points[:, there] = m.points
     ks = np.abs(m.below(m.points) - exact.cdf(points)[:, there]).max(axis=0)
-    return _row(m, exact.mean[there], exact.sd[there], m.mcse_mean, m.mcse_sd, ks, m.ess)
+    table = _row(m, exact.mean[there], exact.sd[there], m.mcse_mean, m.mcse_sd, ks, m.ess)
+    # A mean has a standard error where there are two moments, a standard deviation where there are
+    # four; the distribution functions are there in any case.
+    moments = exact.moments[there]
+    table["z"] = table["z"].where(moments >= 2)
+    table["z_sd"] = table["z_sd"].where(moments >= 4)
+    return table
 
 
 def _against_draws(drawn: dict[str, Array], others: dict[str, Array]) -> pd.DataFrame:
@@ -335,9 +349,11 @@ def _against_draws(drawn: dict[str, Array], others: dict[str, Array]) -> pd.Data
 def _given_the_rest(model: Model, posterior: xr.Dataset) -> pd.DataFrame | None:
     """How theta lies in its own conditional distribution, draw by draw.
 
-    theta_j given mu, tau, Omega, beta and sigma is N(m_j, V_j) (design of
-    :mod:`~hiermodels.marginal`), so zeta = (theta - m) / sd(theta) is standard normal: its average
-    over the groups has mean 0, that of zeta^2 has mean 1.
+    theta_j given mu, tau, Omega, beta and sigma is N(m_j, V_j) (:mod:`~hiermodels.marginal`), so
+    zeta = (theta - m) / sd(theta) is standard normal and independent of the rest, and over the J
+    groups Phi(zeta) averages to 1/2, and the sum of zeta^2 is chi-square with J degrees of freedom.
+    Both are looked at through their distribution functions: a theta that belongs to other draws may
+    lie thousands of sds off, where moments would drown in their own errors.
     """
     from .models import groups
 
@@ -347,7 +363,7 @@ def _given_the_rest(model: Model, posterior: xr.Dataset) -> pd.DataFrame | None:
     draws = groups.draws(model, posterior)
     assert draws.theta is not None  # noqa: S101 - it is in the posterior
     n = len(draws)
-    sums = np.empty((n, 2, d.K))
+    places, squares = np.empty((n, d.K)), np.empty((n, d.K))
     for part in marginal.blocks(d.J * d.K, n):
         block = draws[part]
         assert block.theta is not None  # noqa: S101 - the same
@@ -357,24 +373,25 @@ def _given_the_rest(model: Model, posterior: xr.Dataset) -> pd.DataFrame | None:
         variances = marginal.variances(d, p, factored)
         for k, (m, v) in enumerate(zip(means, variances, strict=True)):
             # Where tau is next to nothing, what is printed of theta is too little to tell.
-            sd = np.sqrt(v)
-            zeta = (block.theta[:, :, k] - m) / np.maximum(sd, 1e-9 * np.abs(m) + 1e-300)
-            sums[part, 0, k] = zeta.mean(axis=1)
-            sums[part, 1, k] = (zeta**2).mean(axis=1)
+            sd = np.maximum(np.sqrt(v), 1e-9 * np.abs(m) + 1e-300)
+            zeta = (block.theta[:, :, k] - m) / sd
+            places[part, k] = special.ndtr(zeta).mean(axis=1)
+            squares[part, k] = special.chdtr(d.J, np.sum(zeta**2, axis=1))
     shape = (posterior.sizes["chain"], posterior.sizes["draw"])
     names = list(d.coefficients or ())
     series: dict[str, Array] = {}
-    want = []
-    for i, (word, value) in enumerate((("mean", 0.0), ("square", 1.0))):
+    for word, values in (("place", places), ("spread", squares)):
         for k in range(d.K):
             at = f"[{names[k]}]" if names else ""
-            series[f"theta{at} given the rest: {word}"] = sums[:, i, k].reshape(shape)
-            want.append(value)
-    measured = _measured(series, list(series))
-    nothing = np.full(len(want), np.nan)
-    return _row(
-        measured, np.array(want), nothing, measured.mcse_mean, measured.mcse_sd, nothing, nothing
-    )
+            series[f"theta{at} given the rest: {word}"] = values[:, k].reshape(shape)
+    found = _measured(series, list(series))
+    nothing = np.full(len(series), np.nan)
+    # That of the squares is uniform; the average place of J groups is nearer to 1/2.
+    uniform = np.array([label.endswith("spread") for label in series])
+    ks = np.abs(found.below(found.points) - np.clip(found.points, 0, 1)).max(axis=0)
+    half = np.full(len(series), 0.5)
+    ks = np.where(uniform, ks, np.nan)
+    return _row(found, half, nothing, found.mcse_mean, found.mcse_sd, ks, found.ess)
 
 
 # ---- without an exact answer ---------------------------------------------------------------------
@@ -384,7 +401,10 @@ def _another_way(
     model: Model, idata: Container, seed: int, progress: bool | None
 ) -> tuple[str, Container | None, list[str]]:
     """What there is to compare with, in words; its draws; and what is to be said of them."""
-    if model.design.residual != "group" and model.pooling == "partial":
+    # Not a seed that a user would take: the same draws would agree with themselves.
+    seed = int(np.random.SeedSequence([seed, 0xCE47]).generate_state(1)[0]) >> 1
+    itself = idatas.attributes(idata).get("engine") == "exact"
+    if model.design.residual != "group" and model.pooling == "partial" and not itself:
         try:
             drawn = model.fit(
                 engine="exact", seed=seed, draws=_REFERENCE_DRAWS, pointwise=False, effects="draws"
@@ -399,7 +419,7 @@ def _another_way(
         fit, bad = _fitted(model, seed, options)
         return "a longer fit by the same program (this model has no other)", fit, bad
     used = idatas.attributes(idata).get("parameterization")
-    others = [p for p in ("marginal", "centered", "noncentered") if p != used]
+    others = [p for p in ("marginal", "centered", "noncentered") if p != used or itself]
     if not model.design.has_rows:
         others = [p for p in others if p == "marginal"]
     notes: list[str] = []

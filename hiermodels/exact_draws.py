@@ -43,11 +43,17 @@ def draw(integral: OneWayIntegral, lattice: Lattice, draws: int, rng: np.random.
     u = lattice.marginal(0).draw(rng.random(draws))[:, None]
     if integral.dims == 2:
         u = np.column_stack([u, _sigma(density, lattice, u[:, 0], rng)])
-    mu = density.mean(density.sums(*density.scales(u)))
-    part = _choose(mu.log_evidence, rng)
-    rows = np.arange(draws)
-    sd = 1 / np.sqrt(mu.precision[rows, part])
-    return np.column_stack([mu.mean[rows, part] + sd * rng.standard_normal(draws), u])
+    coin, noise = rng.random(draws), rng.standard_normal(draws)
+    centred = np.empty(draws)
+
+    def work(part: slice) -> None:
+        mu = density.mean(density.sums(*density.scales(u[part])))
+        rows, chosen = np.arange(len(mu.mean)), _choose(mu.log_evidence, coin[part])
+        sd = 1 / np.sqrt(mu.precision[rows, chosen])
+        centred[part] = mu.mean[rows, chosen] + sd * noise[part]
+
+    marginal.side_by_side(work, density.classes + len(density.components[0]), draws)
+    return np.column_stack([centred, u])
 
 
 def _short(integral: OneWayIntegral, lattice: Lattice) -> OneWayIntegral:
@@ -74,11 +80,10 @@ def _sigma(
 
     each = len(nodes) * max(density.classes, len(density.components[0]))
     marginal.side_by_side(work, each, len(u))
-    return np.asarray(u[np.arange(len(u)), _choose(log_f, rng)])
+    return np.asarray(u[np.arange(len(u)), _choose(log_f, rng.random(len(u)))])
 
 
-def _choose(log_weight: Array, rng: np.random.Generator) -> NDArray[np.int64]:
-    """One column of each row, with probability as its weight, shape (D,)."""
+def _choose(log_weight: Array, coin: Array) -> NDArray[np.int64]:
+    """One column of each row, with probability as its weight, by uniform coins of shape (D,)."""
     w = np.exp(log_weight - log_weight.max(axis=1, keepdims=True)).cumsum(axis=1)
-    coin = rng.random((len(w), 1)) * w[:, -1:]
-    return np.asarray(np.minimum((w < coin).sum(axis=1), w.shape[1] - 1))
+    return np.asarray(np.minimum((w < coin[:, None] * w[:, -1:]).sum(axis=1), w.shape[1] - 1))

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import optimize, special
 
-from . import marginal, mixtures
+from . import marginal, mixtures, quadrature
 from .hyperparameters import on_the_line
 from .integrated import Nodes, OneWayIntegral
 from .priors import Flat
@@ -68,13 +68,19 @@ class Marginals:
         """The nodes of sigma where tau is given."""
         if self.integral.dims == 1:
             return self.integral.nodes(u[None], np.ones(1))
-        points = self._sigma_points(u[0])
-        log_f = self.integral.log_density(points)
-        return self.integral.nodes(points, special.softmax(log_f))
+        table = self._sigma_given(u[0])
+        v, w = table.nodes(table.every)
+        return self.integral.nodes(np.column_stack([np.full(len(v), u[0]), v]), w)
 
-    def _sigma_points(self, u_tau: float) -> Array:
-        axis = self.lattice.axis(1)
-        return np.column_stack([np.full(len(axis), u_tau), axis])
+    def _sigma_given(self, u_tau: float) -> Lattice:
+        """A lattice of sigma's own: given a tau that is unlike it may lie where no node is."""
+
+        def log_density(v: Array) -> Array:
+            points = np.column_stack([np.full(len(v), u_tau), v])
+            return self.integral.log_density(points)
+
+        start, width = self.integral.guess()
+        return quadrature.lattice(log_density, start[1:], width[1:])
 
     def components(self, name: str, groups: Any = slice(None)) -> tuple[Array, Array, Array]:
         """Weights, means and sds of the components of a quantity that is a normal mixture.
@@ -225,7 +231,6 @@ class Marginals:
             if self.integral.dims == 1:
                 log_f[i] = self.integral.log_density(np.array([[at]]))[0]
             else:
-                along = self.integral.log_density(self._sigma_points(at))
-                log_f[i] = special.logsumexp(along) + math.log(self.lattice.step[1])
+                log_f[i] = self._sigma_given(at).log_total
         slope = self.integral.hyper.log_scale_jacobian("tau", u)
         return np.asarray(np.exp(log_f - slope - self.lattice.log_total))

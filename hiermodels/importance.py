@@ -1,13 +1,12 @@
 """Independent draws of hyperparameters without a Markov chain, where there is no quadrature.
 
-The marginal posterior of the hyperparameters, group effects integrated out, is known up to a
-constant (:func:`hiermodels.laplace.log_posterior`) and near normal on its unconstrained scale.
-Draws from a multivariate t at its mode, or from a mixture of such where that is not near enough
-(:mod:`~hiermodels.proposals`), are accepted with probability w / max w, where w is the posterior
-over the proposal (rejection sampling: Gelman et al., Bayesian Data Analysis, 3rd ed., section 10.3;
-the bound is the largest weight seen: Caffo, Booth and Davis 2002, Biometrika 89, 745-754), or,
-where that is seldom, resampled from a larger number. The weights are the certificate: their
-effective share, and their Pareto k.
+The marginal posterior of the hyperparameters, group effects and, where they can be, mu and beta
+integrated out (:mod:`~hiermodels.targets`), is known up to a constant. A mixture of t distributions
+is fitted to it (:mod:`~hiermodels.proposals`), and fresh draws from that are accepted with
+probability w / max w, where w is the posterior over the proposal (rejection sampling: Gelman et
+al., Bayesian Data Analysis, 3rd ed., section 10.3; the bound is the largest weight seen: Caffo,
+Booth and Davis 2002, Biometrika 89, 745-754), or, where that is seldom, resampled from a larger
+number. The weights are the certificate: their effective share, and their Pareto k.
 """
 
 from __future__ import annotations
@@ -21,8 +20,9 @@ from numpy.typing import NDArray
 from .errors import ExactError
 from .hyperparameters import Hyperparameters
 from .inference_data import pareto_k
-from .laplace import Standardization, effective_share, log_posterior
+from .laplace import Standardization, effective_share
 from .proposals import Bend, Proposal, fitted, straight
+from .targets import Target
 
 __all__ = ["Independent", "draw"]
 
@@ -34,10 +34,11 @@ LEAST_EFFICIENCY = 0.05
 """Effective share below which the proposal is too far from the posterior."""
 
 _PILOT = 4000
-_GOOD = 0.6  # effective share with which the first proposal is left as it is
-_SELDOM = 0.05  # share of accepted proposals below which a better one is looked for
+_SELDOM = 0.01  # share of accepted proposals below which they are resampled
 _ROUNDS = 4  # of adaptation
-_POOL = 10  # effective proposals for each draw, where they are resampled
+_FEWEST = 12_000  # fresh proposals by which the weights are judged ...
+_NUMBERS = 10**7  # ... or as many as make so many groups' densities, and 4000 at least
+_POOL = 20  # effective proposals for each draw, where they are resampled
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,8 @@ class Independent:
         Hyperparameters on the unconstrained scale.
     method : {"rejection", "resampling"}
         Resampling where too few proposals would be accepted.
+    distinct : int
+        Number of different draws: all of them by rejection.
     efficiency : float
         Effective share of the weighted proposals, 1 at best.
     pareto_k : float
@@ -63,6 +66,7 @@ class Independent:
 
     u: Array
     method: str
+    distinct: int
     efficiency: float
     pareto_k: float
     acceptance: float
@@ -91,12 +95,14 @@ def draw(
     """
     if not standard.found:
         raise ExactError(f"no independent draws: {standard.reason}; use engine='nuts'")
-    proposal, u, log_w = _adapted(hyper, standard, rng)
+    target = Target(hyper, standard)
+    proposal = _adapted(target, rng)
+    # Fresh ones: those that a proposal was chosen by look better than it is.
+    x, log_w = _weighted(target, proposal, rng, _enough(hyper.design.J))
     _refuse_far(log_w)
     while True:
         share = _accepted_share(log_w)
-        rejects = share >= _SELDOM / 5
-        # Without rejection: so many that those which are drawn are few of those that count.
+        rejects = share >= _SELDOM
         wanted = draws / share if rejects else _POOL * draws / effective_share(log_w)
         missing = math.ceil(1.05 * wanted) - len(log_w)
         if missing <= 0:
@@ -104,14 +110,15 @@ def draw(
             if len(chosen) == draws:
                 break
             missing = math.ceil(0.1 * wanted)
-        new, added = _weighted(hyper, proposal, rng, min(missing, 4 * len(log_w)))
-        u, log_w = np.vstack([u, new]), np.append(log_w, added)
+        new, added = _weighted(target, proposal, rng, min(missing, 4 * len(log_w)))
+        x, log_w = np.vstack([x, new]), np.append(log_w, added)
         _refuse_far(log_w)
     top = log_w.max()
     w = np.exp(log_w - top)
     return Independent(
-        u=u[chosen],
+        u=target.complete(x[chosen], rng),
         method="rejection" if rejects else "resampling",
+        distinct=len(np.unique(chosen)),
         efficiency=effective_share(log_w),
         pareto_k=_pareto_k(log_w),
         acceptance=share,
@@ -121,6 +128,10 @@ def draw(
     )
 
 
+def _enough(groups: int) -> int:
+    return int(np.clip(_NUMBERS // groups, _PILOT, _FEWEST))
+
+
 def _reject(log_w: Array, draws: int, rng: np.random.Generator) -> NDArray[np.int64]:
     """Places of accepted proposals: each with probability w / max w; at most so many."""
     accepted = np.log(rng.random(len(log_w))) < log_w - log_w.max()
@@ -128,44 +139,44 @@ def _reject(log_w: Array, draws: int, rng: np.random.Generator) -> NDArray[np.in
 
 
 def _resample(log_w: Array, draws: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Places of resampled proposals, none of them twice.
+    """Places of resampled proposals, in random order; some may be there twice.
 
-    (Sampling-importance-resampling without replacement: Gelman et al., Bayesian Data Analysis, 3rd
-    ed., section 10.4. Weights are truncated at sqrt(n) times their mean: Ionides 2008.)
+    (Sampling-importance-resampling: Rubin 1988, in Bayesian Statistics 3. Without replacement the
+    largest weights would count for too little.)
     """
     w = np.exp(log_w - log_w.max())
-    w = np.minimum(w, w.mean() * math.sqrt(len(w)))
-    return rng.choice(len(w), draws, replace=False, p=w / w.sum())
+    return rng.permutation(rng.choice(len(w), draws, p=w / w.sum()))
 
 
-def _adapted(
-    hyper: Hyperparameters, standard: Standardization, rng: np.random.Generator
-) -> tuple[Proposal, Array, Array]:
-    """A proposal, and the points and log weights of its pilot sample."""
-    best = straight(standard.centre, standard.root)
-    u, log_w = _weighted(hyper, best, rng, _PILOT)
-    if effective_share(log_w) >= _GOOD and _accepted_share(log_w) >= _SELDOM:
-        return best, u, log_w
-    found = (best, u, log_w)
-    bend = None
-    for _ in range(_ROUNDS):
-        if effective_share(log_w) * len(u) < len(u[0]):  # nothing to go by
+def _adapted(target: Target, rng: np.random.Generator) -> Proposal:
+    """A proposal fitted to the target, round by round.
+
+    However even the weights look: those of draws from the mode's own t cannot tell of the tails
+    that it lacks, and each fit sees farther than the one before.
+    """
+    proposal, bend = straight(target.centre, target.root), None
+    best, best_share = proposal, -1.0
+    for turn in range(_ROUNDS + 1):
+        x, log_w = _weighted(target, proposal, rng, _PILOT)
+        share = effective_share(log_w)
+        if share > best_share:
+            best, best_share = proposal, share
+        if turn == _ROUNDS or share * len(x) < len(x[0]):  # enough, or nothing to go by
             break
-        bend = _bend(hyper, u, log_w) if bend is None else bend
-        proposal = fitted(bend, u, log_w, rng)
-        if proposal is None:
+        bend = _bend(target, x, log_w) if bend is None else bend
+        found = fitted(bend, x, log_w, rng)
+        if found is None:
             break
-        u, log_w = _weighted(hyper, proposal, rng, _PILOT)
-        if _accepted_share(log_w) > _accepted_share(found[2]):
-            found = (proposal, u, log_w)
-    return found
+        proposal = found
+    # The last went by the best points there were; one before it only if it is far better.
+    return proposal if share > 0.8 * best_share else best
 
 
 def _weighted(
-    hyper: Hyperparameters, proposal: Proposal, rng: np.random.Generator, n: int
+    target: Target, proposal: Proposal, rng: np.random.Generator, n: int
 ) -> tuple[Array, Array]:
-    u, log_q = proposal.draw(rng, n)
-    return u, log_posterior(hyper, u) - log_q
+    x, log_q = proposal.draw(rng, n)
+    return x, target.log_density(x) - log_q
 
 
 def _accepted_share(log_w: Array) -> float:
@@ -173,21 +184,20 @@ def _accepted_share(log_w: Array) -> float:
     return float(np.exp(log_w - log_w.max()).mean())
 
 
-def _bend(hyper: Hyperparameters, u: Array, log_w: Array) -> Bend:
+def _bend(target: Target, x: Array, log_w: Array) -> Bend:
     """Bend the tails of tau towards 0, and those of the correlations on both sides."""
     w = np.exp(log_w - log_w.max())
-    order = np.argsort(u, axis=0)
+    order = np.argsort(x, axis=0)
     below = np.cumsum(w[order], axis=0) / w.sum()
-    sorted_u = np.take_along_axis(u, order, axis=0)
-    columns = np.arange(u.shape[1])
+    sorted_x = np.take_along_axis(x, order, axis=0)
+    columns = np.arange(x.shape[1])
     low, middle, high = (
-        sorted_u[np.argmax(below >= q, axis=0), columns] for q in (0.16, 0.5, 0.84)
+        sorted_x[np.argmax(below >= q, axis=0), columns] for q in (0.16, 0.5, 0.84)
     )
-    left = np.zeros(u.shape[1], dtype=bool)
-    right = left.copy()
-    left[hyper.part("tau")] = left[hyper.part("Omega")] = right[hyper.part("Omega")] = True
+    left, right = target.of("tau") | target.of("Omega"), target.of("Omega")
     # A standard deviation with an upper end is on the logistic scale: two such tails.
-    right[hyper.part("tau")] = np.isfinite(hyper.upper("tau", hyper.design.K))
+    ends = target.hyper.upper("tau", target.hyper.design.K)
+    right[target.of("tau")] = np.isfinite(ends)
     # The side that is not bent gives the scale.
     width = np.where(right | ~left, (high - low) / 2, high - middle)
     return Bend(middle, np.maximum(width, 1e-6), left, right)

@@ -315,7 +315,8 @@ def pareto_k(log_weights: NDArray[np.float64]) -> float:
         if arviz_line() == "0.x":
             return float(library.psislw(log_weights)[1])
         array_stats: Any = importlib.import_module("arviz_stats.base").array_stats
-        return float(array_stats.psislw(log_weights)[1])
+        # This one wants log likelihoods, which are minus the log weights of leave-one-out.
+        return float(array_stats.psislw(-log_weights)[1])
 
 
 # ---- files --------------------------------------------------------------------------------------

@@ -36,14 +36,20 @@ _LEAST_WEIGHT = 1e-20  # of a node, beside the heaviest
 class Sums:
     """What M pairs of tau and sigma make of the group means: each of shape (M,).
 
-    With r_j = 1/v_j: ``precision`` = sum r_j, ``weighted`` = sum r_j ybar_j, ``squares`` = sum r_j
-    ybar_j^2, ``log_v`` = sum log v_j. Means are those of the centred response.
+    With r_j = 1/v_j: ``precision`` = sum r_j, ``weighted`` = sum r_j ybar_j, ``log_v`` = sum log
+    v_j; and ``r`` itself, by class of groups of one variance, shape (M, C). Means are those of the
+    centred response.
     """
 
     precision: Array
     weighted: Array
-    squares: Array
     log_v: Array
+    r: Array
+
+    @property
+    def centre(self) -> Array:
+        """The weighted mean of the groups' means, shape (M,)."""
+        return np.asarray(self.weighted / self.precision)
 
 
 @dataclass(frozen=True)
@@ -113,13 +119,12 @@ class OneWayIntegral:
             known, share = marginal.known_variance(self.design), np.zeros(len(n))
         else:
             known, share = np.zeros(len(n)), 1 / n
-        sums = np.column_stack([count, count * ybar, ss + count * ybar**2])
-        return known, share, sums, count
+        return known, share, count, ybar, ss
 
     @property
     def classes(self) -> int:
         """Number of different variances among the groups."""
-        return len(self._classes[-1])
+        return len(self._classes[2])
 
     @cached_property
     def _within(self) -> tuple[float, int, float]:
@@ -146,33 +151,47 @@ class OneWayIntegral:
             return np.array([prior.mean - self.centre]), np.array([prior.sd**-2]), one
         assert isinstance(prior, StudentT)  # noqa: S101 - there is no other family for a location
         half = prior.nu / 2
-        # log lambda is about sqrt(2/nu) wide; to the left its density falls as exp(nu/2 w).
+        # log lambda is about sqrt(2/nu) wide; to the left its density falls as exp(nu/2 w), but as
+        # far as the estimates lie from the prior's location it has to go.
         step = min(0.25, 0.5 / math.sqrt(half))
-        w = np.arange(-42 / half - 10, math.log1p(120 / half) + 1, step)
+        ybar = self._classes[3]
+        away = float(np.max((ybar + self.centre - prior.location) ** 2)) / prior.scale**2
+        low = min(-42 / half - 10, math.log(prior.nu / max(away, prior.nu)) - 42)
+        w = np.arange(max(low, -600.0), math.log1p(120 / half) + 1, step)
         log_weight = half * math.log(half) - special.gammaln(half) + half * (w - np.exp(w))
         kept = np.exp(w - 2 * math.log(prior.scale)), log_weight + math.log(step)
         return np.full(len(w), prior.location - self.centre), *kept
 
     def sums(self, tau: Array, sigma: Array | None) -> Sums:
         """Sums over the groups for M pairs, each of shape (M,)."""
-        known, share, by_class, count = self._classes
+        known, share, count, ybar, _ = self._classes
         v = (tau**2)[:, None] + known
         if sigma is not None:
             v = v + (sigma**2)[:, None] * share
-        precision, weighted, squares = ((1 / v) @ by_class).T
-        return Sums(precision, weighted, squares, np.log(v) @ count)
+        r = 1 / v
+        return Sums(r @ count, r @ (count * ybar), np.log(v) @ count, r)
 
     def mean(self, s: Sums) -> Mean:
         """Conjugate normal: precision P = S + 1/s0^2, mean (S1 + m0/s0^2) / P.
 
-        The evidence is -1/2 (J log 2 pi + sum log v + sum r ybar^2 + m0^2/s0^2 - P mean^2) +
-        1/2 log(1/s0^2 / P), or, with mu flat, + 1/2 log(2 pi / P).
+        The evidence is -1/2 (J log 2 pi + sum log v + sum r (ybar - mean)^2 + (mean - m0)^2/s0^2) +
+        1/2 log(1/s0^2 / P), or, with mu flat, + 1/2 log(2 pi / P). The squares are taken about the
+        mean: differences of large sums would leave nothing of them where one group is known far
+        better than the others.
         """
         m0, p0, log_weight = self.components
+        _, _, count, ybar, ss = self._classes
         P = s.precision[:, None] + p0
         m = (s.weighted[:, None] + m0 * p0) / P
-        rest = s.squares[:, None] + m0**2 * p0 - P * m**2
-        log_ratio = (_LOG_2PI if p0[0] == 0 else np.log(p0)) - np.log(P)
+        rest = (s.r @ ss)[:, None] + p0 * (m - m0) ** 2
+        if len(p0) == 1:
+            rest[:, 0] += np.sum(s.r * (count * (ybar - m) ** 2), axis=1)
+        else:
+            # About the weighted mean, and from there to each component's: all signs are +.
+            own = np.sum(s.r * (count * (ybar - s.centre[:, None]) ** 2), axis=1)
+            rest += own[:, None] + s.precision[:, None] * (m - s.centre[:, None]) ** 2
+        flat = isinstance(self.priors["mu"], Flat)
+        log_ratio = (_LOG_2PI if flat else np.log(p0)) - np.log(P)
         half = self.design.J * _LOG_2PI + s.log_v[:, None] + rest - log_ratio
         return Mean(m, P, log_weight - 0.5 * half)
 

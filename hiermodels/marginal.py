@@ -185,6 +185,67 @@ def total_log_likelihood(design: Design, p: Population) -> Array:
     return out
 
 
+def generalized_products(design: Design, Lambda: Array, variance: Array) -> tuple[Array, Array]:
+    """Cross-products of all columns and the response, weighted by their marginal covariance.
+
+    With V_j = Z Lambda Lambda' Z' + sigma^2 I and W = [z, x, y] of group j, and U = Lambda' Z'W,
+    by the Woodbury identity
+
+        sum over j of W' V_j^-1 W = sum of W'W / sigma^2 - U' M^-1 U / sigma^4,
+        sum over j of log|V_j| = N log sigma^2 + sum of log|M_j|:
+
+    generalized least squares without the rows.
+
+    Parameters
+    ----------
+    design : Design
+        With one residual sd for all groups.
+    Lambda : array, shape (D, K, K)
+    variance : array, shape (D, 1)
+
+    Returns
+    -------
+    products : array, shape (D, K + P + 1, K + P + 1)
+    log_det : array, shape (D,)
+    """
+    K, n = design.K, design.K + design.P + 1
+    products, log_det = np.empty((len(Lambda), n, n)), np.empty(len(Lambda))
+    G = design.gram
+    total = G.sum(axis=0)
+
+    def work(part: slice) -> None:
+        p = Population(np.zeros((part.stop - part.start, n - 1)), Lambda[part], variance[part])
+        with np.errstate(all="ignore"):  # what overflows is refused by its weight
+            f = factor(G, p)
+            columns = []
+            for c in range(n - 1):
+                v = [
+                    sum(p.Lambda[:, a, k, None] * G[:, a, c] for a in range(K)) / p.variance
+                    for k in range(K)
+                ]
+                for k in range(K):
+                    for i in range(k + 1, K):
+                        v[i] = v[i] - f.lower[i, k] * v[k]
+                columns.append(v)
+            columns.append(f.w)  # the response's: nothing is taken off it
+            out = total / p.variance[:, :, None]
+            for a in range(n):
+                for b in range(a + 1):
+                    taken = sum(
+                        np.einsum("dj,dj->d", columns[a][k] / f.d[k], columns[b][k])
+                        for k in range(K)
+                    )
+                    out[:, a, b] -= taken
+                    out[:, b, a] = out[:, a, b]
+            products[part] = out
+            log_det[part] = design.N * np.log(p.variance[:, 0]) + sum(
+                np.log(d).sum(axis=1) for d in f.d
+            )
+
+    side_by_side(work, design.J * max(1, n - 1), len(Lambda))
+    return products, log_det
+
+
 def side_by_side(work: Callable[[slice], None], columns: int, rows: int) -> None:
     """Work through the parts of a table with so many columns, several at once."""
     parts = list(blocks(columns, rows))

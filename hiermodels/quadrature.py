@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage, optimize, special
+from scipy import ndimage, optimize, signal, special
 
 from .errors import ExactError
 
@@ -152,7 +152,7 @@ class SincMarginal:
         """F and its slope at the nodes: there F is a convolution."""
         n = len(self.nodes)
         si = special.sici(np.pi * np.arange(1 - n, n))[0] / np.pi
-        below = 0.5 + np.convolve(self.mass, si)[n - 1 : 2 * n - 1]
+        below = 0.5 + signal.fftconvolve(self.mass, si)[n - 1 : 2 * n - 1]
         return np.maximum.accumulate(np.clip(below, 0, 1)), self.mass / self.step
 
     def _tabulated(self, q: Array) -> Array:

@@ -47,6 +47,9 @@ class Twin:
     labels : tuple of str
         As in ``hm.summary``.
     mean, sd : array, shape (Q,)
+    moments : array of int, shape (Q,)
+        The highest moment, up to 4, that is sure to exist: means are compared where there are two,
+        standard deviations where there are four.
     cdf : callable
         Points, shape (n, Q), to P(scalar <= point), shape (n, Q).
     """
@@ -55,6 +58,7 @@ class Twin:
     labels: tuple[str, ...]
     mean: Array
     sd: Array
+    moments: NDArray[np.int64]
     cdf: Callable[[Array], Array]
 
 
@@ -86,11 +90,16 @@ def _of_one_way(posterior: exact.ExactPosterior) -> Twin:
         effects = [mixtures.cdf(row, w, m, s) for row in x[:, len(names) :]]
         return np.column_stack([*hyper, np.array(effects)])
 
+    # A flat mu is as wide as tau and sigma; effects keep to their own data.
+    least = min(posterior.moments)
+    known = {"tau": posterior.moments[0], "sigma": posterior.moments[-1], "icc": 4}
+    known["mu"] = least if isinstance(posterior.model.priors["mu"], Flat) else 4
     return Twin(
         "quadrature",
         labels,
         np.array([*(posterior.mean(n) for n in names), *means]),
         np.array([*(posterior.sd(n) for n in names), *sds]),
+        np.array([*(known[n] for n in names), *([4] * len(kept))]),
         cdf,
     )
 
@@ -106,6 +115,7 @@ class _Sigma:
     weight: Array
     marginal: quadrature.SincMarginal | None
     upper: Array
+    powers: int = 4
 
 
 def _of_regression(model: Base) -> Twin | None:
@@ -130,27 +140,28 @@ def _of_regression(model: Base) -> Twin | None:
     grams = d.gram.sum(axis=0)[None] if model.pooling == "complete" else d.gram
     rows = np.array([d.N]) if model.pooling == "complete" else d.sizes
     scale = np.ones(1)
+    kept = [0] if model.pooling == "complete" else places(d).tolist()
     if d.residual == "known":
         # Each estimate has its own variance: cross-products in units of that.
         variance = known_variance(d)
         grams = d.gram / variance[:, None, None]
         grams = grams.sum(axis=0)[None] if model.pooling == "complete" else grams
-        sigmas = [_Sigma(scale, scale, None, scale)] * len(grams)
+        sigmas = dict.fromkeys(kept, _Sigma(scale, scale, None, scale))
     elif d.residual == "group":
         prior = model.priors["sigma"]
-        sigmas = [
-            _sigma(prior, grams[[j]], rows[[j]], prior_precision, prior_weighted, model)
-            for j in range(len(grams))
-        ]
+        sigmas = {
+            j: _sigma(prior, grams[[j]], rows[[j]], prior_precision, prior_weighted, model)
+            for j in kept
+        }
     else:
-        sigmas = [
-            _sigma(model.priors["sigma"], grams, rows, prior_precision, prior_weighted, model)
-        ] * len(grams)
+        prior = model.priors["sigma"]
+        found_sigma = _sigma(prior, grams, rows, prior_precision, prior_weighted, model)
+        sigmas = dict.fromkeys(kept, found_sigma)
 
-    kept = [0] if model.pooling == "complete" else places(d).tolist()
     n = d.K + d.P
     labels: list[str] = []
     parts: list[tuple[Array, Array, Array]] = []
+    of_parts: list[_Sigma] = []
     for j in kept:
         s = sigmas[j]
         m, v = _given(grams[j], s.values, prior_precision, prior_weighted)
@@ -163,17 +174,21 @@ def _of_regression(model: Base) -> Twin | None:
             at = ", ".join(x for x in (group, own) if x)
             labels.append(f"{name}[{at}]" if at else name)
             parts.append((s.weight, raw[:, k], sd[:, k]))
+            of_parts.append(s)
     scales: list[tuple[str, _Sigma]] = []
     if d.residual == "common":
-        scales = [("sigma", sigmas[0])]
+        scales = [("sigma", sigmas[kept[0]])]
     elif d.residual == "group":
         scales = [(f"sigma[{d.labels[j]}]", sigmas[j]) for j in kept]
     moments = [mixtures.moments(w, m[:, None], s[:, None]) for w, m, s in parts]
+    # Coefficients are as wide as sigma; where it is known they are normal.
+    moments_known = [sigma_.powers for sigma_ in of_parts]
     means = [float(m[0]) for m, _ in moments]
     sds = [float(s[0]) for _, s in moments]
     for _, s in scales:
         centre = float(s.weight @ s.values)
         means.append(centre)
+        moments_known.append(s.powers)
         sds.append(math.sqrt(s.weight @ (s.values - centre) ** 2))
 
     def cdf(x: Array) -> Array:
@@ -190,6 +205,7 @@ def _of_regression(model: Base) -> Twin | None:
         (*labels, *(name for name, _ in scales)),
         np.array(means),
         np.array(sds),
+        np.array(moments_known),
         cdf,
     )
 
@@ -233,11 +249,17 @@ def _sigma(
     spread = float(grams[:, -1, -1].sum() / rows.sum()) ** 0.5
     start = np.array([min(spread, 0.5 * float(upper[0]))])
     width = np.array([1 / math.sqrt(2 * rows.sum())])
-    table = quadrature.lattice(
-        log_density,
-        _on_the_line(start, upper),
-        width,
-        reach=lambda u: 2 * np.log(positive(u[:, 0], upper)),
-    )
+    for powers in (4, 2, 1, 0):
+        # Moments are followed as far as they exist.
+        def reach(u: Array, powers: int = powers) -> Array:
+            return powers * np.log(positive(u[:, 0], upper))
+
+        try:
+            table = quadrature.lattice(log_density, _on_the_line(start, upper), width, reach=reach)
+        except quadrature.TailError:
+            if powers == 0:
+                raise
+        else:
+            break
     u, w = table.nodes(table.every)
-    return _Sigma(positive(u[:, 0], upper), w, table.marginal(0), upper)
+    return _Sigma(positive(u[:, 0], upper), w, table.marginal(0), upper, powers)

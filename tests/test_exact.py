@@ -440,6 +440,56 @@ def test_the_impact_of_tau_goes_up_to_where_tau_is_by_default():
     assert two["density"].iloc[0] == pytest.approx(two["density"].iloc[-1], rel=1e-3)
 
 
+def test_given_a_tau_that_is_unlike_sigma_goes_where_it_has_to():
+    """With tau far too small for the data the rows' spread is all sigma's: no node of theirs."""
+    rng = np.random.default_rng(2)
+    frame = pd.DataFrame({"group": np.repeat(np.arange(20), 30)})
+    frame["y"] = rng.normal(0, 5, 20)[frame["group"]] + rng.normal(size=600)
+    posterior = hm.exact.posterior(one_way(frame))
+    at_0 = posterior.given_tau([0.0])
+    # Everything pooled: y ~ N(mu, sigma), and sd(theta) is that of a mean of 600.
+    want = frame["y"].std() / np.sqrt(600)
+    np.testing.assert_allclose(at_0["sd"], want, rtol=0.02)
+    np.testing.assert_allclose(at_0["mean"], frame["y"].mean(), atol=0.02)
+
+
+def test_one_estimate_far_better_known_than_the_others_costs_no_digits():
+    frame = pd.DataFrame(
+        {
+            "school": list("abcde"),
+            "effect": [500.0, 500.001, 100.0, -2000.0, 1500.0],
+            "se": [1e-3, 2e-3, 1e3, 1e3, 1e3],
+        }
+    )
+    priors = {"mu": hm.Flat(), "tau": hm.HalfCauchy(1e-3)}
+    posterior = hm.exact.posterior(eight_schools(frame, **priors))
+    assert posterior.lattice.log_f.size < 5000
+    y, se = frame["effect"].to_numpy() - 500, frame["se"].to_numpy()
+    log_z, tau_mean, _ = brute(y, se, hm.Flat(), hm.HalfCauchy(1e-3))
+    assert posterior.log_normalizing_constant == pytest.approx(log_z, abs=1e-6)
+    assert posterior.mean("tau") == pytest.approx(tau_mean, rel=1e-5)
+
+
+@pytest.mark.parametrize("prior", [hm.StudentT(0.1, 0, 5), hm.StudentT(30, -100, 0.5)], ids=str)
+def test_students_t_holds_at_its_ends(prior):
+    """Tails next to none, and a location that the data contradict."""
+    frame = hm.datasets.eight_schools()
+    y, se = frame["effect"].to_numpy(float), frame["se"].to_numpy(float)
+    posterior = hm.exact.posterior(eight_schools(mu=prior, tau=hm.HalfNormal(8)))
+    x = np.linspace(-30, 5, 701)
+    tau = np.exp(x)
+    mu = np.concatenate([np.linspace(-130, 90, 8801)])
+    log_f = sum(
+        stats.norm.logpdf(v, mu, np.sqrt(s**2 + tau[:, None] ** 2))
+        for v, s in zip(y, se, strict=True)
+    )
+    log_f = log_f + prior.log_density(mu) + (hm.HalfNormal(8).log_density(tau) + x)[:, None]
+    f = np.exp(log_f - log_f.max()) * (mu[1] - mu[0]) * (x[1] - x[0])
+    want = np.log(f.sum()) + log_f.max()
+    assert posterior.log_marginal_likelihood == pytest.approx(want, abs=1e-6)
+    assert posterior.mean("mu") == pytest.approx((f * mu).sum() / f.sum(), rel=1e-5)
+
+
 def test_a_group_column_may_have_the_name_of_a_result():
     frame = hm.datasets.eight_schools().rename(columns={"school": "mean"})
     model = hm.EightSchools(frame, effect="effect", se="se", group="mean")

@@ -86,6 +86,7 @@ def exact(
         u = drawn.u
         found = {
             "exact_method": f"importance weights, {drawn.method}",
+            "exact_distinct": drawn.distinct,
             "exact_efficiency": drawn.efficiency,
             "exact_pareto_k": drawn.pareto_k,
             "exact_acceptance": drawn.acceptance,

@@ -377,8 +377,15 @@ def add_pointwise(model: Base, idata: Any, given_seed: int | None) -> None:
         idatas.add(idata, name, group)
 
 
-def refuse_other(model: Base, idata: Any) -> None:
+def refuse_other(model: Base, idata: Any, *, priors: bool = False) -> None:
     """Refuse a container that this very model did not make.
+
+    Parameters
+    ----------
+    model : Model
+    idata : InferenceData or DataTree
+    priors : bool
+        Whether the priors must be the same, too.
 
     Raises
     ------
@@ -399,6 +406,12 @@ def refuse_other(model: Base, idata: Any) -> None:
             f"the container must be a fit of this model ({model!r}), got one of "
             f"{attrs.get('model')} with {attrs.get('pooling')} pooling or other data; use the "
             "model that fitted it"
+        )
+    mine = json.dumps(model.priors.as_json())
+    if priors and attrs.get("priors") != mine:
+        raise ContainerError(
+            f"the container must be a fit under the model's priors, got other ones; the model has "
+            f"{mine}, the fit {attrs.get('priors')}; use model.replace(priors=...)"
         )
 
 
