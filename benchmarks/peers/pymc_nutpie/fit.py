@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 import time
+from typing import Any
 
 from benchmarks.job import Job
+
+_TEMPLATE = "{{ total_finished_draws }} {{ total_draws }}"
 
 
 def main() -> None:
@@ -16,6 +20,8 @@ def main() -> None:
 
         from benchmarks.peers import pymc_models
     data = job.load()
+    if job.show_progress:
+        _tell(job)
     for number, label in enumerate(job.labels()):
         with job.timing(label):
             compiled = nutpie.compile_pymc_model(pymc_models.model(job, data))
@@ -27,7 +33,7 @@ def main() -> None:
                 cores=job.cores,
                 seed=job.seed + number,
                 save_warmup=False,
-                progress_bar=False,
+                progress_bar=job.show_progress,
             )
             sampling = time.perf_counter() - began
         job.keep(
@@ -36,6 +42,30 @@ def main() -> None:
             sampling=sampling,
             divergences=int(idata["sample_stats"]["diverging"].sum()),
         )
+
+
+def _tell(job: Job) -> None:
+    """Have nutpie tell the job of its progress; by itself it does so in notebooks alone."""
+    module = sys.modules["nutpie.sample"]
+    library = module._lib  # type: ignore[attr-defined]
+
+    def said(text: str) -> None:
+        job.progress(*(int(number) for number in text.split()))
+
+    class Told:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(library.ProgressType, name)
+
+        def indicatif(self, rate: int) -> Any:
+            return library.ProgressType.template_callback(rate, _TEMPLATE, job.cores, said)
+
+    class Library:
+        ProgressType = Told()
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(library, name)
+
+    module._lib = Library()  # type: ignore[attr-defined]
 
 
 if __name__ == "__main__":
