@@ -149,6 +149,11 @@ def certify(
     asked: Any = simulations
     if isinstance(asked, bool) or not isinstance(asked, Integral) or simulations < 0:
         raise OptionError(f"simulations must be a number of fits, 0 or more, got {simulations!r}")
+    if not hasattr(model, "design"):
+        raise OptionError(
+            f"a certificate needs the model that was fitted, got {type(model).__name__}; "
+            "hm.certify(idata, model)"
+        )
     fitting.refuse_other(model, idata, priors=True)
     posterior = idatas.dataset(idata, "posterior")
     drawn = _by_label(posterior)

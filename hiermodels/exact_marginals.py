@@ -204,6 +204,19 @@ class Marginals:
         w, m, s = self.components(name)
         return np.stack([mixtures.cdf(v, w, m, s) for v in x])
 
+    def above(self, name: str, x: float) -> Array:
+        """P(quantity > x), shape (n,); of mixtures without a difference from 1."""
+        if name in _SCALES or name == "icc":
+            return np.asarray(1 - self.cdf(name, np.array([x]))[0])
+        parts = [slice(None)]
+        if name == "theta":
+            parts = list(marginal.blocks(len(self.nodes.weight), self.integral.design.J))
+        found = []
+        for part in parts:
+            w, m, s = self.components(name, part)
+            found.append(mixtures.cdf(np.array(-x), w, -m, s))
+        return np.concatenate(found)
+
     def _cdf_icc(self, x: Array) -> Array:
         """P(icc <= c) = P(tau <= sigma sqrt(c / (1 - c))), sigma by sigma."""
         L, hyper = self.lattice, self.integral.hyper

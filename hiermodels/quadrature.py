@@ -36,6 +36,8 @@ _NOISE = 1e-7  # errors below this that halving does not lessen are rounding
 _STEP = 0.4  # in conditional standard deviations at the mode; halved where that is not enough
 _WIDEST = 0.4  # of these standard deviations, where the density is wider than a normal one
 _COARSE = 4  # steps of the lattice that finds where the density is
+_SCANNED, _SCAN_STEP = 60.0, 0.25  # how far other modes are looked for, and how closely
+_ACROSS = 15.0  # and how far the second coordinate may lie from its mode
 _MOST = 6_000_000  # nodes
 _BLOCK = 2**13  # nodes at once
 _FARTHEST = 120.0
@@ -208,6 +210,11 @@ def lattice(
     depth : float
         How far below the highest the log density is followed.
 
+    Notes
+    -----
+    ``error`` is that of the nodes' distance. A second mode is looked for along the first
+    coordinate, a quarter apart; one that is narrower than that may be missed.
+
     Raises
     ------
     TailError
@@ -216,8 +223,15 @@ def lattice(
         The density has no mode, or is too thin for a lattice.
     """
     mode, sd = _mode(log_density, start, width)
+    seen, heights = _scan(log_density, mode, sd)
+    best = int(np.argmax(heights))
+    if heights[best] > _evaluate(log_density, mode[None])[0] + 0.5:
+        mode, sd = _mode(log_density, seen[best], np.minimum(width, sd))
     step = _STEP * np.minimum(sd, _WIDEST)
-    first, inside = _support(log_density, reach, mode, _COARSE * step, depth)
+    # Another mode that counts belongs to the lattice as well.
+    top = max(float(heights.max()), float(_evaluate(log_density, mode[None])[0]))
+    counts = seen[heights > top - depth]
+    first, inside = _support(log_density, reach, mode, _COARSE * step, depth, counts)
     shape = [_COARSE * (n - 1) + 1 for n in inside.shape]
     mask = _fine(inside, shape)
     log_f = _fill(log_density, first, step, mask, np.full(shape, -np.inf), mask)
@@ -279,13 +293,59 @@ def _mode(log_density: LogDensity, start: Array, width: Array) -> tuple[Array, A
     return mode, sd
 
 
+def _scan(log_density: LogDensity, mode: Array, sd: Array) -> tuple[Array, Array]:
+    """Points along the first coordinate, the second at its best for each, and their log densities.
+
+    A density of tau may have a mode near 0, where a prior wants it, beside the one that the data
+    want. The second coordinate has one best place for each value of the first.
+    """
+    x = mode[0] + np.arange(-_SCANNED, _SCANNED + _SCAN_STEP, _SCAN_STEP)
+    if len(mode) == 1:
+        points = x[:, None]
+        return points, _evaluate(log_density, points)
+    # Golden sections, for all values of the first at once.
+    low, high = np.full(len(x), mode[1] - _ACROSS), np.full(len(x), mode[1] + _ACROSS)
+    share = (math.sqrt(5) - 1) / 2
+
+    def height(y: Array) -> Array:
+        return _evaluate(log_density, np.column_stack([x, y]))
+
+    a, b = high - share * (high - low), low + share * (high - low)
+    at_a, at_b = height(a), height(b)
+    while float(np.max(high - low)) > sd[1] / 4:
+        up = at_a < at_b
+        low, high = np.where(up, a, low), np.where(up, high, b)
+        new = np.where(up, low + share * (high - low), high - share * (high - low))
+        at_new = height(new)
+        a, at_a, b, at_b = (
+            np.where(up, b, new),
+            np.where(up, at_b, at_new),
+            np.where(up, new, a),
+            np.where(up, at_new, at_a),
+        )
+    best = np.where(at_a > at_b, a, b)
+    return np.column_stack([x, best]), np.maximum(at_a, at_b)
+
+
 def _support(
-    log_density: LogDensity, reach: LogDensity | None, mode: Array, step: Array, depth: float
+    log_density: LogDensity,
+    reach: LogDensity | None,
+    mode: Array,
+    step: Array,
+    depth: float,
+    others: Array,
 ) -> tuple[Array, NDArray[np.bool_]]:
-    """First node of a coarse lattice, and which of its nodes are within reach of the mode."""
+    """First node of a coarse lattice, and which of its nodes are within reach of the mode.
+
+    ``others`` are points that count, shape (n, d), and are within the lattice from the beginning.
+    """
     d = len(mode)
     low, high = np.full(d, -4), np.full(d, 4)
     most = np.maximum(_FARTHEST / step, 4).astype(int)
+    if len(others):
+        places = (others - mode) / step
+        low = np.maximum(np.minimum(low, np.floor(places.min(axis=0)).astype(int) - 4), -most)
+        high = np.minimum(np.maximum(high, np.ceil(places.max(axis=0)).astype(int) + 4), most)
 
     def edges(low: NDArray[np.int64], high: NDArray[np.int64]) -> tuple[Array, Array]:
         grids = np.meshgrid(

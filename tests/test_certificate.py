@@ -197,6 +197,8 @@ def test_fits_of_other_models_are_refused(fits):
     _, other = fits["eight_schools"]
     with pytest.raises(ContainerError, match="must be a fit of this model"):
         hm.certify(other, model)
+    with pytest.raises(OptionError, match="needs the model that was fitted"):
+        hm.certify(other, "EightSchools")
     with pytest.raises(OptionError, match="simulations must be"):
         hm.certify(fits["one_way"][1], model, simulations=-1)
 

@@ -470,6 +470,31 @@ def test_one_estimate_far_better_known_than_the_others_costs_no_digits():
     assert posterior.mean("tau") == pytest.approx(tau_mean, rel=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("y", "tau"),
+    [
+        ([-15.0, 15.0, -15.0, 15.0, 0.1], hm.InverseGamma(50, 50e-4)),
+        ([-8.0, 8.0, -8.0, 8.0], hm.InverseGamma(10, 1e-5)),
+        ([-6.0, 6.0, -6.0, 6.0], hm.InverseGamma(6, 6e-3)),
+    ],
+    ids=["prior wins", "far", "both count"],
+)
+def test_a_mode_where_the_prior_wants_tau_is_not_missed(y, tau):
+    frame = pd.DataFrame({"school": range(len(y)), "effect": y, "se": 1.0})
+    posterior = hm.exact.posterior(eight_schools(frame, mu=hm.Flat(), tau=tau))
+    x = np.linspace(-14, 6, 40_001)
+    t = np.exp(x)[:, None]
+    v = 1 + t**2
+    centre = np.mean(y)
+    squares = np.sum((np.array(y) - centre) ** 2)
+    log_f = -0.5 * (len(y) * np.log(2 * np.pi * v[:, 0]) + squares / v[:, 0])
+    log_f += 0.5 * np.log(2 * np.pi * v[:, 0] / len(y)) + tau.log_density(t[:, 0]) + x
+    f = np.exp(log_f - log_f.max()) * (x[1] - x[0])
+    want = np.log(f.sum()) + log_f.max()
+    assert posterior.log_normalizing_constant == pytest.approx(want, abs=1e-6)
+    assert posterior.mean("tau") == pytest.approx((f * t[:, 0]).sum() / f.sum(), rel=1e-6)
+
+
 @pytest.mark.parametrize("prior", [hm.StudentT(0.1, 0, 5), hm.StudentT(30, -100, 0.5)], ids=str)
 def test_students_t_holds_at_its_ends(prior):
     """Tails next to none, and a location that the data contradict."""
@@ -496,6 +521,27 @@ def test_a_group_column_may_have_the_name_of_a_result():
     table = hm.exact.posterior(model).given_tau([1.0])
     assert table["mean_group"].tolist() == list("ABCDEFGH")
     assert table["mean"].dtype == float
+
+
+def test_what_is_new_varies_as_its_parts_do():
+    """theta_new = mu + tau z and y_new = theta_new + sigma z: variances add up."""
+    posterior = hm.exact.posterior(one_way(rows(), **PROPER))
+    var_mu = posterior.sd("mu") ** 2
+    assert posterior.sd("theta_new") ** 2 == pytest.approx(var_mu + posterior.mean("tau2"))
+    want = var_mu + posterior.mean("tau2") + posterior.mean("sigma2")
+    assert posterior.sd("y_new") ** 2 == pytest.approx(want)
+    assert posterior.mean("y_new") == pytest.approx(posterior.mean("mu"))
+
+
+def test_small_probabilities_keep_their_digits():
+    """A known mean, far out: P(theta > x) of a normal mixture, not a difference from 1."""
+    frame = pd.DataFrame({"school": ["a", "b"], "effect": [0.0, 0.0], "se": [1.0, 1.0]})
+    tiny = {"mu": hm.Normal(0, 1e-6), "tau": hm.Uniform(1e-6)}
+    posterior = hm.exact.posterior(eight_schools(frame, **tiny))
+    far = 30 * float(posterior.sd("mu"))
+    assert posterior.probability("mu", ">", far) == pytest.approx(stats.norm.sf(30), rel=1e-3)
+    both = posterior.probability("theta", ">", 0) + posterior.probability("theta", "<", 0)
+    np.testing.assert_allclose(both, 1, rtol=1e-12)
 
 
 def test_a_summary_has_the_columns_of_the_other():
@@ -550,6 +596,8 @@ def test_unknown_names_are_refused_with_the_near_miss():
         posterior.quantile("mu", 5)
     with pytest.raises(OptionError, match="relation must be"):
         posterior.probability("mu", "above", 0)
+    with pytest.raises(OptionError, match="is that of a model, got DataFrame"):
+        hm.exact.posterior(hm.datasets.eight_schools())
     with pytest.raises(DataError, match="no group 'Z'"):
         posterior.pairs(["A", "Z"])
     with pytest.raises(OptionError, match="unit must be"):

@@ -39,7 +39,8 @@ def refuse_options(engine: str, given: dict[str, Any]) -> None:
         The options that were given, by name, and what they are when they are not.
     """
     for name, (value, default) in given.items():
-        if value is not default and value != default:
+        plain = isinstance(value, (int, float, str))
+        if value is not default and not (plain and value == default):
             raise OptionError(
                 f"{name} is not an option of engine={engine!r}, got {name}={value!r}; leave it "
                 "out, or use engine='nuts'"

@@ -272,6 +272,7 @@ def test_options_of_nuts_are_refused_by_name():
         ("adapt_delta", 0.9),
         ("metric", "dense"),
         ("inits", 1.0),
+        ("inits", np.zeros(2)),
         ("max_treedepth", 12),
         ("save_warmup", True),
     ):
