@@ -208,11 +208,12 @@ def pointwise_parts(
     posterior: xr.Dataset,
     seed: int,
     asked: bool | str,
-    budget: int = effects.POINTWISE_BUDGET,
+    budget: int | None = None,
 ) -> tuple[dict[str, xr.Dataset], str]:
     """Log likelihoods and replicated data as asked for, and what the attributes say of them."""
     d = model.design
     draws = posterior.sizes["chain"] * posterior.sizes["draw"]
+    budget = effects.POINTWISE_BUDGET if budget is None else budget
     mib = budget >> 20
     added: dict[str, xr.Dataset] = {}
     said = []
