@@ -21,7 +21,8 @@ test: $(VENV)/.installed-for-tests $(VENV)/.installed-engines toolchain lint typ
 contract: $(VENV)/.installed-for-tests toolchain
 	$(BIN)/hiermodels install-cmdstan
 	$(BIN)/python -m pytest tests/test_container.py tests/test_inference_data.py tests/test_rulers.py \
-	    tests/test_summaries.py tests/test_diagnostics.py tests/test_plots.py tests/test_package.py
+	    tests/test_summaries.py tests/test_diagnostics.py tests/test_plots.py tests/test_package.py \
+	    tests/test_importance.py
 
 lint: $(VENV)/.installed-for-tests
 	$(BIN)/ruff check .

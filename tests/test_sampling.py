@@ -59,7 +59,7 @@ def theta(idata: Any) -> np.ndarray:
         ({"parallel_chains": 0}, "parallel_chains must be at least 1, got 0"),
         ({"threads": 4}, "threads must be 1, got 4"),
         ({"executor": 2}, "executor must be a concurrent.futures.Executor .* got int"),
-        ({"engine": "gibs"}, "engine must be one of 'nuts', 'exact', .* got 'gibs'; did you mean 'gibbs'"),
+        ({"engine": "gibs"}, "engine must be one of 'nuts', .* got 'gibs'; did you mean 'gibbs'"),
         ({"include": ["etas"]}, "include must be one of .* got 'etas'; did you mean 'eta'"),
         ({"pointwise": "always"}, "pointwise must be True, False or 'auto', got 'always'"),
         ({"inits": -1}, "inits: a radius must be finite and at least 0, got -1"),
