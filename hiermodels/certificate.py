@@ -10,7 +10,7 @@ variance: a law that takes no reference at all.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from numbers import Integral
 from typing import TYPE_CHECKING, Any
@@ -455,9 +455,7 @@ def _calibrated(
     from .calibration import calibrate
 
     attrs = idatas.attributes(idata)
-    used: Callable[..., Any] = model.replace
     engine = str(attrs.get("engine", "nuts"))
-    parameterization = str(attrs.get("parameterization", "auto"))
-    if parameterization in ("marginal", "centered", "noncentered"):
-        model = used(parameterization=parameterization)
+    if engine == "nuts" and model.pooling == "partial":  # by the program that made the draws
+        model = model.replace(parameterization=attrs["parameterization"])
     return calibrate(model, simulations=simulations, seed=seed, engine=engine, progress=progress)

@@ -9,9 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import diagnostics, importance
-from .. import exact as exact_posterior
-from .. import gibbs as gibbs_sampler
+from .. import diagnostics
 from .. import inference_data as idatas
 from ..errors import ExactError, OptionError
 from . import fitting, groups
@@ -67,6 +65,10 @@ def exact(
     ExactError
         A posterior that it cannot give.
     """
+    # Here, as NUTS alone needs neither, nor the half of SciPy that they import.
+    from .. import exact as exact_posterior
+    from .. import importance
+
     rng = np.random.default_rng(np.random.SeedSequence([seed, 4]))
     d = model.design
     found: dict[str, Any]
@@ -143,6 +145,8 @@ def gibbs(
     OptionError, PriorError
         A model or a prior that has no such full conditionals.
     """
+    from .. import gibbs as gibbs_sampler
+
     sampled = gibbs_sampler.sample(
         model,
         chains=chains,
