@@ -276,3 +276,15 @@ def test_a_fit_under_other_priors_is_refused(fits) -> None:
     model, idata = fits["eight_schools"]
     with pytest.raises(ContainerError, match="under the model's priors"):
         hm.certify(idata, model.replace(priors={"tau": hm.HalfNormal(1)}))
+
+
+@pytest.mark.stan
+def test_a_model_without_an_exact_answer_is_calibrated_on_its_design() -> None:
+    frame = rows(sizes=[5] * 3, seed=3)
+    priors = {"mu": hm.Normal(0, 2), "tau": hm.HalfNormal(1), "sigma": hm.HalfNormal(1.5)}
+    model = hm.OneWay(frame, y="y", group="group", sigma="group", priors=priors)
+    idata = model.fit(seed=84, adapt_delta=0.99, **QUIET)
+    certificate = hm.certify(idata, model, simulations=20, progress=False)
+    assert certificate.calibration.fits == 20
+    assert certificate.calibration.about["program"] == "one_way_marginal"
+    assert any("calibration on this design" in line for line in certificate.checks)
