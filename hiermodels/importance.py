@@ -35,7 +35,8 @@ LEAST_EFFICIENCY = 0.05
 
 _PILOT = 4000
 _SELDOM = 0.01  # share of accepted proposals below which they are resampled
-_ROUNDS = 4  # of adaptation
+_ROUNDS = 4  # of adaptation at most
+_BETTER = 1.05  # times the effective share of the round before: else a round is the last
 _FEWEST = 12_000  # fresh proposals by which the weights are judged ...
 _NUMBERS = 10**7  # ... or as many as make so many groups' densities, and 4000 at least
 _POOL = 20  # effective proposals for each draw, where they are resampled
@@ -151,11 +152,12 @@ def _resample(log_w: Array, draws: int, rng: np.random.Generator) -> NDArray[np.
 def _adapted(target: Target, rng: np.random.Generator) -> Proposal:
     """A proposal fitted to the target, round by round.
 
-    However even the weights look: those of draws from the mode's own t cannot tell of the tails
-    that it lacks, and each fit sees farther than the one before.
+    Twice at least, however even the weights look, and on while they become more so: those of draws
+    from the mode's own t cannot tell of the tails that it lacks, and each fit sees farther than the
+    one before.
     """
     proposal, bend = straight(target.centre, target.root), None
-    best, best_share = proposal, -1.0
+    best, best_share, before = proposal, -1.0, 0.0
     for turn in range(_ROUNDS + 1):
         x, log_w = _weighted(target, proposal, rng, _PILOT)
         share = effective_share(log_w)
@@ -163,6 +165,9 @@ def _adapted(target: Target, rng: np.random.Generator) -> Proposal:
             best, best_share = proposal, share
         if turn == _ROUNDS or share * len(x) < len(x[0]):  # enough, or nothing to go by
             break
+        if turn > 1 and share < _BETTER * before:
+            break
+        before = share
         bend = _bend(target, x, log_w) if bend is None else bend
         found = fitted(bend, x, log_w, rng)
         if found is None:

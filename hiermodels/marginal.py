@@ -127,17 +127,19 @@ def factor(G: Array, p: Population) -> Factored:
     """
     K = p.Lambda.shape[-1]
     precision = 1 / p.variance
+    # What one residual sd divides is divided before there is an entry for each group.
+    first, then = (precision, 1.0) if p.variance.shape[1] == 1 else (1.0, precision)
     # r = (z, x, y) g
     g = np.hstack([-p.centred, np.ones((len(p), 1))])
-    # BLAS wants its matrices in one piece.
-    b = [g @ np.ascontiguousarray(G[:, a, :].T) for a in range(K)]
     pairs = [(a, c) for a in range(K) for c in range(a + 1)]
     A = np.stack([G[:, a, c] for a, c in pairs])
+    B = np.ascontiguousarray(G[:, :K].reshape(len(G), -1).T)  # BLAS wants its matrices in one piece
     M: dict[tuple[int, int], Array] = {}
     v = []
     for k in range(K):
         left = p.Lambda[:, :, k]
-        v.append(sum(left[:, a, None] * b[a] for a in range(K)) * precision)
+        both = (left[:, :, None] * g[:, None, :]).reshape(len(p), -1)
+        v.append(((first * both) @ B) * then)
         for m in range(k + 1):
             right = p.Lambda[:, :, m]
             weights = np.stack(
@@ -147,7 +149,7 @@ def factor(G: Array, p: Population) -> Factored:
                 ],
                 axis=1,
             )
-            M[k, m] = (weights @ A) * precision
+            M[k, m] = ((first * weights) @ A) * then
         M[k, k] += 1
     lower = {}
     for k in range(K):
@@ -212,17 +214,16 @@ def generalized_products(design: Design, Lambda: Array, variance: Array) -> tupl
     products, log_det = np.empty((len(Lambda), n, n)), np.empty(len(Lambda))
     G = design.gram
     total = G.sum(axis=0)
+    across = [np.ascontiguousarray(G[:, :K, c].T) for c in range(n - 1)]
 
     def work(part: slice) -> None:
         p = Population(np.zeros((part.stop - part.start, n - 1)), Lambda[part], variance[part])
         with np.errstate(all="ignore"):  # what overflows is refused by its weight
             f = factor(G, p)
+            scaled = p.Lambda / p.variance[:, :, None]
             columns = []
             for c in range(n - 1):
-                v = [
-                    sum(p.Lambda[:, a, k, None] * G[:, a, c] for a in range(K)) / p.variance
-                    for k in range(K)
-                ]
+                v = [scaled[:, :, k] @ across[c] for k in range(K)]
                 for k in range(K):
                     for i in range(k + 1, K):
                         v[i] = v[i] - f.lower[i, k] * v[k]
@@ -230,12 +231,11 @@ def generalized_products(design: Design, Lambda: Array, variance: Array) -> tupl
             columns.append(f.w)  # the response's: nothing is taken off it
             out = total / p.variance[:, :, None]
             for a in range(n):
+                parted = [x / d for x, d in zip(columns[a], f.d, strict=True)]
                 for b in range(a + 1):
-                    taken = sum(
-                        np.einsum("dj,dj->d", columns[a][k] / f.d[k], columns[b][k])
-                        for k in range(K)
+                    out[:, a, b] -= sum(
+                        np.einsum("dj,dj->d", x, y) for x, y in zip(parted, columns[b], strict=True)
                     )
-                    out[:, a, b] -= taken
                     out[:, b, a] = out[:, a, b]
             products[part] = out
             log_det[part] = design.N * np.log(p.variance[:, 0]) + sum(

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -80,17 +81,23 @@ class Component:
         z /= np.sqrt(rng.chisquare(self.df, (n, 1)) / self.df)
         return np.asarray(self.centre + z @ self.root.T)
 
+    @cached_property
+    def _inverse(self) -> Array:
+        """Of the root: it is small, and many points are multiplied by it."""
+        eye = np.eye(len(self.centre))
+        return np.asarray(linalg.solve_triangular(self.root, eye, lower=True))
+
     def squares(self, x: Array) -> Array:
         """Squared Mahalanobis distances from the centre, shape (n,)."""
-        z = linalg.solve_triangular(self.root, (x - self.centre).T, lower=True)
-        return np.asarray(np.sum(z**2, axis=0))
+        z = (x - self.centre) @ self._inverse.T
+        return np.asarray(np.einsum("ij,ij->i", z, z))
 
-    def log_density(self, x: Array) -> Array:
-        """Log of the density times the share, shape (n,)."""
+    def log_density(self, squares: Array) -> Array:
+        """Log of the density times the share at so far from the centre, shape (n,)."""
         d, df = len(self.centre), self.df
-        constant = special.gammaln((df + d) / 2) - special.gammaln(df / 2)
+        constant = math.lgamma((df + d) / 2) - math.lgamma(df / 2)
         constant -= d / 2 * math.log(df * math.pi) + np.log(np.diag(self.root)).sum()
-        tail = (df + d) / 2 * np.log1p(self.squares(x) / df)
+        tail = (df + d) / 2 * np.log1p(squares / df)
         return np.asarray(math.log(self.share) + constant - tail)
 
 
@@ -106,7 +113,8 @@ class Proposal:
         counts = rng.multinomial(n, [c.share for c in self.components])
         x = np.vstack([c.draw(rng, int(k)) for c, k in zip(self.components, counts, strict=True)])
         x = rng.permutation(x)
-        log_q = special.logsumexp([c.log_density(x) for c in self.components], axis=0)
+        log_p = [c.log_density(c.squares(x)) for c in self.components]
+        log_q = special.logsumexp(log_p, axis=0)
         return self.bend.to_u(x), np.asarray(log_q - self.bend.log_jacobian(x))
 
 
@@ -153,16 +161,19 @@ def _improved(mixed: list[Component], x: Array, w: Array) -> list[Component]:
 
     Components with too few points of their own are dropped.
     """
-    log_p = np.stack([c.log_density(x) for c in mixed])
-    responsible = np.exp(log_p - special.logsumexp(log_p, axis=0)) * w
+    squares = [c.squares(x) for c in mixed]
+    log_p = np.stack([c.log_density(s) for c, s in zip(mixed, squares, strict=True)])
+    log_p -= log_p.max(axis=0)
+    shares = np.exp(log_p)
+    responsible = shares / shares.sum(axis=0) * w
     d = x.shape[1]
     new = []
-    for c, r in zip(mixed, responsible, strict=True):
+    for c, s, r in zip(mixed, squares, responsible, strict=True):
         share = r.sum()
         if share <= 0 or share**2 / np.sum(r**2) < _POINTS / 2 * d:
             continue
         # A t is a normal distribution whose precision is multiplied by these (expected) factors.
-        found = _weighted_t(x, r / share, (c.df + d) / (c.df + c.squares(x)))
+        found = _weighted_t(x, r / share, (c.df + d) / (c.df + s))
         if found is not None:
             new.append(Component(float(share), *found, c.df))
     total = sum(c.share for c in new)
