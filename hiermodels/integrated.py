@@ -167,9 +167,11 @@ class OneWayIntegral:
         known, share, count, ybar, _ = self._classes
         v = (tau**2)[:, None] + known
         if sigma is not None:
-            v = v + (sigma**2)[:, None] * share
-        r = 1 / v
-        return Sums(r @ count, r @ (count * ybar), np.log(v) @ count, r)
+            v += (sigma**2)[:, None] * share
+        log_v = np.log(v) @ count
+        # In its place: fresh memory costs more than the arithmetic.
+        r = np.divide(1, v, out=v)
+        return Sums(r @ count, r @ (count * ybar), log_v, r)
 
     def mean(self, s: Sums) -> Mean:
         """Conjugate normal: precision P = S + 1/s0^2, mean (S1 + m0/s0^2) / P.
@@ -185,7 +187,10 @@ class OneWayIntegral:
         m = (s.weighted[:, None] + m0 * p0) / P
         rest = (s.r @ ss)[:, None] + p0 * (m - m0) ** 2
         if len(p0) == 1:
-            rest[:, 0] += np.sum(s.r * (count * (ybar - m) ** 2), axis=1)
+            off = ybar - m
+            off *= off
+            off *= s.r
+            rest[:, 0] += off @ count
         else:
             # About the weighted mean, and from there to each component's: all signs are +.
             own = np.sum(s.r * (count * (ybar - s.centre[:, None]) ** 2), axis=1)
@@ -216,7 +221,9 @@ class OneWayIntegral:
     def log_density(self, u: Array) -> Array:
         """Log p(u, y) at points of shape (M, dims): likelihood, priors and Jacobian."""
         tau, sigma = self.scales(u)
-        evidence = special.logsumexp(self.mean(self.sums(tau, sigma)).log_evidence, axis=1)
+        parts = self.mean(self.sums(tau, sigma)).log_evidence
+        # SciPy takes longer to see that there is one component than to compute with it.
+        evidence = parts[:, 0] if parts.shape[1] == 1 else special.logsumexp(parts, axis=1)
         out = evidence + self.within(sigma) + self.priors["tau"].log_density(tau)
         out = out + self.hyper.log_scale_jacobian("tau", u[:, 0])
         if sigma is not None:

@@ -258,10 +258,16 @@ def _log_likelihood(design: Design, p: Population) -> Array:
     g = np.hstack([-p.centred, np.ones((len(p), 1))])
     squares = (g[:, :, None] * g[:, None, :]).reshape(len(g), -1)
     c = squares @ np.ascontiguousarray(design.gram.reshape(design.J, -1).T)
-    half = c / p.variance + design.sizes * (math.log(2 * math.pi) + np.log(p.variance))
+    # In the place of what is not needed any more: fresh memory costs more than the arithmetic.
+    half = np.divide(c, p.variance, out=c)
+    half += design.sizes * (math.log(2 * math.pi) + np.log(p.variance))
     for d, w in zip(f.d, f.w, strict=True):
-        half = half + np.log(d) - w * w / d
-    return np.asarray(-0.5 * half)
+        w *= w
+        w /= d
+        half -= w
+        half += np.log(d, out=d)
+    half *= -0.5
+    return np.asarray(half)
 
 
 def deviations(p: Population, f: Factored, noise: list[Array] | None = None) -> list[Array]:
@@ -273,10 +279,11 @@ def deviations(p: Population, f: Factored, noise: list[Array] | None = None) -> 
     K = len(f.d)
     s = [w / d for w, d in zip(f.w, f.d, strict=True)]
     if noise is not None:
-        s = [x + e / np.sqrt(d) for x, e, d in zip(s, noise, f.d, strict=True)]
+        for x, e, d in zip(s, noise, f.d, strict=True):
+            x += e / np.sqrt(d)
     for k in range(K - 2, -1, -1):
         for i in range(k + 1, K):
-            s[k] = s[k] - f.lower[i, k] * s[i]
+            s[k] -= f.lower[i, k] * s[i]
     return [np.asarray(sum(p.Lambda[:, a, k, None] * s[k] for k in range(K))) for a in range(K)]
 
 

@@ -79,7 +79,7 @@ def _statistics(exact: Any, names: Any) -> dict[str, dict[str, float]]:
 
 
 def test_draws_of_the_exam_are_exact():
-    idata = exam(priors=WEAK).fit(engine="exact", seed=14)
+    idata = exam(priors=WEAK).fit(engine="exact", seed=16)
     draws = exam_quantities(idata)
     reference.assert_exact(draws, EXAM)
     attrs = idatas.attributes(idata)
