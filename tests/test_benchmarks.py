@@ -413,7 +413,8 @@ def test_what_reaches_the_limit_is_not_repeated(bench: Any, tmp_path: Path) -> N
     made.rounds(2)
     record = records.load(tmp_path / "results" / "eight_schools.json")
     assert len(record["contenders"]["hiermodels"]["runs"]) == 1
-    assert records.rows(record)[0].note == "limit reached: iterations unknown in 0 s"
+    note = records.rows(record)[0].note  # how long it takes to look and to end it is not ours
+    assert re.fullmatch(r"limit reached: iterations unknown in \d+ s", note)
 
 
 def test_a_disagreement_fails_the_run_and_no_page_is_made(
