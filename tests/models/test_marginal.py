@@ -260,6 +260,25 @@ def test_how_it_was_standardized_is_in_the_attributes() -> None:
 
 
 @pytest.mark.stan
+def test_small_steps_are_taken_where_the_posterior_is_far_from_normal() -> None:
+    def taken(model: hm.OneWay, **options: float) -> float:
+        fitted = model.fit(seed=409, chains=2, draws=100, progress=False, **options)
+        return idatas.attributes(fitted)["adapt_delta"]
+
+    frame, _ = hm.datasets.simulate_one_way(groups=50, size=10, tau=1, sigma=1, seed=1)
+    many = hm.OneWay(frame, y="y", group="group")
+    assert many.standardization.efficiency > 0.9
+    assert taken(many) == 0.8
+    few = many.replace(frame=frame[frame["group"].isin(frame["group"].unique()[:3])])
+    assert few.standardization.near_normal
+    assert few.standardization.efficiency < 0.6
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # so few draws
+        assert taken(few) == 0.95
+        assert taken(few, adapt_delta=0.8) == 0.8
+
+
+@pytest.mark.stan
 @pytest.mark.parametrize(
     "inits",
     [
