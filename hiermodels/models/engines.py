@@ -17,6 +17,7 @@ from . import fitting, groups
 if TYPE_CHECKING:
     import xarray as xr
 
+    from ..blocks import Block
     from .base import Base
 
 Array = NDArray[np.float64]
@@ -70,8 +71,11 @@ def exact(
     from .. import importance
 
     rng = np.random.default_rng(np.random.SeedSequence([seed, 4]))
-    d = model.design
+    d, shape = model.design, (chains, draws)
     found: dict[str, Any]
+    if model.pooling != "partial":
+        parts, found = _regression_parts(model, shape, rng)
+        return _exact_container(model, parts, {"effects": "draws"}, found, seed, pointwise, began)
     if d.coefficients is None:
         posterior = exact_posterior.posterior(model)
         u = posterior.draw(chains * draws, rng)
@@ -84,7 +88,7 @@ def exact(
         if posterior.log_marginal_likelihood is not None:
             found["exact_log_marginal_likelihood"] = posterior.log_marginal_likelihood
     else:
-        _refuse_slopes(model)
+        _refuse_own_sigmas(model)
         drawn = importance.draw(model.hyperparameters, model.standardization, chains * draws, rng)
         u = drawn.u
         found = {
@@ -104,9 +108,20 @@ def exact(
             f"draws of {model!r} are not finite; look for huge or tiny values in the data and at "
             "model.priors"
         )
-    parts, said = fitting.parts_of(
-        model, u, (chains, draws), seed, include, range(chains), effects_kept
-    )
+    parts, said = fitting.parts_of(model, u, shape, seed, include, range(chains), effects_kept)
+    return _exact_container(model, parts, said, found, seed, pointwise, began)
+
+
+def _exact_container(
+    model: Base,
+    parts: dict[str, xr.Dataset],
+    said: dict[str, Any],
+    found: dict[str, Any],
+    seed: int,
+    pointwise: bool | str,
+    began: float,
+) -> Any:
+    """The container of exact draws; ``found`` is what its attributes say of their making."""
     parts |= groups.data(model)
     added, said["pointwise"] = fitting.pointwise_parts(
         model, parts["posterior"], seed, pointwise, EXACT_POINTWISE_BUDGET
@@ -115,13 +130,73 @@ def exact(
     attrs = {
         **fitting.attributes(model, seed),
         "engine": "exact",
-        "chains": chains,
-        "draws": draws,
+        "chains": parts["posterior"].sizes["chain"],
+        "draws": parts["posterior"].sizes["draw"],
         **found,
         **said,
         "seconds": round(time.monotonic() - began, 4),
     }
     return idatas.container(parts, attrs)
+
+
+def _regression_parts(
+    model: Base, shape: tuple[int, int], rng: np.random.Generator
+) -> tuple[dict[str, xr.Dataset], dict[str, Any]]:
+    """Posterior and log prior without partial pooling; and what the attributes say of it."""
+    from .. import regressions
+
+    found = regressions.of_model(model)
+    if found is None:
+        raise OptionError(
+            f"engine='exact' with pooling={model.pooling!r} needs normal or flat priors for the "
+            "coefficients and, where they are common to all groups, one residual sd; got "
+            f"{', '.join(map(str, dict.fromkeys(regressions.coefficient_priors(model))))} and "
+            f"sigma={model.design.residual!r}; use engine='nuts'"
+        )
+    d, n = model.design, shape[0] * shape[1]
+    shift, back = d.back
+    sigmas = [r.sigma.draw(n, rng) for r in found]
+    raw = [shift + r.draw(s, rng) @ back.T for r, s in zip(found, sigmas, strict=True)]
+    whole = np.concatenate(raw, axis=1).reshape(*shape, -1, d.K + d.P)  # (chain, draw, B, K + P)
+    if model.pooling == "complete":
+        whole = whole[:, :, 0]
+    first = whole[..., : d.K]
+    drawn = {
+        "mu" if model.pooling == "complete" else "theta": (
+            first[..., 0] if d.coefficients is None else first
+        ),
+        "beta": whole[..., d.K :],
+    }
+    if d.residual != "known":
+        drawn["sigma"] = np.stack(sigmas, axis=-1).reshape(*shape, -1)
+    drawn["lprior"] = np.stack([_log_prior(b.name, model, drawn) for _, b in _priors_of(model)], -1)
+    parts = {
+        "posterior": groups.posterior(model, drawn, (), range(shape[0])),
+        "log_prior": groups.log_prior(model, drawn, range(shape[0])),
+    }
+    evidence = float(sum(r.log_evidence for r in found))
+    said: dict[str, Any] = {
+        "exact_method": "normal coefficients given sigma",
+        "exact_log_normalizing_constant": evidence,
+    }
+    if not model.priors.improper:
+        said["exact_log_marginal_likelihood"] = evidence
+    return parts, said
+
+
+def _priors_of(model: Base) -> list[tuple[int, Block]]:
+    return sorted(model.lprior_places(), key=lambda place: place[0])
+
+
+def _log_prior(name: str, model: Base, drawn: Mapping[str, Array]) -> Array:
+    """Log prior of one parameter, summed over its elements: shape (chain, draw)."""
+    values = drawn[name]
+    shape = values.shape[:2]
+    priors = model.priors.as_list(name)
+    if len(priors) == 1:
+        return np.asarray(priors[0].log_density(values).reshape(*shape, -1).sum(axis=-1))
+    each = [p.log_density(values[..., k]) for k, p in enumerate(priors)]
+    return np.asarray(sum((e.reshape(*shape, -1).sum(axis=-1) for e in each), np.zeros(shape)))
 
 
 def gibbs(
@@ -198,12 +273,7 @@ def _gibbs_parts(
     return parts, {**said, "effects": effects_kept}
 
 
-def _refuse_slopes(model: Base) -> None:
-    if model.pooling != "partial":
-        raise OptionError(
-            f"engine='exact' is for partial pooling, got pooling={model.pooling!r}; use "
-            "engine='nuts'"
-        )
+def _refuse_own_sigmas(model: Base) -> None:
     if model.design.residual == "group":
         raise OptionError(
             "engine='exact' needs one residual sd for all groups, got sigma='group'; use "

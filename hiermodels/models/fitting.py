@@ -57,9 +57,17 @@ def seed(given: Any) -> int:
 
 
 def effects_to_keep(
-    model: Base, asked: str, draws: int, pointwise: bool | str, include: Sequence[str]
+    model: Base,
+    asked: str,
+    draws: int,
+    pointwise: bool | str,
+    include: Sequence[str],
+    *,
+    from_statistics: bool = False,
 ) -> str:
     """What is kept of the effects, "auto" decided; refused early where it cannot be.
+
+    ``from_statistics`` says that the draws are not those of a program that works row by row.
 
     Raises
     ------
@@ -68,7 +76,7 @@ def effects_to_keep(
     DataError
         A program that works row by row, or ``pointwise=True``, without rows.
     """
-    if not model.is_marginal:
+    if not (model.is_marginal or from_statistics):
         model.design.rows("a program that works row by row")
     kept = asked
     if asked == "auto":
