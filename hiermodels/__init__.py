@@ -54,6 +54,10 @@ _HOMES = {
     "check": "diagnostics",
     "load": "inference_data",
     "summary": "summaries",
+    # questions to a fit
+    "GroupChecks": "group_checks",
+    "check_groups": "group_checks",
+    "influence": "row_influence",
     # errors
     "HierModelsError": "errors",
     "HierModelsWarning": "errors",
@@ -78,6 +82,7 @@ __all__ = [
     "Exponential",
     "Flat",
     "GammaPrecision",
+    "GroupChecks",
     "HalfCauchy",
     "HalfNormal",
     "HalfT",
@@ -95,6 +100,7 @@ __all__ = [
     "calibrate",
     "certify",
     "check",
+    "check_groups",
     "classical",
     "cmdstan",
     "datasets",
@@ -102,6 +108,7 @@ __all__ = [
     "exact",
     "fit_many",
     "gibbs",
+    "influence",
     "load",
     "plots",
     "priors",
@@ -132,6 +139,7 @@ if TYPE_CHECKING:
     from .certificate import Certificate, certify
     from .diagnostics import check
     from .errors import HierModelsError, HierModelsWarning
+    from .group_checks import GroupChecks, check_groups
     from .inference_data import load
     from .many import ManyFits, fit_many
     from .models.eight_schools import EightSchools
@@ -152,5 +160,6 @@ if TYPE_CHECKING:
         Uniform,
     )
     from .pushdown import sufficient_statistics
+    from .row_influence import influence
     from .statistics import SufficientStatistics
     from .summaries import summary

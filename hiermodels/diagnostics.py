@@ -1,35 +1,25 @@
 """How far the draws are to be trusted: one table, one verdict, and the next step in words.
 
-Limits, and where they come from:
-
-==================  ==========================  ==================================================
-quantity            wanted                      source
-==================  ==========================  ==================================================
-R-hat               at most 1.01                Vehtari et al. (2021), rank-normalized and split
-bulk and tail ESS   at least 100 a chain        Vehtari et al. (2021)
-divergences         none                        Betancourt (2017), arXiv:1701.02434
-E-BFMI              at least 0.3 in each chain  Betancourt (2016), arXiv:1604.00695; Stan
-tree depth          below its maximum           Stan reference manual; costs time, biases nothing
-==================  ==========================  ==================================================
-
-Vehtari, A., Gelman, A., Simpson, D., Carpenter, B. and Bürkner, P.-C. (2021). Rank-normalization,
-folding, and localization: an improved R-hat. Bayesian Analysis 16, 667-718.
-
-The numbers are ArviZ's own (:mod:`~hiermodels.rulers`); nothing here knows of Stan.
+What is looked for, and by which limits, is in :mod:`~hiermodels.findings` (what the answer rests
+on, in :mod:`~hiermodels.notes`); what to do about it, in :mod:`~hiermodels.remedies`. The numbers
+are ArviZ's own (:mod:`~hiermodels.rulers`); nothing here knows of Stan.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Sequence
+import textwrap
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from . import inference_data, rulers
-from .errors import listed
+from . import findings, inference_data, notes, rulers
+from .errors import count_of
+from .findings import E_BFMI_LIMIT, ESS_LIMIT_PER_CHAIN, R_HAT_LIMIT, Finding, Kind
+from .remedies import Fit
 from .summaries import table
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
     import xarray as xr
     from numpy.typing import NDArray
@@ -38,48 +28,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Diagnostics", "Finding", "check", "warnings_for"]
 
-R_HAT_LIMIT = 1.01
-ESS_LIMIT_PER_CHAIN = 100
-E_BFMI_LIMIT = 0.3
-
 _COLUMNS = ("mean", "sd", "mcse_mean", "ess_bulk", "ess_tail", "r_hat")
-# Where more than ten times the draws were needed, running longer is not the remedy.
-_MOST_LONGER = 10.0
-# Below this many draws a chain, more of them come before all else.
-_FEW_DRAWS = 200
-# The parameters that the report shows.
+# The parameters that the report shows, and how wide it is.
 _WORST_SHOWN = 4
-
-Kind = Literal[
-    "nan", "divergences", "r_hat", "ess_bulk", "ess_tail", "e_bfmi", "max_treedepth", "chains"
-]
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing that the diagnostics found.
-
-    Attributes
-    ----------
-    kind : str
-        ``"nan"``, ``"divergences"``, ``"r_hat"``, ``"ess_bulk"``, ``"ess_tail"``, ``"e_bfmi"``,
-        ``"max_treedepth"`` or ``"chains"``.
-    severity : {"error", "warning"}
-        An error means that the draws are not to be relied upon; a warning, that they cost more time
-        than they need, or that something could not be checked.
-    message : str
-        What was found, in one line.
-    remedy : str
-        What to do about it, in one line.
-    parameters : tuple of str
-        Whom it concerns, worst first; empty where it concerns the whole fit.
-    """
-
-    kind: Kind
-    severity: Literal["error", "warning"]
-    message: str
-    remedy: str
-    parameters: tuple[str, ...] = ()
+_WIDTH = 100
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -93,7 +45,7 @@ class Diagnostics:
     verdict : str
         The answer in one sentence.
     findings : tuple of Finding
-        In the order in which to see to them.
+        In the order in which to see to them; notes come last.
     parameters : DataFrame
         For each scalar that was checked and is not constant: ``mean``, ``sd``, ``mcse_mean``,
         ``ess_bulk``, ``ess_tail``, ``r_hat``.
@@ -133,10 +85,13 @@ def check(idata: Container, *, variables: str | Sequence[str] | None = None) -> 
         With ``posterior``; without ``sample_stats`` (exact draws have none) divergences, tree depth
         and E-BFMI are not checked, and the report says so.
     variables : str or sequence of str, optional
-        Variables of the posterior to check, as ArviZ's ``var_names``; by default all. Group effects
-        that were drawn exactly, given the hyperparameters, are as good as these are:
-        ``variables=["mu", "tau"]`` says enough of them, in a moment, however many there are. What
-        concerns the whole fit (divergences, E-BFMI, tree depth) is checked in any case.
+        Variables of the posterior to check, as ArviZ's ``var_names``; by default all, but for theta
+        under complete pooling, which is mu. Group effects that were drawn exactly, given the
+        hyperparameters, are as good as these are: ``variables=["mu", "tau"]`` says enough of them,
+        in a moment, however many there are. What concerns the whole fit (divergences, E-BFMI, tree
+        depth, too few groups) is checked in any case; single rows that move the effect of their
+        group (:func:`~hiermodels.influence`) are looked for only where all variables are checked
+        and the draws have no error.
 
     Returns
     -------
@@ -155,7 +110,8 @@ def check(idata: Container, *, variables: str | Sequence[str] | None = None) -> 
 
     posterior = inference_data.dataset(idata, "posterior")
     attrs = inference_data.attributes(idata)
-    labels, columns = table(posterior, variables, "posterior", _COLUMNS)
+    asked = _distinct(posterior, attrs) if variables is None else variables
+    labels, columns = table(posterior, asked, "posterior", _COLUMNS)
     low, high = columns["low"], columns["high"]
     finite = np.isfinite(low) & np.isfinite(high)
     moving = finite & (high > low)
@@ -163,37 +119,58 @@ def check(idata: Container, *, variables: str | Sequence[str] | None = None) -> 
         {name: columns[name][moving] for name in _COLUMNS},
         index=pd.Index([label for label, keep in zip(labels, moving, strict=True) if keep]),
     )
-    chains = _by_chain(idata, posterior, attrs)
-    fit = _Fit(attrs, len(chains), posterior.sizes["draw"], "tau" in posterior)
+    chains, diverging = _by_chain(idata, posterior, attrs)
+    fit = Fit(attrs, posterior, diverging)
     broken = [label for label, good in zip(labels, finite, strict=True) if not good]
-    findings = tuple(_findings(parameters, chains, broken, fit))
-    ok = all(f.severity != "error" for f in findings)
+    found = list(findings.in_draws(parameters, chains, broken, fit))
+    ok = all(f.severity != "error" for f in found)
     unchecked = [k for k in ("divergences", "max_treedepth", "e_bfmi") if k not in chains]
     if fit.chains < 2:
         unchecked.append("r_hat")
-    verdict = _verdict(ok, findings, parameters, tuple(unchecked))
+    verdict = _verdict(ok, found, parameters, tuple(unchecked))
+    found += notes.few_groups(idata, fit)
+    if ok and variables is None:
+        found += notes.single_rows(idata, fit)
     return Diagnostics(
-        ok, verdict, findings, parameters, chains, tuple(unchecked), fit.title, fit.draws
+        ok, verdict, tuple(found), parameters, chains, tuple(unchecked), _title(fit), fit.draws
     )
 
 
 def warnings_for(diagnostics: Diagnostics) -> list[str]:
-    """One line for each kind of finding, fit for ``warnings.warn`` at the end of a fit."""
+    """One line for each kind of finding, fit for ``warnings.warn`` at the end of a fit.
+
+    Notes are left out: nothing is wrong with the fit.
+    """
     lines: dict[str, str] = {}
     for finding in diagnostics.findings:
-        lines.setdefault(finding.kind, f"{finding.message}; {finding.remedy}")
+        if finding.severity != "note":
+            lines.setdefault(finding.kind, f"{finding.message}; {finding.remedy}")
     return list(lines.values())
 
 
-def _by_chain(idata: Container, posterior: xr.Dataset, attrs: dict[str, Any]) -> pd.DataFrame:
+def _distinct(posterior: xr.Dataset, attrs: dict[str, Any]) -> list[str] | None:
+    """The variables to check unasked; None for all."""
+    if attrs.get("pooling") != "complete" or "mu" not in posterior:
+        return None
+    # theta is mu, once for each group: a finding of it would be told J times over.
+    drawn = [str(n) for n, x in posterior.data_vars.items() if {"chain", "draw"} <= set(x.dims)]
+    return [name for name in drawn if name != "theta"]
+
+
+def _by_chain(
+    idata: Container, posterior: xr.Dataset, attrs: dict[str, Any]
+) -> tuple[pd.DataFrame, NDArray[np.bool_] | None]:
+    """What the sampler says of each chain, and which iterations diverged."""
     import pandas as pd
 
     index = pd.Index(posterior["chain"].to_numpy(), name="chain")
     columns: dict[str, Any] = {}
+    diverging = None
     if inference_data.has(idata, "sample_stats"):
         stats = inference_data.dataset(idata, "sample_stats")
         if "diverging" in stats:
-            columns["divergences"] = _by_draw(stats.variables["diverging"]).sum(axis=1)
+            diverging = _by_draw(stats.variables["diverging"]).astype(bool)
+            columns["divergences"] = diverging.sum(axis=1)
         if "reached_max_treedepth" in stats:
             columns["max_treedepth"] = _by_draw(stats.variables["reached_max_treedepth"]).sum(
                 axis=1
@@ -203,7 +180,7 @@ def _by_chain(idata: Container, posterior: xr.Dataset, attrs: dict[str, Any]) ->
             columns["max_treedepth"] = saturated.sum(axis=1)
         if "energy" in stats:
             columns["e_bfmi"] = rulers.bfmi(stats)
-    return pd.DataFrame(columns, index=index)
+    return pd.DataFrame(columns, index=index), diverging
 
 
 def _by_draw(x: xr.Variable) -> NDArray[Any]:
@@ -211,180 +188,19 @@ def _by_draw(x: xr.Variable) -> NDArray[Any]:
     return values
 
 
-@dataclass(frozen=True)
-class _Fit:
-    """How the draws came about, which is what the remedies depend on."""
-
-    attrs: dict[str, Any]
-    chains: int
-    draws: int
-    has_tau: bool
-
-    @property
-    def parameterization(self) -> str:
-        return str(self.attrs.get("parameterization", ""))
-
-    @property
-    def ess_limit(self) -> int:
-        return ESS_LIMIT_PER_CHAIN * self.chains
-
-    @property
-    def title(self) -> str:
-        words = [str(self.attrs.get("model", "posterior"))]
-        if pooling := self.attrs.get("pooling"):
-            words.append(f"{pooling} pooling")
-        engine = str(self.attrs.get("engine", "nuts"))
-        if engine != "nuts":
-            words.append({"exact": "exact draws", "gibbs": "Gibbs sampler"}.get(engine, engine))
-        elif self.parameterization:
-            words.append(self.parameterization)
-        return f"{', '.join(words)}: {_count(self.chains, 'chain')} of {self.draws} draws"
-
-    def steadier(self) -> str:
-        """Remedy for a posterior that the sampler cannot follow everywhere."""
-        if self.attrs.get("engine") == "gibbs":
-            return "fit with engine='exact' or engine='nuts': this sampler moves too slowly here"
-        steps = []
-        if self.parameterization == "centered":
-            steps.append("parameterization='noncentered'")
-        if float(self.attrs.get("adapt_delta", 0.8)) < 0.99:
-            steps.append("adapt_delta=0.99")
-        if self.parameterization == "noncentered":
-            steps.append("parameterization='centered' where groups carry much data")
-        if self.has_tau and (len(steps) < 2 or self.parameterization == "noncentered"):
-            steps.append("a tighter prior on tau")
-        return f"fit again with {', then '.join(steps or ['tighter priors'])}"
-
-    def longer(self, factor: float) -> str:
-        """Remedy for too few draws, by how many times they are too few."""
-        if self.draws < _FEW_DRAWS:
-            return f"fit again with the usual draws=1000 and warmup=1000, now draws={self.draws}"
-        if not factor <= _MOST_LONGER:
-            return self.steadier()
-        draws = math.ceil(max(1.2 * factor, 2.0) * self.draws / 500) * 500
-        return f"fit again with draws={draws}, now {self.draws}, and a warmup to match"
-
-
-def _findings(
-    parameters: pd.DataFrame, chains: pd.DataFrame, broken: list[str], fit: _Fit
-) -> Iterable[Finding]:
-    """Go through the limits, in the order in which to see to them."""
-    total = fit.chains * fit.draws
-    if broken:
-        yield Finding(
-            "nan",
-            "error",
-            f"draws of {listed(broken, 3)} are not finite",
-            "look for huge or tiny values in the data and at model.priors, and fit again",
-            tuple(broken),
-        )
-    if "divergences" in chains and (count := int(chains["divergences"].sum())):
-        where = _named_chains(chains.index[chains["divergences"] > 0])
-        yield Finding(
-            "divergences",
-            "error",
-            f"{count} of {total} iterations diverged ({where}), so the posterior may be biased",
-            fit.steadier(),
-        )
-    yield from _low_quality(parameters, broken, fit)
-    if "e_bfmi" in chains and (chains["e_bfmi"] < E_BFMI_LIMIT).any():
-        low = chains["e_bfmi"] < E_BFMI_LIMIT
-        yield Finding(
-            "e_bfmi",
-            "error",
-            f"E-BFMI is below {E_BFMI_LIMIT} in {_named_chains(chains.index[low])} "
-            f"(lowest {chains['e_bfmi'].min():.2f}), so the tails may be unexplored",
-            fit.steadier()
-            if fit.parameterization == "centered"
-            else "fit again with twice the warmup, then a tighter prior on the scale parameters",
-        )
-    if "max_treedepth" in chains and (count := int(chains["max_treedepth"].sum())):
-        limit = int(fit.attrs.get("max_treedepth", 10))
-        yield Finding(
-            "max_treedepth",
-            "warning",
-            f"{count} of {total} iterations reached the maximum tree depth of {limit}, "
-            "which costs time and biases nothing",
-            f"fit again with max_treedepth={limit + 2}",
-        )
-    if fit.chains < 2:
-        yield Finding(
-            "chains",
-            "warning",
-            "R-hat needs two chains or more, and there is one",
-            "fit again with chains=4",
-        )
-
-
-def _low_quality(parameters: pd.DataFrame, broken: list[str], fit: _Fit) -> Iterable[Finding]:
-    import numpy as np
-
-    if parameters.empty:
-        if not broken:
-            yield Finding(
-                "r_hat",
-                "error",
-                "no parameter moves: all draws are the same",
-                "fit again with another seed or other inits",
-            )
-        return
-    # In NumPy: pandas would take longer over ten parameters than their diagnostics did.
-    sizes = {kind: parameters[kind].to_numpy() for kind in ("ess_bulk", "ess_tail", "r_hat")}
-    least = np.minimum(sizes["ess_bulk"], sizes["ess_tail"])
-    if np.isnan(least).any():
-        unmeasured = parameters.index[np.isnan(least)]
-        yield Finding(
-            "ess_bulk",
-            "error",
-            f"too few draws to judge {_count(len(unmeasured), 'parameter')} by",
-            "fit again with more draws, 1000 or so of each chain",
-            tuple(unmeasured),
-        )
-        return
-    # The smallest ESS says how many times longer a run would have to be, for all findings alike.
-    remedy = fit.longer(fit.ess_limit / float(least.min()))
-    if (sizes["r_hat"] > R_HAT_LIMIT).any():
-        high = parameters["r_hat"][parameters["r_hat"] > R_HAT_LIMIT].sort_values(ascending=False)
-        yield Finding(
-            "r_hat",
-            "error",
-            f"R-hat is above {R_HAT_LIMIT} for {_share(high, parameters)}, "
-            f"at worst {high.iloc[0]:.3g} ({high.index[0]}), so the chains disagree",
-            remedy,
-            tuple(high.index),
-        )
-    kinds: tuple[tuple[Kind, str, str], ...] = (
-        ("ess_bulk", "bulk ESS", "means and medians are imprecise"),
-        ("ess_tail", "tail ESS", "intervals are imprecise"),
-    )
-    for kind, name, harm in kinds:
-        if (sizes[kind] < fit.ess_limit).any():
-            low = parameters[kind][parameters[kind] < fit.ess_limit].sort_values()
-            yield Finding(
-                kind,
-                "error",
-                f"{name} is below {fit.ess_limit} ({ESS_LIMIT_PER_CHAIN} a chain) for "
-                f"{_share(low, parameters)}, at worst {low.iloc[0]:.0f} ({low.index[0]}), "
-                f"so {harm}",
-                remedy,
-                tuple(low.index),
-            )
-
-
-def _share(some: pd.Series[Any], all_of_them: pd.DataFrame) -> str:
-    return f"{len(some)} of {_count(len(all_of_them), 'parameter')}"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
-
-
-def _named_chains(index: pd.Index[Any]) -> str:
-    return f"chain{'' if len(index) == 1 else 's'} {listed(index.tolist())}"
+def _title(fit: Fit) -> str:
+    words = [str(fit.attrs.get("model", "posterior"))]
+    if pooling := fit.attrs.get("pooling"):
+        words.append(f"{pooling} pooling")
+    if fit.engine != "nuts":
+        words.append({"exact": "exact draws", "gibbs": "Gibbs sampler"}.get(fit.engine, fit.engine))
+    elif fit.parameterization:
+        words.append(fit.parameterization)
+    return f"{', '.join(words)}: {count_of(fit.chains, 'chain')} of {fit.draws} draws"
 
 
 def _verdict(
-    ok: bool, findings: tuple[Finding, ...], parameters: pd.DataFrame, unchecked: tuple[str, ...]
+    ok: bool, findings: Sequence[Finding], parameters: pd.DataFrame, unchecked: tuple[str, ...]
 ) -> str:
     if not ok:
         wrong = [_IN_WORDS[f.kind] for f in findings if f.severity == "error"]
@@ -401,6 +217,8 @@ def _verdict(
 
 _IN_WORDS: dict[Kind, str] = {
     "nan": "draws that are not finite",
+    "still": "chains that do not move",
+    "few_draws": "too few draws to judge by",
     "divergences": "divergences",
     "r_hat": "high R-hat",
     "ess_bulk": "low bulk ESS",
@@ -408,6 +226,8 @@ _IN_WORDS: dict[Kind, str] = {
     "e_bfmi": "low E-BFMI",
     "max_treedepth": "the maximum tree depth slows the sampler",
     "chains": "one chain cannot show disagreement",
+    "few_groups": "few groups",
+    "single_row": "single rows",
 }
 
 
@@ -428,10 +248,33 @@ def _report(d: Diagnostics) -> str:
             }
         )
         lines += ["", "Least well determined parameters:", *table.splitlines()]
-    steps = list(dict.fromkeys(f.remedy for f in d.findings))
+    # Findings that begin with the same step are seen to together; what is left shows afterwards.
+    steps: dict[str, str] = {}
+    for f in d.findings:
+        if f.severity != "note":
+            steps.setdefault(f.remedies[0], f.remedy)
     if steps:
-        lines += ["", "Next:", *(f"  {i}. {step}." for i, step in enumerate(steps, start=1))]
+        lines += ["", "Next:"]
+        lines += [
+            line for i, step in enumerate(steps.values(), 1) for line in _item(f"{i}.", f"{step}.")
+        ]
+    known = [f for f in d.findings if f.severity == "note"]
+    if known:
+        lines += ["", "To know:"]
+        lines += [line for f in known for line in _item("-", f"{f.message}; {f.remedy}.")]
     return "\n".join(lines)
+
+
+def _item(mark: str, text: str) -> list[str]:
+    """One entry of a list, in as many lines as it takes."""
+    return textwrap.wrap(
+        text,
+        _WIDTH,
+        initial_indent=f"  {mark} ",
+        subsequent_indent=" " * (len(mark) + 3),
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def _worst(parameters: pd.DataFrame) -> pd.DataFrame:
@@ -474,10 +317,9 @@ def _measures(d: Diagnostics) -> list[str]:
         for kind, name, got, wanted in rows
     ]
     if d.unchecked:
-        words = {"max_treedepth": "tree depth", "e_bfmi": "E-BFMI", "r_hat": "R-hat"}
-        names = ", ".join(words.get(name, name) for name in d.unchecked)
-        why = (
-            "there is one chain" if d.unchecked == ("r_hat",) else "the draws carry no such record"
-        )
-        lines.append(f"not checked: {names} ({why})")
+        words = {"max_treedepth": "tree depth", "e_bfmi": "E-BFMI"}
+        names = ", ".join(words.get(name, name) for name in d.unchecked if name != "r_hat")
+        why = [f"{names} (the draws carry no such record)"] if names else []
+        why += ["R-hat (one chain)"] if "r_hat" in d.unchecked else []
+        lines.append(f"not checked: {'; '.join(why)}")
     return lines

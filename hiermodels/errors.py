@@ -155,6 +155,11 @@ def suggest(name: str, known: Iterable[str]) -> str:
     return f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
 
 
+def count_of(number: int, noun: str) -> str:
+    """A number with its noun: ``1 chain``, ``4 chains``."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
 def listed(items: Iterable[object], most: int = 8) -> str:
     """Name items in a message, at most ``most`` of them: ``'A', 'B' and 3 more``."""
     # NumPy's strings would print as np.str_('A').

@@ -138,7 +138,10 @@ def _outcome(task: FitTask, idata: Any) -> Outcome:
         "ess_tail": quantities["ess_tail"].min(),
         "seconds": float(attrs.get("seconds", "nan")),
         "ok": found.ok,
-        "findings": ", ".join(dict.fromkeys(finding.kind for finding in found.findings)),
+        # Notes are about the data, and are the same in every fit of so few groups.
+        "findings": ", ".join(
+            dict.fromkeys(f.kind for f in found.findings if f.severity != "note")
+        ),
         "verdict": found.verdict,
     }
     group = task.model.columns["group"]

@@ -29,6 +29,7 @@ from .errors import (
     DiagnosticWarning,
     ManyFitsError,
     OptionError,
+    count_of,
     listed,
     suggest,
 )
@@ -99,7 +100,7 @@ class ManyFits:
     def __repr__(self) -> str:
         doubtful = int((~self.diagnostics["ok"]).sum()) - len(self.failures)
         return (
-            f"<ManyFits: {_count(len(self), 'data set')}, {len(self.failures)} not fitted, "
+            f"<ManyFits: {count_of(len(self), 'data set')}, {len(self.failures)} not fitted, "
             f"{doubtful} not to be relied upon; .table, .hyperparameters, .diagnostics>"
         )
 
@@ -337,7 +338,8 @@ def _split(model: Any, data: Any, by: str) -> tuple[list[Any], Iterable[Any]]:
     if absent := int((codes < 0).sum()):
         raise DataError(
             f"by={by!r} must say for every row which data set it belongs to, got "
-            f"{_count(absent, 'missing value')} in {len(frame)} rows; leave out or mend those rows"
+            f"{count_of(absent, 'missing value')} in {len(frame)} rows; leave out or mend those "
+            "rows"
         )
     if not len(values):
         raise DataError("the data frame is empty: it has columns but no rows")
@@ -399,7 +401,7 @@ def _gather(
 def _report(result: ManyFits, on_error: str) -> None:
     """Say at the end, and once, what is wrong with some of the fits."""
     table = result.diagnostics
-    failed = f"{len(result.failures)} of {_count(len(table), 'data set')} could not be fitted"
+    failed = f"{len(result.failures)} of {count_of(len(table), 'data set')} could not be fitted"
     reasons = _reasons(result.failures)
     if result.failures and on_error == "raise":
         raise ManyFitsError(
@@ -411,7 +413,7 @@ def _report(result: ManyFits, on_error: str) -> None:
     if len(remarks):
         first = f"{remarks.index[0]!r}: {remarks.iloc[0]}"
         warnings.warn(
-            f"{len(remarks)} of {_count(len(table), 'data set')} with remarks, such as {first}; "
+            f"{len(remarks)} of {count_of(len(table), 'data set')} with remarks, such as {first}; "
             "all are in .diagnostics['remarks']",
             DataWarning,
             stacklevel=3,
@@ -421,7 +423,7 @@ def _report(result: ManyFits, on_error: str) -> None:
     if len(doubtful):
         kinds = Counter(kind for found in doubtful["findings"] for kind in found.split(", "))
         lines.append(
-            f"{len(doubtful)} of {_count(len(table), 'fit')} had findings "
+            f"{len(doubtful)} of {count_of(len(table), 'fit')} had findings "
             f"({', '.join(f'{kind}: {count}' for kind, count in kinds.most_common())}), "
             f"{int((~doubtful['ok']).sum())} of them not to be relied upon: "
             f"{listed(doubtful.index)}"
@@ -434,7 +436,3 @@ def _reasons(failures: Mapping[Hashable, str], most: int = 4) -> str:
     said = [f"{label!r} ({why})" for label, why in failures.items()]
     more = f" and {len(said) - most} more" if len(said) > most else ""
     return ", ".join(said[:most]) + more
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -1,14 +1,14 @@
 """R-hat, effective sample sizes, Monte Carlo standard errors and E-BFMI of containers' variables.
 
-The numbers are ArviZ's own, computed by :mod:`~hiermodels.ranks` for many entries at once, without
-ArviZ: its import takes a second, and its rulers 6 ms an entry (a minute for 10,000 effects).
+The numbers are ArviZ's own, computed by :mod:`~hiermodels.measures` for many entries at once,
+without ArviZ: its import takes a second, its rulers 6 ms an entry (a minute for 10,000 effects).
 Two promises are added. An entry that cannot be measured (constant, not finite, too few chains) is
 NaN, in silence. And memory is bounded: beside the draws themselves some 20 MB a processor.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Literal
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import xarray as xr
     from numpy.typing import NDArray
 
-__all__ = ["bfmi", "ess", "mcse", "rhat", "table"]
+__all__ = ["bfmi", "ess", "mcse", "refuse_bare", "rhat", "table"]
 
 _SAMPLE_DIMS = ("chain", "draw")
 # Numbers in a block: a megabyte, so that a dozen arrays of that size stay near the processor.
@@ -177,7 +177,7 @@ def _measured(x: NDArray[np.float64], columns: Sequence[str]) -> dict[str, NDArr
     """The columns of one block."""
     import numpy as np
 
-    from . import ranks
+    from . import measures
 
     rows = np.ascontiguousarray(np.moveaxis(x, 2, 0), dtype=np.float64)
     flat = rows.reshape(len(rows), -1)
@@ -186,13 +186,13 @@ def _measured(x: NDArray[np.float64], columns: Sequence[str]) -> dict[str, NDArr
     low, high = flat.min(axis=1), flat.max(axis=1)
     # An infinity, or a NaN, makes the range not finite; a constant makes it nothing.
     with np.errstate(all="ignore"):
-        good = np.isfinite(high - low) & (high > low) & (rows.shape[2] >= ranks.FEWEST_DRAWS)
+        good = np.isfinite(high - low) & (high > low) & (rows.shape[2] >= measures.FEWEST_DRAWS)
         out = {"low": low, "high": high}
-        block = ranks.Block(rows if good.all() else rows[good])
+        block = measures.Block(rows if good.all() else rows[good])
         for name in columns:
             out[name] = values = np.full(len(rows), np.nan)
             if good.any():
-                values[good] = ranks.MEASURES[name](block)
+                values[good] = measures.MEASURES[name](block)
         if not good.all():
             for name in _SIMPLE.intersection(columns):
                 out[name][~good] = _simple(name, flat[~good])
@@ -216,16 +216,28 @@ def _simple(name: str, flat: NDArray[np.float64]) -> NDArray[np.float64]:
     return values
 
 
+def refuse_bare(dims: Iterable[Hashable]) -> None:
+    """Refuse what has not both dims of draws.
+
+    Raises
+    ------
+    ContainerError
+        There is no dim ``chain`` or no ``draw``.
+    """
+    there = [str(dim) for dim in dims]
+    if not set(_SAMPLE_DIMS) <= set(there):
+        raise ContainerError(
+            f"draws need the dims 'chain' and 'draw'; got {listed(there) or 'none'}; "
+            "sel(chain=[0]) keeps the dim where sel(chain=0) takes it away"
+        )
+
+
 def _measure(column: str, ds: xr.Dataset) -> xr.Dataset:
     """One column of every variable, as a dataset of the same entries."""
     import numpy as np
     import xarray as xr
 
-    for dim in _SAMPLE_DIMS:
-        if dim not in ds.dims:
-            raise ContainerError(
-                f"draws need the dims 'chain' and 'draw'; got {listed(map(str, ds.dims))}"
-            )
+    refuse_bare(ds.dims)
     variables = {}
     for name, x in ds.items():
         x = x.transpose(*_SAMPLE_DIMS, ...)

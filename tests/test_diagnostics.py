@@ -1,5 +1,7 @@
 """Our table agrees with ArviZ's, and each thing that can be wrong is found, named and remedied."""
 
+import json
+
 import arviz as az
 import numpy as np
 import pandas as pd
@@ -7,7 +9,7 @@ import pytest
 import xarray as xr
 
 import hiermodels as hm
-from hiermodels import diagnostics, inference_data
+from hiermodels import diagnostics, inference_data, notes
 from hiermodels.errors import ContainerError, OptionError
 
 DIMS = ("chain", "draw")
@@ -105,6 +107,16 @@ def test_constants_are_left_out_of_the_check():
     assert "Omega" not in "".join(result.parameters.index)
 
 
+def test_under_complete_pooling_mu_is_checked_once_and_not_for_each_group_again():
+    post = posterior(rho=0.97).drop_vars("tau")
+    post["theta"][:] = post["mu"]
+    result = hm.check(fit(post, pooling="complete", parameterization="complete pooling"))
+    assert list(result.parameters.index) == ["mu"]
+    assert "for 1 of 1 parameter, " in the(result, "ess_bulk").message
+    asked = hm.check(fit(post, pooling="complete"), variables=["theta"])
+    assert len(asked.parameters) == 3
+
+
 def test_a_result_is_frozen_and_prints_as_its_report():
     result = hm.check(fit())
     with pytest.raises(AttributeError):
@@ -150,15 +162,18 @@ def test_one_divergence_is_enough_and_its_chain_is_named():
 @pytest.mark.parametrize(
     ("attrs", "remedy"),
     [
-        ({"parameterization": "centered"}, "parameterization='noncentered', then adapt_delta=0.99"),
+        (
+            {"parameterization": "centered"},
+            "parameterization='marginal', then 'noncentered', then adapt_delta=0.99",
+        ),
         (
             {"parameterization": "centered", "adapt_delta": 0.99},
-            "parameterization='noncentered', then a tighter prior on tau",
+            "parameterization='marginal', then 'noncentered', then a tighter prior on tau",
         ),
         (
             {"parameterization": "noncentered"},
-            "adapt_delta=0.99, then parameterization='centered' where groups carry much data, "
-            "then a tighter prior on tau",
+            "parameterization='marginal', then 'centered' where groups carry much data, "
+            "then adapt_delta=0.99",
         ),
         ({"parameterization": "marginal"}, "adapt_delta=0.99, then a tighter prior on tau"),
     ],
@@ -243,7 +258,10 @@ def test_the_maximum_tree_depth_costs_time_and_not_the_verdict():
     assert "25 of 4000 iterations reached the maximum tree depth of 10" in str(
         diagnostics.warnings_for(result)
     )
-    assert the(result, "max_treedepth").remedy == "fit again with max_treedepth=12"
+    step = "fit again with max_treedepth=12"
+    assert the(result, "max_treedepth").remedy == f"{step}, then parameterization='marginal'"
+    marginal = hm.check(fit(sample_stats=s, parameterization="marginal"))
+    assert the(marginal, "max_treedepth").remedy == step
     # Without the flag, the depth and the attribute say the same.
     depth = s["reached_max_treedepth"] * 7 + 3
     other = s.drop_vars("reached_max_treedepth").assign(tree_depth=depth)
@@ -263,12 +281,27 @@ def test_draws_that_are_not_finite_are_found_first_and_named(value):
     assert not result.ok
 
 
+def test_what_no_longer_run_mends_has_a_remedy_of_its_own():
+    broken = posterior()
+    broken["theta"][1, 17, 2] = np.nan
+    for post, kind, remedy in (
+        (broken, "nan", "look for huge or tiny values in the data and at model.priors"),
+        (xr.zeros_like(posterior()), "still", "fit again with another seed or other inits"),
+        (posterior(n=3), "few_draws", "fit again with more draws, 1000 or so of each chain"),
+        (posterior(chains=1), "chains", "fit again with chains=4"),
+    ):
+        finding = the(hm.check(fit(post)), kind)
+        assert finding.remedy.startswith(remedy)
+        assert finding.remedies == (finding.remedy,)
+
+
 def test_a_sampler_that_does_not_move_is_found():
     post = posterior()
     still = xr.zeros_like(post)
     result = hm.check(fit(still))
     assert not result.ok
-    assert "no parameter moves" in the(result, "r_hat").message
+    assert "no parameter moves" in the(result, "still").message
+    assert result.verdict == "Do not rely on these draws yet: chains that do not move."
     assert "no parameter moves" in "; ".join(diagnostics.warnings_for(result))
     assert "Next:" in str(result)
 
@@ -289,6 +322,13 @@ def test_without_sample_stats_the_rest_is_checked_and_what_is_not_is_said():
     assert "not checked: divergences, tree depth, E-BFMI" in str(result)
     assert "no divergences" not in result.verdict
     assert list(result.chains.columns) == []
+    one = str(hm.check(fit(posterior(chains=1), sample_stats=False)))
+    (line,) = [line for line in one.splitlines() if line.startswith("not checked: ")]
+    assert line == (
+        "not checked: divergences, tree depth, E-BFMI (the draws carry no such record); "
+        "R-hat (one chain)"
+    )
+    assert len(line) <= 100
 
 
 def test_without_a_posterior_there_is_nothing_to_check():
@@ -326,6 +366,8 @@ def test_the_worst_report_still_fits_a_screen():
     # No step is given twice.
     steps = [line.partition(". ")[2] for line in lines[lines.index("Next:") + 1 :]]
     assert len(steps) == len(set(steps)) >= 2
+    firsts = {finding.remedies[0] for finding in result.findings}
+    assert [sum(step.startswith(first) for step in steps) for first in firsts] == [1] * len(steps)
     # The columns of the measures are aligned.
     assert len({line.index("wanted:") for line in lines if "wanted:" in line}) == 1
 
@@ -345,4 +387,51 @@ def test_too_few_draws_to_judge_by_are_no_good_draws(n):
     result = hm.check(fit(posterior(n=n), stats(n=n)))
     assert not result.ok
     assert "nan" not in result.verdict
-    assert "too few draws to judge" in the(result, "ess_bulk").message
+    assert "too few draws to judge" in the(result, "few_draws").message
+    assert result.verdict == "Do not rely on these draws yet: too few draws to judge by."
+
+
+# ---- notes --------------------------------------------------------------------------------------
+
+# What a fit of three schools says of itself.
+THREE = {
+    "columns": json.dumps({"effect": "effect", "se": "se", "group": "school"}),
+    "priors": json.dumps({"tau": {"family": "HalfCauchy", "scale": 5.0}}),
+}
+
+
+def test_a_note_is_printed_and_is_neither_a_fault_nor_a_warning():
+    result = hm.check(fit(**THREE))
+    assert kinds(result) == ["few_groups"]
+    assert result.findings[0].severity == "note"
+    assert result.ok
+    assert diagnostics.warnings_for(result) == []
+    assert result.verdict == hm.check(fit()).verdict
+    report = str(result)
+    assert "Next:" not in report
+    (place,) = [i for i, line in enumerate(report.splitlines()) if line == "To know:"]
+    said = " ".join(line.strip() for line in report.splitlines()[place + 1 :])
+    assert said.startswith(f"- {result.findings[0].message}; {result.findings[0].remedy}")
+    assert max(map(len, report.splitlines())) <= 100
+
+
+def test_notes_come_after_what_is_wrong_with_the_draws_and_are_no_step_to_take():
+    result = hm.check(fit(sample_stats=diverging(9), **THREE))
+    assert kinds(result) == ["divergences", "few_groups"]
+    assert not result.ok
+    assert result.verdict == "Do not rely on these draws yet: divergences."
+    assert "few" not in "".join(diagnostics.warnings_for(result))
+    lines = str(result).splitlines()
+    steps = lines[lines.index("Next:") + 1 : lines.index("To know:")]
+    assert steps[0].startswith("  1. fit again with parameterization=")
+    assert "sensitivity" not in "".join(steps)
+
+
+def test_single_rows_are_looked_for_where_everything_is_checked_and_the_draws_are_good(monkeypatch):
+    asked = []
+    monkeypatch.setattr(notes, "single_rows", lambda *given: asked.append(given) or ())
+    hm.check(fit(), variables=["mu", "tau"])
+    hm.check(fit(sample_stats=diverging(1)))
+    assert not asked
+    hm.check(fit())
+    assert len(asked) == 1

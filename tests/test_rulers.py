@@ -40,8 +40,10 @@ def test_entries_keep_their_dims_and_labels_and_dims_may_come_in_any_order():
     assert measured["theta"].dims == ("school",)
     assert measured["school"].to_numpy().tolist() == ["A", "B"]
     assert measured["mu"].dims == ()
-    with pytest.raises(ContainerError, match="need the dims 'chain' and 'draw'"):
+    with pytest.raises(ContainerError, match=r"need the dims .*; got .*; sel\(chain=\["):
         rulers.rhat(ds.isel(chain=0))
+    with pytest.raises(ContainerError, match="got none"):
+        rulers.refuse_bare(())
 
 
 def test_bfmi_is_that_of_arviz_by_chain():

@@ -180,10 +180,10 @@ def _warn(found: Lines, p: int, in_the_way: list[str]) -> None:
             f"{len(found.without_line)} of {J} groups cannot give {p} coefficients (too few rows, "
             f"or columns that do not vary in them): {listed(found.without_line)}"
         )
-    if found.without_error:
+    if alone := len(found.without_error):
         said.append(
-            f"{len(found.without_error)} of {J} groups have {p} rows for {p} coefficients and no "
-            f"standard errors: {listed(found.without_error)}"
+            f"{alone} of {J} groups {'has' if alone == 1 else 'have'} {p} rows for {p} "
+            f"coefficients and no standard errors: {listed(found.without_error)}"
         )
     if in_the_way:
         said.append(f"lines(model, common=False) leaves {listed(in_the_way)} out")

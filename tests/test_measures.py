@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from hiermodels import ranks, rulers
+from hiermodels import measures, rulers
 
 ARVIZ = {
     "r_hat": lambda ds: az.rhat(ds),
@@ -142,7 +142,7 @@ def test_blocks_give_what_entries_give_one_by_one(monkeypatch, draws):
     x[2, 7, 3] = np.nan
     x[..., 11] = 2.5
     x[0, 0, 17] = -np.inf
-    columns = list(ranks.MEASURES)
+    columns = list(measures.MEASURES)
     with np.errstate(invalid="ignore"):
         whole = rulers.table(x, columns)
     monkeypatch.setattr(rulers, "_BLOCK", 5 * 4 * draws)
