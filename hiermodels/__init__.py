@@ -58,6 +58,10 @@ _HOMES = {
     "GroupChecks": "group_checks",
     "check_groups": "group_checks",
     "influence": "row_influence",
+    "Loo": "leave_one_out",
+    "loo": "leave_one_out",
+    "LooComparison": "loo_comparison",
+    "compare": "loo_comparison",
     # errors
     "HierModelsError": "errors",
     "HierModelsWarning": "errors",
@@ -90,6 +94,8 @@ __all__ = [
     "HierModelsWarning",
     "InverseGamma",
     "LogFlat",
+    "Loo",
+    "LooComparison",
     "ManyFits",
     "Normal",
     "OneWay",
@@ -103,6 +109,7 @@ __all__ = [
     "check_groups",
     "classical",
     "cmdstan",
+    "compare",
     "datasets",
     "errors",
     "exact",
@@ -110,6 +117,7 @@ __all__ = [
     "gibbs",
     "influence",
     "load",
+    "loo",
     "plots",
     "priors",
     "programs",
@@ -141,6 +149,8 @@ if TYPE_CHECKING:
     from .errors import HierModelsError, HierModelsWarning
     from .group_checks import GroupChecks, check_groups
     from .inference_data import load
+    from .leave_one_out import Loo, loo
+    from .loo_comparison import LooComparison, compare
     from .many import ManyFits, fit_many
     from .models.eight_schools import EightSchools
     from .models.one_way import OneWay

@@ -195,6 +195,59 @@ def test_datasets_that_share_indexes_are_those_that_have_their_own():
     xr.testing.assert_identical(hi.dataset(hi.container(path, {}), "posterior"), whole)
 
 
+# ---- importance sampling ------------------------------------------------------------------------
+
+
+def heavy(k, n=4000, seed=7):
+    """Log ratios whose exponentials have a Pareto tail of shape k, for each k."""
+    u = np.random.default_rng(seed).random((len(k), n))
+    return -np.array(k)[:, None] * np.log(u)
+
+
+def test_smoothed_weights_sum_to_one_and_keep_their_order():
+    ratios = heavy([0.1, 0.5, 1.5])
+    log_weights, k = hi.psis(ratios)
+    assert log_weights.shape == ratios.shape
+    np.testing.assert_allclose(np.exp(log_weights).sum(axis=1), 1)
+    # Of 189 draws in the tail, (1 + k) / sqrt(189) is the standard error.
+    np.testing.assert_allclose(k, [0.1, 0.5, 1.5], atol=0.5)
+    order = np.argsort(ratios, axis=1)
+    assert (np.diff(np.take_along_axis(log_weights, order, axis=1), axis=1) > -1e-12).all()
+
+
+@pytest.mark.parametrize(("reff", "tail"), [(1.0, 189), (0.5, 268), (2.0, 134), (0.01, 800)])
+def test_the_tail_that_is_smoothed_is_as_long_on_both_lines(reff, tail):
+    """M = min(S/5, 3 sqrt(S/reff)), rounded down; the rest are as they were, up to a constant."""
+    ratios = heavy([0.7])
+    log_weights, _ = hi.psis(ratios, reff)
+    shift = (log_weights - ratios)[0, np.argsort(ratios[0])]
+    changed = ~np.isclose(shift, np.median(shift), atol=1e-12)
+    assert np.argmax(changed) == 4000 - tail
+
+
+def test_the_smoothing_is_the_same_on_both_lines():
+    """Recorded with ArviZ 0.23.4; ArviZ 1.3.0 has them to these digits."""
+    log_weights, k = hi.psis(heavy([0.2, 0.7, 2.0], n=500), 0.6)
+    np.testing.assert_allclose(k, [0.161642710, 0.523223003, 1.420816311], rtol=1e-6)
+    top = log_weights.max(axis=1)
+    np.testing.assert_allclose(top, [-5.308135573, -3.311138015, -0.552070444], rtol=1e-6)
+    log_weights, _ = hi.psis(heavy([0.7], n=25))  # the fewest: a tail of five
+    assert np.isfinite(log_weights).all()
+
+
+def test_ratios_without_a_tail_are_left_alone_and_have_an_infinite_k():
+    ratios = np.zeros((3, 100))
+    ratios[1] = np.random.default_rng(1).normal(size=100)
+    ratios[2, 0] = -1.0
+    given = ratios.copy()
+    log_weights, k = hi.psis(ratios)
+    assert np.isinf(k[[0, 2]]).all()
+    assert np.isfinite(k[1])
+    np.testing.assert_allclose(log_weights[0], -np.log(100))
+    np.testing.assert_allclose(np.exp(log_weights).sum(axis=1), 1)
+    np.testing.assert_array_equal(ratios, given)
+
+
 # ---- files --------------------------------------------------------------------------------------
 
 
