@@ -48,6 +48,9 @@ _HOMES = {
     # many fits
     "ManyFits": "many",
     "fit_many": "many",
+    # pooling strategies
+    "PoolingComparison": "comparison",
+    "compare_pooling": "comparison",
     # what comes after the container
     "Certificate": "certificate",
     "certify": "certificate",
@@ -99,6 +102,7 @@ __all__ = [
     "ManyFits",
     "Normal",
     "OneWay",
+    "PoolingComparison",
     "StudentT",
     "SufficientStatistics",
     "Uniform",
@@ -110,6 +114,7 @@ __all__ = [
     "classical",
     "cmdstan",
     "compare",
+    "compare_pooling",
     "datasets",
     "errors",
     "exact",
@@ -145,6 +150,7 @@ if TYPE_CHECKING:
     from .calibrated import Calibration
     from .calibration import calibrate
     from .certificate import Certificate, certify
+    from .comparison import PoolingComparison, compare_pooling
     from .diagnostics import check
     from .errors import HierModelsError, HierModelsWarning
     from .group_checks import GroupChecks, check_groups
