@@ -58,6 +58,10 @@ _HOMES = {
     "load": "inference_data",
     "summary": "summaries",
     # questions to a fit
+    "Prediction": "prediction",
+    "differences": "events",
+    "probability": "events",
+    "ranks": "events",
     "GroupChecks": "group_checks",
     "check_groups": "group_checks",
     "influence": "row_influence",
@@ -103,6 +107,7 @@ __all__ = [
     "Normal",
     "OneWay",
     "PoolingComparison",
+    "Prediction",
     "StudentT",
     "SufficientStatistics",
     "Uniform",
@@ -116,6 +121,7 @@ __all__ = [
     "compare",
     "compare_pooling",
     "datasets",
+    "differences",
     "errors",
     "exact",
     "fit_many",
@@ -125,7 +131,9 @@ __all__ = [
     "loo",
     "plots",
     "priors",
+    "probability",
     "programs",
+    "ranks",
     "sufficient_statistics",
     "summary",
 ]
@@ -153,6 +161,7 @@ if TYPE_CHECKING:
     from .comparison import PoolingComparison, compare_pooling
     from .diagnostics import check
     from .errors import HierModelsError, HierModelsWarning
+    from .events import differences, probability, ranks
     from .group_checks import GroupChecks, check_groups
     from .inference_data import load
     from .leave_one_out import Loo, loo
@@ -161,6 +170,7 @@ if TYPE_CHECKING:
     from .models.eight_schools import EightSchools
     from .models.one_way import OneWay
     from .models.varying_slopes import VaryingSlopes
+    from .prediction import Prediction
     from .priors import (
         LKJ,
         Exponential,

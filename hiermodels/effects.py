@@ -239,7 +239,7 @@ def pointwise(
 
     def work(part: slice, own: np.random.SeedSequence | None) -> None:
         block = draws[part]
-        mean, sd = _row_mean(rows, block), _row_sd(rows, block)
+        mean, sd = row_mean(rows, block), row_sd(rows, block)
         out = log_p[part]
         np.subtract(rows.y, mean, out=out)
         out /= sd
@@ -281,7 +281,7 @@ def population(design: Design, draws: Draws) -> Population:
     return marginal.population(design, centred, tau, root, draws.sigma)
 
 
-def _row_mean(rows: Rows, draws: Draws) -> Array:
+def row_mean(rows: Rows, draws: Draws) -> Array:
     """Mean of each row, shape (D, N): x_i beta + z_i theta_{j[i]}."""
     if draws.beta.ndim == 3:  # one for each group
         mean = np.zeros((len(draws), len(rows.y)))
@@ -298,7 +298,7 @@ def _row_mean(rows: Rows, draws: Draws) -> Array:
     return np.asarray(mean)
 
 
-def _row_sd(rows: Rows, draws: Draws) -> Array:
+def row_sd(rows: Rows, draws: Draws) -> Array:
     """Residual sd of each row, shape (D, N), or (D, 1) or (1, N) where that says it all."""
     if draws.sigma is None:
         assert rows.se is not None  # noqa: S101 - known standard errors

@@ -11,7 +11,7 @@ from concurrent.futures import Executor
 from dataclasses import replace
 from typing import Any
 
-from .. import sampling
+from .. import prediction, sampling
 from ..errors import DiagnosticWarning, OptionError
 from . import engines, fitting, groups
 from .base import Base, one_of
@@ -65,8 +65,8 @@ class Model(Base):
         seed : int, optional
             Makes the fit reproducible; drawn and recorded in the attributes where not given.
         adapt_delta : float, optional
-            Target acceptance rate, between 0 and 1. By default Stan's 0.8 where the posterior is all
-            but normal once it is standardized, and 0.95 elsewhere, because the posterior of a
+            Target acceptance rate, between 0 and 1. By default Stan's 0.8 where the posterior is
+            all but normal once it is standardized, and 0.95 elsewhere, because the posterior of a
             hierarchical model narrows towards tau = 0. Raise it against divergences.
         max_treedepth : int
             A trajectory has at most ``2**max_treedepth - 1`` leapfrog steps.
@@ -113,7 +113,9 @@ class Model(Base):
             without a Markov chain: for ``EightSchools`` and ``OneWay`` by quadrature
             (:mod:`hiermodels.exact`), for ``VaryingSlopes`` from t distributions that resemble the
             posterior, weighted (:mod:`hiermodels.importance`): the efficiency and Pareto k of the
-            weights are in the attributes; with a common residual sd. "gibbs": for ``OneWay`` with
+            weights are in the attributes; with a common residual sd. Without partial pooling they
+            are those of a regression (:mod:`hiermodels.regressions`), under normal or flat priors
+            of its coefficients. "gibbs": for ``OneWay`` with
             semi-conjugate priors, ``hm.gibbs.semiconjugate(...)`` or ``hm.gibbs.reference()``
             (:mod:`hiermodels.gibbs`). Options that only NUTS has are refused with the others.
 
@@ -183,7 +185,12 @@ class Model(Base):
                 "include": include,
                 "pointwise": pointwise,
                 "effects_kept": fitting.effects_to_keep(
-                    model, effects, chains * draws, pointwise, include
+                    model,
+                    effects,
+                    chains * draws,
+                    pointwise,
+                    include,
+                    from_statistics=engine == "exact",
                 ),
                 "began": began,
             }
@@ -304,3 +311,47 @@ class Model(Base):
             The container comes from another model.
         """
         fitting.add_pointwise(self, idata, seed)
+
+    def predict(
+        self, idata: Any, frame: Any, target: str = "same", *, seed: int | None = None
+    ) -> prediction.Prediction:
+        """Predict the rows of a data frame: draws of the response and of its expected value.
+
+        Parameters
+        ----------
+        idata : InferenceData or DataTree
+            What :meth:`fit` of this very model returned.
+        frame : data frame, or path to CSV or Parquet files
+            Any that the model itself takes, with its columns but the response: the predictors, in
+            the fit's own coding of text; the groups, unless ``target="average"``; the standard
+            errors of ``EightSchools``, without which there is no response, only its expected value
+            theta. Rows with missing values are refused or dropped as the model does.
+        target : {"same", "new", "average"}
+            Whose effects: those of the groups that were fitted, by their labels; those of new
+            groups, one for each label in the frame (also where a fitted group has that label),
+            drawn from the population once per posterior draw and shared by all rows with the
+            label; or those of a group at the mean of the population, theta = mu. Without pooling
+            there is no population, and only the first; under complete pooling theta is always mu.
+            With ``sigma="group"`` only a fitted group has a residual sd: of the others the
+            expected value is predicted, and no response.
+        seed : int, optional
+            By default that of the fit. The draws do not depend on the number of processors.
+
+        Returns
+        -------
+        Prediction
+            ``.table`` has a row for each row of the frame, ``.prob(lambda y: y > 0)`` the
+            probability of an event, ``.idata`` the draws.
+
+        Raises
+        ------
+        OptionError
+            An unknown target, one that the pooling strategy does not have, or predictions of more
+            than 2 GiB.
+        ContainerError
+            The container comes from another model, or lacks the effects that ``"same"`` needs.
+        ColumnError, DataError
+            The frame cannot be used: a column is not there or of another kind, values are missing,
+            or a level or a group is one that the fit has not seen.
+        """
+        return prediction.predict(self, idata, frame, target, seed=seed)
