@@ -65,6 +65,10 @@ _HOMES = {
     "GroupChecks": "group_checks",
     "check_groups": "group_checks",
     "influence": "row_influence",
+    "PriorComparison": "prior_comparison",
+    "compare_priors": "prior_comparison",
+    "Sensitivity": "prior_sensitivity",
+    "sensitivity": "prior_sensitivity",
     "Loo": "leave_one_out",
     "loo": "leave_one_out",
     "LooComparison": "loo_comparison",
@@ -108,6 +112,8 @@ __all__ = [
     "OneWay",
     "PoolingComparison",
     "Prediction",
+    "PriorComparison",
+    "Sensitivity",
     "StudentT",
     "SufficientStatistics",
     "Uniform",
@@ -120,6 +126,7 @@ __all__ = [
     "cmdstan",
     "compare",
     "compare_pooling",
+    "compare_priors",
     "datasets",
     "differences",
     "errors",
@@ -134,6 +141,7 @@ __all__ = [
     "probability",
     "programs",
     "ranks",
+    "sensitivity",
     "sufficient_statistics",
     "summary",
 ]
@@ -171,6 +179,8 @@ if TYPE_CHECKING:
     from .models.one_way import OneWay
     from .models.varying_slopes import VaryingSlopes
     from .prediction import Prediction
+    from .prior_comparison import PriorComparison, compare_priors
+    from .prior_sensitivity import Sensitivity, sensitivity
     from .priors import (
         LKJ,
         Exponential,
