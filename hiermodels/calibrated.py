@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from . import ecdf_bands
-from .errors import OptionError, listed, suggest
+from .errors import listed
 
 if TYPE_CHECKING:
     import numpy as np
@@ -28,11 +28,6 @@ FEWEST = 20
 """Fits below which nothing is passed: a shift of a whole sd would go unseen."""
 SURE = 0.9
 """Probability with which a shift is found that is called detectable."""
-
-# Of Okabe and Ito's palette, which the colour-blind can tell apart.
-_FAILING = ("#D55E00", "#0072B2", "#CC79A7", "#009E73", "#E69F00", "#56B4E9")
-_INSIDE, _BAND = "#9A9A9A", "#E3E3E3"
-_NAMED = 6
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -88,7 +83,7 @@ class Calibration:
             [[getattr(r, k) for k in kept] for r in records], index=index, columns=list(kept)
         )
         fitted = ranks.dropna().astype("int64")
-        level = _shared(len(names))
+        level = shared(len(names))
         rows = [_row(fitted[name].to_numpy(), draws, level) for name in names]
         table = pd.DataFrame(rows, index=pd.Index(names, name="quantity"), columns=_COLUMNS)
         return cls(ranks, table, simulations, dict(about))
@@ -132,7 +127,7 @@ class Calibration:
 
     @property
     def _level(self) -> float:
-        return _shared(len(self.table))
+        return shared(len(self.table))
 
     @property
     def divergences(self) -> int:
@@ -231,68 +226,14 @@ class Calibration:
         OptionError
             There is no such quantity, or no simulation was fitted.
         """
-        names = list(self.table.index if quantities is None else quantities)
-        for name in names:
-            if name not in self.table.index:
-                raise OptionError(
-                    f"quantities: there is no {name!r}; there are {listed(self.table.index, 20)}"
-                    f"{suggest(str(name), self.table.index)}"
-                )
-        fitted = self.ranks.dropna().astype("int64")
-        if fitted.empty:
-            raise OptionError("a picture of ranks needs a simulation that was fitted, got none")
-        if ax is None:
-            # Through pyplot, so that a notebook displays it and plt.show() finds it.
-            import matplotlib.pyplot as plt
+        from .plots import calibration
 
-            _, ax = plt.subplots(figsize=(7.2, 4.4), layout="constrained")
-        n, draws = len(fitted), int(self.about["draws"])
-        _draw_bands(ax, n, draws, len(self.table))
-        inside = [name for name in names if name not in self.failing]
-        failing = [name for name in names if name in self.failing]
-        for name in inside:
-            label = "inside" if name == inside[0] else None
-            _draw_ecdf(ax, fitted[name].to_numpy(), draws, _INSIDE, 0.8, label)
-        for place, name in enumerate(failing):
-            label = name if place < _NAMED else None
-            if place == _NAMED:
-                label = f"and {len(failing) - _NAMED} more"
-            colour = _FAILING[min(place, _NAMED) % len(_FAILING)]
-            _draw_ecdf(ax, fitted[name].to_numpy(), draws, colour, 1.6, label)
-        ax.set_xlim(0, 1)
-        ax.set_xlabel("rank of the value that the data came from, as a share")
-        ax.set_ylabel("ECDF less uniform")
-        ax.set_title(f"Calibration by {self.about['engine']}: {n} simulations", loc="left", pad=36)
-        # Above the axes, where no curve can be hidden by it.
-        ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=5, frameon=False, fontsize="small")
-        for side in ("top", "right"):
-            ax.spines[side].set_visible(False)
-        return ax
+        return calibration(self, quantities=quantities, ax=ax)
 
 
-def _shared(quantities: int) -> float:
+def shared(quantities: int) -> float:
     """The level of one quantity's band, where all are to stay inside at once (Bonferroni)."""
     return 1 - (1 - LEVEL) / max(quantities, 1)
-
-
-def _draw_bands(ax: Axes, n: int, draws: int, quantities: int) -> None:
-    one = ecdf_bands.band(n, draws, LEVEL)
-    every = ecdf_bands.band(n, draws, _shared(quantities))
-    label = f"{LEVEL:.0%} of one quantity"
-    ax.fill_between(one.z, one.lower, one.upper, color=_BAND, linewidth=0, label=label)
-    label = f"{LEVEL:.0%} of all {quantities}"
-    ax.plot(every.z, every.lower, color="black", linestyle="--", linewidth=0.8, label=label)
-    ax.plot(every.z, every.upper, color="black", linestyle="--", linewidth=0.8)
-
-
-def _draw_ecdf(
-    ax: Axes, ranks: NDArray[np.int64], draws: int, colour: str, width: float, label: str | None
-) -> None:
-    import numpy as np
-
-    z = np.arange(draws + 2) / (draws + 1)
-    share = np.concatenate([[0], ecdf_bands.below(ranks, draws), [len(ranks)]]) / len(ranks)
-    ax.plot(z, share - z, color=colour, linewidth=width, label=label)
 
 
 _COLUMNS = (
