@@ -3,9 +3,11 @@
 
 PYTHON ?= python3
 VENV ?= .venv
+# Test files side by side. A fit runs as many chains at once as there are processors besides.
+JOBS ?= 2
 BIN = $(VENV)/bin
 
-.PHONY: demo test lint types unit contract toolchain clean
+.PHONY: demo test lint types contract toolchain pictures clean
 .DEFAULT_GOAL := demo
 
 demo: $(VENV)/.installed toolchain
@@ -15,14 +17,22 @@ demo: $(VENV)/.installed toolchain
 test: $(VENV)/.installed-for-tests $(VENV)/.installed-engines toolchain lint types
 	$(BIN)/hiermodels install-cmdstan
 	$(BIN)/hiermodels compile
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile
 
 # What depends on which ArviZ is installed, for an environment of another Python.
 contract: $(VENV)/.installed-for-tests toolchain
 	$(BIN)/hiermodels install-cmdstan
-	$(BIN)/python -m pytest tests/test_container.py tests/test_inference_data.py tests/test_rulers.py \
-	    tests/test_summaries.py tests/test_diagnostics.py tests/test_plots.py tests/test_package.py \
-	    tests/test_importance.py
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile \
+	    tests/test_container.py tests/test_inference_data.py tests/test_rulers.py \
+	    tests/test_summaries.py tests/test_diagnostics.py tests/plots tests/test_package.py \
+	    tests/test_importance.py tests/test_leave_one_out.py tests/test_loo_comparison.py \
+	    tests/test_loo_terms.py tests/test_power_scaling.py tests/test_prior_sensitivity.py \
+	    tests/test_comparison.py tests/test_comparison_report.py tests/test_events.py \
+	    tests/test_named_draws.py tests/test_log_densities.py tests/test_prior_comparison.py \
+	    tests/test_prior_comparison_report.py tests/test_reports.py tests/test_symbols.py \
+	    tests/test_prediction.py tests/test_new_rows.py tests/test_notes.py \
+	    tests/test_fitted_rows.py tests/test_row_influence.py tests/test_group_checks.py \
+	    tests/test_group_statistics.py
 
 lint: $(VENV)/.installed-for-tests
 	$(BIN)/ruff check .
@@ -61,6 +71,10 @@ $(VENV)/.installed-engines: pyproject.toml | $(VENV)/.installed-for-tests
 	         "with: apt-get install openjdk-17-jre-headless" >&2; exit 2; }
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,engines]'
 	@touch $@
+
+# The pictures of the README.
+pictures: $(VENV)/.installed
+	$(BIN)/python docs/pictures.py
 
 clean:
 	rm -rf $(VENV) .venv-* build dist demo .pytest_cache .mypy_cache .ruff_cache

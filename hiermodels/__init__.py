@@ -73,6 +73,10 @@ _HOMES = {
     "loo": "leave_one_out",
     "LooComparison": "loo_comparison",
     "compare": "loo_comparison",
+    # on paper
+    "Symbols": "symbols",
+    "in_symbols": "symbols",
+    "report": "reports",
     # errors
     "HierModelsError": "errors",
     "HierModelsWarning": "errors",
@@ -116,6 +120,7 @@ __all__ = [
     "Sensitivity",
     "StudentT",
     "SufficientStatistics",
+    "Symbols",
     "Uniform",
     "VaryingSlopes",
     "calibrate",
@@ -133,6 +138,7 @@ __all__ = [
     "exact",
     "fit_many",
     "gibbs",
+    "in_symbols",
     "influence",
     "load",
     "loo",
@@ -141,6 +147,7 @@ __all__ = [
     "probability",
     "programs",
     "ranks",
+    "report",
     "sensitivity",
     "sufficient_statistics",
     "summary",
@@ -196,6 +203,8 @@ if TYPE_CHECKING:
         Uniform,
     )
     from .pushdown import sufficient_statistics
+    from .reports import report
     from .row_influence import influence
     from .statistics import SufficientStatistics
     from .summaries import summary
+    from .symbols import Symbols, in_symbols

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from . import cli_fit
+from . import cli_compare, cli_fit
 from .console import check_output, console, one_line, printable, say, summary_table, table, typed
 from .errors import HierModelsError, HierModelsWarning, OptionError
 
@@ -32,6 +32,8 @@ _PLAIN: dict[str, Any] = {"rich_markup_mode": None, "add_completion": False}
 app = typer.Typer(**_PLAIN, pretty_exceptions_enable=False)
 cache_app = typer.Typer(**_PLAIN)
 app.add_typer(cli_fit.app, name="fit")
+app.add_typer(cli_compare.app, name="compare")
+app.command("report")(cli_compare.report)
 app.add_typer(cache_app, name="cache")
 
 # click's base of usage errors: recent releases of typer carry click inside, older ones require it.
@@ -396,6 +398,7 @@ def _top(
       hiermodels datasets mathscore -o scores.csv
       hiermodels fit one-way scores.csv --y mathscore --group school -o fit.nc
       hiermodels check fit.nc
+      hiermodels report fit.nc -o report.html
     """
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from .priors import Prior
 
-__all__ = ["app"]
+__all__ = ["FAMILIES", "app", "command_of", "read_priors"]
 
 # Plain help: with rich's, square brackets in an example (mu[x]=...) would be taken for markup.
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
@@ -31,7 +31,7 @@ app = typer.Typer(rich_markup_mode=None, add_completion=False)
 _PRIOR = re.compile(r"\s*(\w+)\s*(?:\[(.*)\])?\s*=\s*(\w+)\s*\(([^()]*)\)\s*")
 
 
-def _priors(given: Sequence[str]) -> dict[str, Any]:
+def read_priors(given: Sequence[str]) -> dict[str, Any]:
     """Read ``tau=HalfCauchy(5)`` and ``mu[x]=Normal(0, 1)``; numbers only, nothing is evaluated."""
     priors: dict[str, Any] = {}
     for text in given:
@@ -161,26 +161,43 @@ def _shared(
     """Options of every family."""
 
 
-def _fitting(columns: Callable[..., dict[str, Any]]) -> Callable[..., None]:
-    """Make a command of a family: its own options, then the shared ones, then the fit."""
+def command_of(
+    columns: Callable[..., dict[str, Any]],
+    options: Callable[..., None],
+    run: Callable[..., None],
+    help_text: str | None = None,
+) -> Callable[..., None]:
+    """Make a command of a family: its own options, then those that all have, then what it does.
+
+    Parameters
+    ----------
+    columns : callable
+        Takes a family's own options; gives ``file``, ``family`` and the constructor's columns.
+    options : callable
+        Its parameters are the other options.
+    run : callable
+        Takes file, family and columns, and the other options by name.
+    help_text : str, optional
+        In place of that of ``columns``.
+    """
     own = inspect.signature(columns, eval_str=True)
-    shared = inspect.signature(_shared, eval_str=True)
+    others = inspect.signature(options, eval_str=True)
 
     @functools.wraps(columns)
     def command(**given: Any) -> None:
         mine = columns(**{name: given[name] for name in own.parameters})
-        others = {name: given[name] for name in shared.parameters}
-        _fit(mine.pop("file"), mine.pop("family"), mine, **others)
+        rest = {name: given[name] for name in others.parameters}
+        run(mine.pop("file"), mine.pop("family"), mine, **rest)
 
-    parameters = [*own.parameters.values(), *shared.parameters.values()]
+    parameters = [*own.parameters.values(), *others.parameters.values()]
     keyword = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in parameters]
     command.__signature__ = inspect.Signature(keyword)  # type: ignore[attr-defined]
     command.__annotations__ = {p.name: p.annotation for p in parameters}
+    if help_text is not None:
+        command.__doc__ = help_text
     return command
 
 
-@app.command("eight-schools")
-@_fitting
 def _eight_schools(
     *,
     file: _File,
@@ -199,8 +216,6 @@ def _eight_schools(
     return {"file": file, "family": "EightSchools", "effect": effect, "se": se, "group": group}
 
 
-@app.command("one-way")
-@_fitting
 def _one_way(*, file: _File, y: _Y, group: _Group, sigma: _Sigma = "common") -> dict[str, Any]:
     """Rows in groups, each with a mean of its own.
 
@@ -212,8 +227,6 @@ def _one_way(*, file: _File, y: _Y, group: _Group, sigma: _Sigma = "common") -> 
     return {"file": file, "family": "OneWay", "y": y, "group": group, "sigma": sigma}
 
 
-@app.command("varying-slopes")
-@_fitting
 def _varying_slopes(
     *,
     file: _File,
@@ -250,6 +263,14 @@ def _varying_slopes(
     }
 
 
+FAMILIES: dict[str, Callable[..., dict[str, Any]]] = {
+    "eight-schools": _eight_schools,
+    "one-way": _one_way,
+    "varying-slopes": _varying_slopes,
+}
+"""The families' own options, by the name of their commands."""
+
+
 def _fit(
     file: Path,
     family: str,
@@ -267,7 +288,7 @@ def _fit(
     if quiet and output is None:
         raise OptionError("--quiet needs --output: nothing would be left of the fit; add -o fit.nc")
     check_output(output, file)
-    priors = _priors(prior or [])
+    priors = read_priors(prior or [])
 
     import hiermodels
 
@@ -315,6 +336,10 @@ def _show_fit(summary: pd.DataFrame, diagnostics: Any, saved: Path | None) -> No
         say("The fit is not saved; -o fit.nc saves it.")
     else:
         say(f"The fit is in {saved}; next: hiermodels check {shlex.quote(str(saved))}")
+
+
+for _name, _columns in FAMILIES.items():
+    app.command(_name)(command_of(_columns, _shared, _fit))
 
 
 @app.callback(invoke_without_command=True)

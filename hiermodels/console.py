@@ -25,7 +25,9 @@ _OPTION_IN_PYTHON = re.compile(
 def typed(text: str) -> str:
     """Remedies as one types them here: ``adapt_delta=0.99`` -> ``--adapt-delta 0.99``."""
     text = re.sub(r"fit\(allow_failed_chains=True\)", "--allow-failed-chains", text)
-    return _OPTION_IN_PYTHON.sub(lambda m: f"--{m[1].replace('_', '-')} {m[3]}", text)
+    text = _OPTION_IN_PYTHON.sub(lambda m: f"--{m[1].replace('_', '-')} {m[3]}", text)
+    # The option is named once in "parameterization='marginal', then 'noncentered'".
+    return re.sub(r"(--parameterization )(\w+), then '(\w+)'", r"\1\2, then \1\3", text)
 
 
 def one_line(what: object) -> str:

@@ -303,7 +303,7 @@ def test_an_unknown_variable_is_refused(fit_file, run):
 def test_priors_are_read_as_they_print():
     from hiermodels import LKJ, Flat, HalfCauchy, Normal, StudentT
 
-    read = cli_fit._priors(
+    read = cli_fit.read_priors(
         [
             "tau=HalfCauchy(5)",
             " mu[standLRT] = Normal(0, sd=2.5e1)",
@@ -363,6 +363,8 @@ def test_an_error_of_ours_that_nobody_expects_keeps_its_traceback(run, monkeypat
 def test_remedies_are_said_as_one_types_them():
     said = console.typed("fit again with adapt_delta=0.99, then parameterization='noncentered'")
     assert said == "fit again with --adapt-delta 0.99, then --parameterization noncentered"
+    said = console.typed("fit again with parameterization='marginal', then 'noncentered'")
+    assert said == "fit again with --parameterization marginal, then --parameterization noncentered"
     # Columns and distributions are not options.
     for text in ("se='sigma' must be above 0", "draws=f(1)", "y='draws'"):
         assert console.typed(text) == text
@@ -482,6 +484,8 @@ COMMANDS = [
     *([], ["demo"], ["fit"], ["fit", "eight-schools"], ["fit", "one-way"]),
     *(["fit", "varying-slopes"], ["summary"], ["check"], ["install-cmdstan"], ["compile"]),
     *(["cache"], ["cache", "show"], ["cache", "clear"], ["doctor"], ["datasets"]),
+    *(["compare"], ["compare", "eight-schools"], ["compare", "one-way"]),
+    *(["compare", "varying-slopes"], ["report"]),
 ]
 
 
@@ -495,10 +499,126 @@ def test_help_shows_an_example_and_fits_80_columns(command, run):
 
 
 def test_without_a_command_there_is_help(run):
-    for command in ([], ["fit"]):
+    for command in ([], ["fit"], ["compare"]):
         code, out, _ = run(*command)
         assert code == 2
         assert out.startswith("Usage: hiermodels")
+
+
+# ---- comparisons and reports --------------------------------------------------------------------
+
+COMPARE = ["compare", *SCHOOLS[1:]]
+
+
+def test_a_comparison_is_printed_and_reported_without_cmdstan(no_cmdstan, schools_file, run):
+    import hiermodels as hm
+
+    page = no_cmdstan / "report.html"
+    priors = ["--prior", "tau=HalfCauchy(5)", "--prior", "theta=Normal(0, 20)"]
+    code, out, err = run(*in_file(COMPARE, schools_file), *priors, "--seed", 1, "-o", page)
+    assert (code, err) == (0, "")
+    model = hm.EightSchools(
+        schools(), effect="effect", se="se", group="school", priors={"tau": hm.HalfCauchy(5)}
+    )
+    model = model.replace(priors={"tau": hm.HalfCauchy(5), "theta": hm.Normal(0, 20)})
+    assert out.startswith(str(hm.compare_pooling(model, seed=1)))
+    assert out.endswith(f"\nThe report is in {page}\n")
+    html = page.read_text(encoding="utf-8")
+    assert html.count("<figure>") == 7
+    assert f"&quot;{schools_file}&quot;," in html
+
+
+def test_a_comparison_of_slopes_takes_the_options_of_its_family(no_cmdstan, run):
+    file = no_cmdstan / "rows.csv"
+    rows().to_csv(file, index=False)
+    arguments = ["compare", *in_file(SLOPES[1:], file), "--intercept", "common"]
+    code, out, _ = run(*arguments, "--seed", 1, "--draws", 200, "--chains", 2, "--refit", "bad")
+    assert code == 0
+    assert out.startswith("Pooling of y by school: 20 rows in 4 groups (VaryingSlopes)")
+    assert out.endswith("No report is written; -o report.html writes one, with pictures.\n")
+
+
+def test_a_reader_who_has_enough_does_not_cost_the_report(no_cmdstan, schools_file, monkeypatch):
+    from hiermodels import cli_compare
+    from hiermodels.reports import pictures
+
+    def enough(*_):
+        raise BrokenPipeError
+
+    monkeypatch.setattr(pictures, "drawn", lambda _: iter(()))
+    monkeypatch.setattr(cli_compare, "say", enough)
+    page = no_cmdstan / "report.html"
+    command = in_file(COMPARE, schools_file)
+    arguments = [str(a) for a in [*command, "--seed", 1, "--draws", 100, "-o", page]]
+    with pytest.raises(BrokenPipeError):
+        cli_compare.app(arguments[1:], standalone_mode=False)
+    assert page.is_file()
+
+
+def test_what_to_do_about_a_comparison_can_be_typed(no_cmdstan, schools_file, run, monkeypatch):
+    from hiermodels import comparison_report
+
+    words = "compare_pooling(..., refit='bad') fits the model without each of them."
+    monkeypatch.setattr(comparison_report, "conclusions", lambda _: [f"Bad: {words}"])
+    code, out, _ = run(*in_file(COMPARE, schools_file), "--seed", 1, "--draws", 100)
+    assert code == 0
+    assert "- Bad: --refit bad fits the model without each of them.\n" in out
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ("--prior=tua=HalfCauchy(5)", "no parameter 'tua'.*did you mean 'tau'"),
+        ("--prior=tau", "must read NAME=FAMILY"),
+        ("--engine=exakt", "did you mean 'exact'"),
+        ("--engine=gibbs", "engine must be one of"),
+        ("--refit=worst", "refit must be None or 'bad'"),
+        ("--missing=skip", "missing must be 'raise' or 'drop'"),
+        ("--draws=0", "draws must be at least 1"),
+        ("--pooling=none", "--pooling"),
+        ("--output=fit.nc", r"must end in \.html, got 'fit\.nc'"),
+        ("--output=no/such/report.html", "no folder .*make it first"),
+        ("--output=.", "must be a file"),
+    ],
+)
+def test_bad_options_of_a_comparison_are_refused(option, message, no_cmdstan, schools_file, run):
+    refused(run(*in_file(COMPARE, schools_file), option), message)
+
+
+def test_a_report_of_a_saved_fit_is_written(fit_file, tmp_path, run):
+    page = tmp_path / "report.html"
+    assert run("report", fit_file, "-o", page, "--title", "Mine <1>")[0] == 0
+    html = page.read_text(encoding="utf-8")
+    assert "<h1>Mine &lt;1&gt;</h1>" in html
+    assert "a:smile:b" in html
+    assert run("report", fit_file, "-o", page)[1] == f"The report is in {page}\n"
+
+
+def test_a_report_goes_to_a_page_of_its_own(fit_file, tmp_path, run):
+    refused(run("report", fit_file), "Missing option '--output'")
+    refused(run("report", fit_file, "-o", fit_file), "must end in .html")
+    (tmp_path / "fit.html").write_bytes(fit_file.read_bytes())
+    refused(
+        run("report", tmp_path / "fit.html", "-o", tmp_path / "fit.html"),
+        "must not be the input file",
+    )
+    refused(run("report", tmp_path / "fitt.nc", "-o", tmp_path / "r.html"), "mean 'fit.nc'")
+
+
+def test_settings_of_a_comparison_are_those_of_compare_pooling():
+    import inspect
+
+    from hiermodels import cli_compare
+    from hiermodels.comparison import compare_pooling
+    from hiermodels.models.model import Model
+
+    theirs = {
+        **inspect.signature(Model.fit).parameters,
+        **inspect.signature(compare_pooling).parameters,
+    }
+    for name, option in inspect.signature(cli_compare._options).parameters.items():
+        if name in theirs:
+            assert option.default == theirs[name].default
 
 
 # ---- real processes -----------------------------------------------------------------------------
