@@ -19,7 +19,17 @@ EXAMPLES = re.findall(r"```python\n(.*?)```", README, flags=re.S)
 @pytest.mark.parametrize(
     "code",
     EXAMPLES,
-    ids=["eight schools", "one way", "varying slopes", "statistics", "right", "ways", "many"],
+    ids=[
+        "eight schools",
+        "one way",
+        "varying slopes",
+        "statistics",
+        "right",
+        "ways",
+        "pooling",
+        "questions",
+        "many",
+    ],
 )
 def test_an_example_runs(
     code: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
