@@ -237,7 +237,10 @@ def _verdict(passed: bool, table: pd.DataFrame, errors: Sequence[str], enough: b
     if wrong:
         return f"Not certified: {wrong} of {len(table)} quantities are not the posterior's."
     if errors:
-        return "Not certified: nothing is wrong by itself, but the chains' diagnostics are bad."
+        return (
+            "Not certified: these chains cannot tell whether they are the posterior's; "
+            f"{errors[0]}."
+        )
     if not enough:
         return "Not certified: there are too few effective draws to tell."
     return "Not certified: calibration on this design failed."

@@ -58,7 +58,8 @@ class PoolingComparison:
     estimates : DataFrame
         One row for each group (and coefficient): the group's label, in a column of the group's
         name; ``coefficient`` (``VaryingSlopes``); ``n``, its rows; ``estimate`` and ``se``, its own
-        by itself, raw; under each strategy ``<strategy>_mean``, ``_sd``, ``_q5``, ``_q95`` of
+        by itself, raw, by the residual sd that all groups share (their own under
+        ``sigma="group"``); under each strategy ``<strategy>_mean``, ``_sd``, ``_q5``, ``_q95`` of
         theta (central 90 % interval); ``pooling_factor``, ``pooling_factor_q5``,
         ``pooling_factor_q95`` (:mod:`hiermodels.pooling`); ``rank`` by partial pooling, 1 the
         largest.

@@ -6,6 +6,7 @@ import html as escaping
 import math
 from typing import TYPE_CHECKING
 
+from .errors import count_of, listed
 from .loo_comparison import FEW_TERMS, SMALL_DIFFERENCE
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def conclusions(c: PoolingComparison) -> list[str]:
         bad = scored[scored["bad_k"] > 0]
         if len(bad):
             counts = ", ".join(
-                f"{n} of {_CALLED[name]}"
+                f"{count_of(n, 'term')} under {_CALLED[name]}"
                 for name, n in zip(bad["pooling"], bad["bad_k"], strict=True)
             )
             said.append(
@@ -75,15 +76,29 @@ def conclusions(c: PoolingComparison) -> list[str]:
                 "compare_pooling(..., refit='bad') fits the model without each of them."
             )
         if best["terms"] < best["of"]:
+            whose = [
+                f"{listed(found.table.index[found.table['elpd'].isna()].tolist(), 3)} under "
+                f"{_CALLED[name]}"
+                for (of, name), found in c.loo.items()
+                if of == unit and found.undefined and found.n
+            ]
+            of_whom = f": {unit} {'; '.join(whose)}" if whose else ""
             said.append(
-                f"{best['of'] - best['terms']} of {best['of']} terms have no prediction under one "
-                "of the strategies, and are left out of all."
+                f"{best['of'] - best['terms']} of {count_of(best['of'], 'term')} left out of all "
+                f"strategies, as one of them has no prediction{of_whom}."
             )
-    factor = c.estimates["pooling_factor"]
-    said.append(
-        f"Pooling factors go from {factor.min():.2f} to {factor.max():.2f}, median "
-        f"{factor.median():.2f} (0 leaves a group alone, 1 replaces it by the others)."
-    )
+    e = c.estimates
+    for name in e["coefficient"].unique() if "coefficient" in e else [None]:
+        factor = (
+            e["pooling_factor"]
+            if name is None
+            else e.loc[e["coefficient"] == name, "pooling_factor"]
+        )
+        of = "" if name is None else f" of {name}"
+        said.append(
+            f"Pooling factors{of} go from {factor.min():.2f} to {factor.max():.2f}, median "
+            f"{factor.median():.2f} (0 leaves a group alone, 1 replaces it by the others)."
+        )
     return said
 
 

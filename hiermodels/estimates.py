@@ -79,8 +79,9 @@ def group_column(model: Base) -> str:
 def raw_estimates(model: Base) -> tuple[Array, Array]:
     """Each group's estimate by itself and its standard error, shape (J, K); NaN where it has none.
 
-    The given one with its known error; the mean of its rows, with the residual sd that the groups
-    share, or with its own; the coefficients of its least-squares line, with its own residual sd.
+    The given one with its known error; the mean of its rows, or the coefficients of its
+    least-squares line, with the residual sd that the groups share, or with its own, as
+    in the model.
     """
     d = model.design
     with warnings.catch_warnings():
@@ -89,7 +90,8 @@ def raw_estimates(model: Base) -> tuple[Array, Array]:
             nothing = np.full((d.J, d.K), np.nan)
             return nothing, nothing
         if d.coefficients is not None:
-            lines = classical.lines(model)
+            shared = d.residual == "common" and d.within.df.sum() > 0
+            lines = classical.lines(model, sd="pooled" if shared else "own")
             names = list(d.coefficients)
             return (
                 lines.coefficients[names].to_numpy(np.float64),

@@ -112,8 +112,8 @@ def refuse(model: Base) -> None:
         )
     if model.pooling != "partial":
         raise OptionError(
-            f"the exact posterior is that of partial pooling, got pooling={model.pooling!r}; "
-            "use engine='nuts'"
+            f"exact.posterior is that of partial pooling, got pooling={model.pooling!r}; "
+            "model.fit(engine='exact') draws from it, where its priors allow, else engine='nuts'"
         )
     if d.residual == "group":
         raise OptionError(

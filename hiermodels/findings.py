@@ -248,7 +248,7 @@ def _low_quality(parameters: pd.DataFrame, broken: list[str], fit: Fit) -> Itera
             "r_hat",
             "error",
             f"R-hat is above {R_HAT_LIMIT} for {_share(worst, parameters)}, "
-            f"at worst {worst.iloc[0]:.3g} ({worst.index[0]}), so the chains disagree"
+            f"at worst {_above(worst.iloc[0])} ({worst.index[0]}), so the chains disagree"
             f"{why if concerned else ''}",
             steps,
             tuple(worst.index),
@@ -288,6 +288,12 @@ def _near_zero(fit: Fit, slow: set[str]) -> tuple[str, float]:
 
 
 # ---- words --------------------------------------------------------------------------------------
+
+
+def _above(r_hat: float) -> str:
+    """An R-hat above the limit, with as many digits as show it."""
+    texts = (f"{r_hat:.{digits}f}" for digits in (2, 3, 4))
+    return next((text for text in texts if float(text) > R_HAT_LIMIT), f"{r_hat:.5f}")
 
 
 def _share(some: pd.Series[Any], all_of_them: pd.DataFrame) -> str:

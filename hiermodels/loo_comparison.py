@@ -98,12 +98,12 @@ def compare(fits: Mapping[str, Container | Loo], unit: str = "observation") -> L
     ContainerError
         A container that :func:`loo` cannot use; the message names the fit.
     """
-    check_unit(unit)
     if not isinstance(fits, Mapping):
         raise OptionError(
             f"compare needs a dict from name to fit, got {type(fits).__name__}; "
             "as in hm.compare({'partial': idata, 'complete': other})"
         )
+    check_unit(unit)
     if len(fits) < 2:
         raise OptionError(f"compare needs two fits or more, got {len(fits)}")
     loos: dict[str, Loo] = {}

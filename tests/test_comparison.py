@@ -158,7 +158,17 @@ def test_exam_data_are_predicted_best_with_partial_pooling(exams):
     # The school of two pupils: either alone is not a line, and the other has no prediction.
     assert none["of"] - none["terms"] == 2
     assert partial["terms"] == none["terms"]
-    assert "2 of 4059 terms have no prediction" in str(exams)
+    rows = np.flatnonzero(exams.fits["none"]["constant_data"]["group_index"] == 47)
+    assert (
+        "2 of 4059 terms left out of all strategies, as one of them has no prediction: observation "
+        f"{rows[0]}, {rows[1]} under no pooling."
+    ) in str(exams)
+    # Heights and slopes are pooled so differently that one range would describe neither.
+    e = exams.estimates
+    for name in ("Intercept", "standLRT"):
+        factor = e.loc[e["coefficient"] == name, "pooling_factor"]
+        said = f"factors of {name} go from {factor.min():.2f} to {factor.max():.2f}, median "
+        assert f"{said}{factor.median():.2f} (" in str(exams)
 
 
 def test_exam_shares_of_the_variance_are_below_1_and_said(exams):

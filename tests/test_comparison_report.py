@@ -53,11 +53,11 @@ def test_a_difference_is_called_one_only_beyond_two_standard_errors(schools):
 def test_bad_terms_and_those_without_a_prediction_are_counted(schools):
     said = second(schools, bad_k=3)
     name = {"partial": "partial", "complete": "complete"}[schools.elpd["pooling"].iloc[1]]
-    assert f"Pareto k is bad in 3 of {name} pooling" in said[1]
+    assert f"Pareto k is bad in 3 terms under {name} pooling" in said[1]
     assert "refit='bad'" in said[1]
     fewer = schools.elpd.assign(terms=[6, 6, 0])
     said = comparison_report.conclusions(dataclasses.replace(schools, elpd=fewer))
-    assert said[1].startswith("2 of 8 terms have no prediction under one of the strategies")
+    assert said[1] == ("2 of 8 terms left out of all strategies, as one of them has no prediction.")
 
 
 def test_with_one_strategy_scored_there_is_nothing_to_compare(schools):

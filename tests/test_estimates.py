@@ -63,14 +63,22 @@ def test_raw_lines_are_least_squares_by_group_where_there_is_a_line():
     model = slopes()
     found, se = estimates.raw_estimates(model)
     data = model.design.rows("")
+    rss, df, unscaled = [], [], []
     for j in range(4):
         z, y = data.z[data.index == j], data.y[data.index == j]
         b = np.linalg.lstsq(z, y, rcond=None)[0]
         np.testing.assert_allclose(found[j], b, rtol=1e-8)
-        if len(y) > 2:
-            s2 = np.sum((y - z @ b) ** 2) / (len(y) - 2)
-            np.testing.assert_allclose(se[j], np.sqrt(s2 * np.diag(np.linalg.inv(z.T @ z))))
-    assert np.isnan(se[0]).all()  # two rows leave nothing to tell its error by
+        rss.append(np.sum((y - z @ b) ** 2))
+        df.append(len(y) - 2)
+        unscaled.append(np.sqrt(np.diag(np.linalg.inv(z.T @ z))))
+    # By the sd that all groups share: the two rows of the first leave nothing to tell its own by.
+    assert df[0] == 0
+    np.testing.assert_allclose(se, np.sqrt(sum(rss) / sum(df)) * np.array(unscaled))
+    with pytest.warns(hm.HierModelsWarning, match="without replication in group"):
+        by_group = model.replace(sigma="group")
+    _, own = estimates.raw_estimates(by_group)
+    assert np.isnan(own[0]).all()
+    np.testing.assert_allclose(own[3], np.sqrt(rss[3] / df[3]) * unscaled[3])
 
 
 def test_the_table_of_summaries_is_that_of_draws_up_to_their_error():

@@ -199,3 +199,7 @@ def test_a_real_centered_fit_of_the_eight_schools_shows_its_funnel() -> None:
     # Where its chains hardly get to, though its posterior is there.
     said = "".join(finding.message for finding in hm.check(idata).findings)
     assert "tau is near 0" in said
+
+
+def test_an_r_hat_above_the_limit_is_shown_to_be_above() -> None:
+    assert [findings._above(x) for x in (1.3, 1.0123, 1.01004)] == ["1.30", "1.012", "1.01004"]

@@ -37,7 +37,11 @@ def comparison(rows: dict[str, list[tuple[float, float, float]]], **given: Any) 
     [
         (0.09, 0.5, "Conclusions do not move with the priors (largest shift +0.09 sd: mu under"),
         (-0.1, 0.5, "Estimates move a little with the priors, conclusions hold (largest shift -"),
-        (0.2, -0.5, "Conclusions about the sign move with the priors (largest shift +0.20 sd: mu"),
+        (
+            0.2,
+            -0.5,
+            "Estimates move with the priors, across 0 for some 90 % intervals (largest shift +0.20",
+        ),
         (-0.5, 0.5, "Conclusions move with the priors (largest shift -0.50 sd: mu under 'b')."),
     ],
 )
@@ -61,6 +65,13 @@ def test_intervals_on_other_sides_of_0_are_told_of_what_has_a_sign() -> None:
         f"90 % interval of {label}: above 0 under 'a'; below 0 under 'b'; around 0 under 'c'"
         for label in ("mu", "theta[B]")
     ]
+
+
+def test_an_end_next_to_0_is_on_neither_side() -> None:
+    c = comparison({"mu": [(1, 0.05, 2), (1, -0.05, 2)], "theta[A]": [(1, 0.2, 2), (1, -0.05, 2)]})
+    assert c.crossings == []
+    c = comparison({"mu": [(1, 0.2, 2), (1, -0.2, 2)]})
+    assert len(c.crossings) == 1
 
 
 def test_the_report_shows_what_moves_most_and_counts_the_rest() -> None:

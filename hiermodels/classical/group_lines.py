@@ -12,6 +12,7 @@ import pandas as pd
 
 from ..design import Design
 from ..errors import DataWarning, listed
+from ..models.base import one_of
 from .results import Array, Result, about, design_of, index_of
 
 
@@ -54,13 +55,17 @@ class Lines(Result):
         return lines
 
 
-def lines(model: Any, *, common: bool = True) -> Lines:
+SDS = ("own", "pooled")
+
+
+def lines(model: Any, *, common: bool = True, sd: str = "own") -> Lines:
     """Least-squares line of each group, from the group's cross-products.
 
     With W_j the rows of [z, x] in group j, A_j = W_j'W_j and p = K + P columns,
 
         b_j = A_j^-1 W_j'y_j,   sigma_j^2 = RSS_j / (n_j - p),   var b_j = sigma_j^2 A_j^-1
 
+    or, with ``sd="pooled"``, sigma^2 = sum RSS_j / sum (n_j - rank A_j) in place of each sigma_j^2;
     and r2 = 1 - RSS_j / TSS_j, with TSS_j about the group's mean where there is an intercept, and
     about 0 where there is none (Gelman and Hill 2007, section 12.4; any text on regression).
 
@@ -71,6 +76,9 @@ def lines(model: Any, *, common: bool = True) -> Lines:
     common : bool
         Whether the common columns have a coefficient in each group as well, as they have without
         pooling, or are left out. (A common intercept is always in.)
+    sd : {"own", "pooled"}
+        Whether standard errors are by each group's own residual sd, or by the one that all groups
+        share: small groups have wild sds, and those without a degree of freedom have none.
 
     Returns
     -------
@@ -79,7 +87,7 @@ def lines(model: Any, *, common: bool = True) -> Lines:
     Raises
     ------
     OptionError
-        A model of another family.
+        A model of another family, or ``sd`` is neither.
     DataError
         Fewer than 2 groups.
 
@@ -100,13 +108,17 @@ def lines(model: Any, *, common: bool = True) -> Lines:
     )
     if not common:
         d = _without_common(d)
+    one_of("sd", sd, SDS)
     p, within = d.K + d.P, d.within
     has = within.rank == p
     fit, inverse = _solve(d, has)
     df = within.df
     errors = has & (df > 0)
     variance = np.divide(within.rss, df, out=np.full(d.J, np.nan), where=errors)
-    se = np.sqrt(variance[:, None] * np.diagonal(inverse, axis1=1, axis2=2))
+    used = variance
+    if sd == "pooled" and df.sum() > 0:
+        used, errors = np.full(d.J, within.rss.sum() / df.sum()), has
+    se = np.sqrt(used[:, None] * np.diagonal(inverse, axis1=1, axis2=2))
     total = _total(d)
     explained = np.divide(
         total - within.rss, total, out=np.full(d.J, np.nan), where=has & (total > 0)

@@ -35,12 +35,17 @@ def save(ax: Axes | NDArray[Any], path: str | os.PathLike[str]) -> Path:
     Raises
     ------
     OptionError
-        If the suffix is another one, or the file cannot be written.
+        If these are no axes, the suffix is another one, or the file cannot be written.
     """
     file = Path(os.path.expanduser(path))
     if file.suffix.lower() not in _SUFFIXES:
         raise OptionError(f"a picture's name must end in {listed(_SUFFIXES)}; got {file.name!r}")
     one = np.asarray(ax, dtype=object).ravel()[0]
+    if not hasattr(one, "figure"):
+        raise OptionError(
+            f"save needs the axes that a picture returned, got {type(ax).__name__}; as in "
+            "hm.plots.save(hm.plots.forest(pools), 'forest.png')"
+        )
     # By way of the canvas: of axes in a sub-figure it is the whole figure, with every Matplotlib.
     figure = one.figure.canvas.figure
     try:

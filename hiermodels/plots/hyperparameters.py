@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from .. import inference_data
 from ..blocks import Priors
 from ..errors import ContainerError, OptionError, listed
+from ..models import fitting
 from ..priors import Prior
 from . import densities, effects, scalars, style
 
@@ -68,11 +69,15 @@ def prior_against_posterior(
     Raises
     ------
     ContainerError
-        The container of the prior has no such group, or not these variables.
+        The container of the prior has no such group, or not these variables; or the fit is of
+        another model than the one given.
     OptionError
         There is no such variable or scalar, or it has no prior density in closed form.
     """
     known = None if effects.is_container(prior) else _priors_of(prior)
+    # What has priors alone, or a container that is not ours, cannot be compared.
+    if hasattr(prior, "design") and "columns" in inference_data.attributes(idata):
+        fitting.refuse_other(prior, idata, priors=True)
     drawn = scalars.select(idata, var_names, default=_DEFAULT)
     if known is not None and var_names is None:
         drawn = {label: x for label, x in drawn.items() if _prior(known, label) is not None}

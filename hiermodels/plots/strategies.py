@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 
 _MOST_GROUPS = 40
+# Of up to so many groups intervals may reach so many widths beyond those of the other strategies.
+_FEW_GROUPS, _FEW_REACH = 12, 3.0
 # How far apart the marks of one group are, as a share of its row.
 _SPREAD = 0.5
 
@@ -103,7 +105,9 @@ def forest(
             label=look.words,
         )
 
-    limits = style.window(np.concatenate(core), np.concatenate([*core, *every]))
+    # A few groups have room for all of it, unless one interval dwarfs the others.
+    reach = _FEW_REACH if order.size <= _FEW_GROUPS else 1.0
+    limits = style.window(np.concatenate(core), np.concatenate([*core, *every]), reach)
     style.limit(ax, limits)
     ax.set_yticks(rows, _labels(by_name[lead], first, order))
     ax.tick_params(axis="y", length=0, labelsize=7 if small else 10)

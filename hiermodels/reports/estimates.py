@@ -222,7 +222,8 @@ _MEANING = {
     "icc": "the share of the variance that lies between groups",
     "I2": "the share of the variance between the estimates that is not their own error",
     "share": "the share of the variance about the population line that a coefficient has",
-    "lambda": "the pooling of all groups together: 1 is complete, 0 none",
+    "lambda": "by how much the estimates of the groups vary less than their effects may: 1 is "
+    "complete pooling, 0 none; with few groups it says little",
 }
 
 

@@ -31,4 +31,6 @@ def test_a_picture_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
         plots.save(ax, tmp_path / "picture.doc")
     with pytest.raises(OptionError, match=r"cannot write .*No such file"):
         plots.save(ax, tmp_path / "missing" / "picture.png")
+    with pytest.raises(OptionError, match=r"save needs the axes that a picture returned, got str"):
+        plots.save("shrinkage", tmp_path / "picture.png")
     assert list(tmp_path.iterdir()) == []

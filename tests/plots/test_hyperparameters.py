@@ -125,3 +125,12 @@ def test_what_it_needs_is_named(fitted: tuple[Any, Any]) -> None:
     other = inference_data.container({"prior": xr.Dataset({"b": (fits.DIMS, np.ones((1, 5)))})}, {})
     with pytest.raises(ContainerError, match="prior and posterior share none"):
         plots.prior_against_posterior(other, idata)
+
+
+def test_the_fit_of_another_model_is_refused() -> None:
+    model = eight(mu=hm.Normal(0, 5), tau=hm.HalfCauchy(5))
+    idata = model.fit(engine="exact", draws=100, seed=1)
+    assert len(plots.prior_against_posterior(model, idata)) == 2
+    other = eight(mu=hm.Normal(0, 5), tau=hm.HalfNormal(7))
+    with pytest.raises(ContainerError, match="must be a fit under the model's priors"):
+        plots.prior_against_posterior(other, idata)

@@ -36,7 +36,9 @@ PICTURES: dict[str, Callable[[], Any]] = {
     "spaghetti": lambda: plots.group_lines(fits.slopes(8), kind="spaghetti"),
     "trace": lambda: plots.trace(fits.one_way(8)),
     "pairs": lambda: plots.pairs(fits.one_way(8)),
-    "prior_against_posterior": lambda: plots.prior_against_posterior(eight(), fits.eight_schools()),
+    "prior_against_posterior": lambda: plots.prior_against_posterior(
+        eight(), eight().fit(engine="exact", draws=100, seed=1)
+    ),
     "posterior_predictive": lambda: plots.posterior_predictive(fits.one_way(8)),
     "predictive by group": lambda: plots.posterior_predictive(fits.one_way(8), groups=8),
     "pareto_k": lambda: plots.pareto_k(loo()),

@@ -103,6 +103,23 @@ def test_a_coefficient_of_varying_slopes() -> None:
         plots.forest(by_name)
 
 
+def test_of_a_few_groups_all_intervals_are_whole_where_none_dwarfs_the_others() -> None:
+    def wider(J: int, times: float) -> str:
+        whole = {p: fits.one_way(J, pooling=p) for p in ("partial", "complete")}
+        posterior = inference_data.dataset(fits.one_way(J, pooling="none"), "posterior")
+        wide = posterior.assign(theta=posterior["theta"].copy(deep=True))
+        low, high = float(wide["theta"].min()), float(wide["theta"].max())
+        wide["theta"][..., 2] = np.linspace(
+            low - times * (high - low), high + times * (high - low), wide.sizes["draw"]
+        )
+        fit = fits.one_way(J, pooling="none", posterior=wide)
+        return str(plots.forest({"none": fit, **whole}).get_xlabel())
+
+    assert "cut" not in wider(8, 1.5)
+    assert "1 interval without pooling cut" in wider(8, 9)
+    assert "1 interval without pooling cut" in wider(30, 1.5)
+
+
 def test_intervals_without_pooling_that_reach_too_far_are_cut_and_counted() -> None:
     by_name = three()
     posterior = inference_data.dataset(by_name["none"], "posterior")
