@@ -123,6 +123,7 @@ def _with_priors(options: dict[str, Any], *, slopes: bool = False) -> dict[str, 
 CENTERED, NONCENTERED = {"parameterization": "centered"}, {"parameterization": "noncentered"}
 NEAR_0 = {"tau": hm.HalfNormal(0.5)}
 SMALL = {"tau": hm.HalfNormal(0.05)}
+NORMAL = {"beta": hm.Normal(0, 1)}  # of the regressions that are drawn exactly
 HEAVY = {"mu": hm.StudentT(4, 0, 10), "tau": hm.HalfCauchy(5)}
 # Of Gibbs samplers: normal, and inverse-gamma of the variances.
 SEMI = {"tau": hm.InverseGamma(2, 1), "sigma": hm.InverseGamma(2, 1)}
@@ -175,6 +176,18 @@ _ALL = (
         "exact",
     ),
     Case("eight-schools-exact-65", "J = 65", lambda: schools(65), "exact"),
+    Case(
+        "eight-schools-exact-no-pooling",
+        "J = 8",
+        lambda: schools(pooling="none", priors={"theta": hm.Normal(0, 10)}),
+        "exact",
+    ),
+    Case(
+        "eight-schools-exact-complete-pooling",
+        "J = 8",
+        lambda: schools(pooling="complete"),
+        "exact",
+    ),
     # One way.
     Case("one-way-marginal", "J = 8, sizes 1 to 12", lambda: groups(UNEQUAL)),
     Case("one-way-noncentered", "J = 8, sizes 1 to 12", lambda: groups(UNEQUAL, **NONCENTERED)),
@@ -235,6 +248,18 @@ _ALL = (
     ),
     Case("one-way-exact-65", "J = 65, sizes 1 to 6", lambda: groups(SIXTY_FIVE), "exact"),
     Case(
+        "one-way-exact-no-pooling",
+        "J = 5, sizes 2 to 8",
+        lambda: groups((2, 3, 4, 6, 8), pooling="none"),
+        "exact",
+    ),
+    Case(
+        "one-way-exact-complete-pooling",
+        "J = 8, sizes 1 to 12",
+        lambda: groups(UNEQUAL, pooling="complete"),
+        "exact",
+    ),
+    Case(
         "one-way-gibbs",
         "J = 8, sizes 1 to 12, variances",
         lambda: groups(UNEQUAL, priors=SEMI),
@@ -294,6 +319,18 @@ _ALL = (
         "varying-slopes-exact-20",
         "J = 20, sizes 6 to 10, K = 2",
         lambda: lines([6 + j % 5 for j in range(20)]),
+        "exact",
+    ),
+    Case(
+        "varying-slopes-exact-no-pooling",
+        "J = 3, sizes 6 to 9",
+        lambda: lines((6, 7, 9), pooling="none", priors=NORMAL),
+        "exact",
+    ),
+    Case(
+        "varying-slopes-exact-complete-pooling",
+        "J = 5, sizes 3 to 6",
+        lambda: lines((3, 4, 5, 6, 6), pooling="complete", priors=NORMAL),
         "exact",
     ),
     Case(
