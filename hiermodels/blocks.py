@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from .errors import OptionError, PriorError, suggest
+from .errors import OptionError, PriorError, shown, suggest
 from .priors import FAMILIES, Prior
 
 __all__ = ["Block", "Priors", "check_given"]
@@ -153,7 +153,9 @@ def _fitting(name: str, kind: str, prior: Any) -> Prior:
             f"numbers, as in {prior.__name__}(...)"
         )
     if not isinstance(prior, Prior):
-        raise PriorError(f"priors: {name} must be a prior such as {_EXAMPLE[kind]}, got {prior!r}")
+        raise PriorError(
+            f"priors: {name} must be a prior such as {_EXAMPLE[kind]}, got {shown(prior)}"
+        )
     if kind not in prior.kinds:
         fitting = [n for n, cls in FAMILIES.items() if kind in cls.kinds]
         instead = _INSTEAD.get((type(prior).__name__, kind))

@@ -77,6 +77,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             # Whoever read has enough (`| head`); nothing may be flushed into the pipe at the end.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 1
+        except MemoryError as error:
+            said = str(error) or "no more memory"
+            return _fail(f"out of memory: {said}; ask for fewer draws, or --effects summary", 1)
         except OSError as error:
             return _fail(f"{error.filename or 'output'}: {error.strerror or error}", 1)
     if code == 130:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .console import check_output, printable, say, summary_table, typed
-from .errors import OptionError, PriorError, SamplingError, suggest
+from .errors import OptionError, PriorError, SamplingError, shown, suggest
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,7 +39,7 @@ def read_priors(given: Sequence[str]) -> dict[str, Any]:
         if match is None:
             raise PriorError(
                 f"--prior must read NAME=FAMILY(NUMBERS), as tau=HalfCauchy(5) or "
-                f"'mu[x]=Normal(0, 1)' does; got {text!r}"
+                f"'mu[x]=Normal(0, 1)' does; got {shown(text)}"
             )
         name, element, family, numbers = match.groups()
         prior = _prior(text, family, numbers)

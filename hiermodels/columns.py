@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import narwhals.stable.v2 as nw
 from numpy.typing import NDArray
 
-from .errors import ColumnError, DataError, DataWarning, OptionError, listed, suggest
+from .errors import ColumnError, DataError, DataWarning, OptionError, listed, shown, suggest
 
 # Names that the container's dims have; a column of that name could not be told from them.
 DIMS = (
@@ -46,8 +47,8 @@ EMPTY = "the data frame is empty: it has columns but no rows"
 
 def check_missing(missing: str) -> None:
     """Refuse an unknown ``missing=``."""
-    if missing not in ("raise", "drop"):
-        raise OptionError(f"missing must be 'raise' or 'drop', got {missing!r}")
+    if not isinstance(missing, str) or missing not in ("raise", "drop"):
+        raise OptionError(f"missing must be 'raise' or 'drop', got {shown(missing)}")
 
 
 def check_names(
@@ -61,12 +62,12 @@ def check_names(
     for role, name in asked:
         if not isinstance(name, str):
             raise OptionError(
-                f"{role} must be the name of a column (a string), got {name!r}; "
+                f"{role} must be the name of a column (a string), got {shown(name)}; "
                 "name a column of the frame"
             )
         if name not in known:
             raise ColumnError(
-                f"{role}: the data frame has no column {name!r}; it has {listed(known)}"
+                f"{role}: the data frame has no column {name!r}; it has {listed(known) or 'none'}"
                 f"{suggest(name, known)}"
             )
         if name not in there:
@@ -88,11 +89,19 @@ def check_names(
                 f"{role}: the column name {name!r} is reserved (the container has a dim or a "
                 "variable of that name); rename the column"
             )
-        if not name.strip() or "/" in name:
+        if not name.strip() or "/" in name or not is_storable(name):
             raise DataError(
                 f"{role}: the column name {name!r} cannot be a variable's name in a NetCDF file "
-                "(empty, or with a '/'); rename the column"
+                "(empty, or with a '/', a NUL or half a character); rename the column"
             )
+
+
+def is_storable(text: str) -> bool:
+    """Whether a NetCDF file can hold a text: no NUL, and nothing that UTF-8 has no letters for."""
+    try:
+        return b"\0" not in text.encode()
+    except UnicodeEncodeError:  # half of a pair of surrogates
+        return False
 
 
 def no_numbers(what: str, dtype: Any) -> DataError:
@@ -125,6 +134,21 @@ def infinite_values(name: str, infinite: int, n: int) -> DataError:
         f"column {name!r} must be finite, got {infinite} infinite "
         f"value{'s' if infinite > 1 else ''} in {n} rows; mend or leave out those rows"
     )
+
+
+# Squares, and products of squares, of what lies outside these have no place in a double.
+SMALLEST, LARGEST = 1e-60, 1e60
+
+
+def check_spread(name: str, low: float, high: float) -> None:
+    """Refuse numbers whose squares would overflow, or vanish."""
+    # Halves, as the difference itself may overflow. What does not spread is judged elsewhere.
+    half = high / 2 - low / 2 or abs(high) / 2
+    if math.isfinite(half) and half and not SMALLEST <= 2 * half <= LARGEST:
+        raise DataError(
+            f"column {name!r} must spread over {SMALLEST:g} to {LARGEST:g}, got values from "
+            f"{low:.3g} to {high:.3g}; take other units (multiply it by a constant)"
+        )
 
 
 def check_coefficients(coded: Iterable[str], columns: Iterable[str]) -> None:

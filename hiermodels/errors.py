@@ -155,6 +155,14 @@ def suggest(name: str, known: Iterable[str]) -> str:
     return f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
 
 
+def shown(value: object, most: int = 60) -> str:
+    """What came, on one line and not too long: a frame's or an array's own text has many."""
+    text = " ".join(repr(value).split())
+    if len(text) <= most:
+        return text
+    return f"a {type(value).__name__} ({text[: most - 4]} ...)"
+
+
 def count_of(number: int, noun: str) -> str:
     """A number with its noun: ``1 chain``, ``4 chains``."""
     return f"{number} {noun}{'' if number == 1 else 's'}"

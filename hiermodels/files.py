@@ -23,7 +23,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from .errors import DataError, listed
+from .errors import DataError, listed, shown
 
 KINDS = {
     ".parquet": "parquet",
@@ -75,7 +75,13 @@ def read(path: str | os.PathLike[str]) -> Any:
         ) from error
     except (ValueError, OSError, EOFError, zlib.error) as error:  # the last two: a damaged .csv.gz
         raise _unread(file, error) from error
-    _check_commas(file, list(frame.columns))
+    _check_header(file, kind, list(frame.columns))
+    if kind != "parquet" and not isinstance(frame.index, pd.RangeIndex):
+        # Pandas would take the first fields for the rows' names, and shift the others.
+        raise DataError(
+            f"data file: {file.name!r} must have as many fields in each row as its header has "
+            f"names, got {frame.index.nlevels} more in the rows; mend the header"
+        )
     return frame
 
 
@@ -103,7 +109,18 @@ def find(path: str | os.PathLike[str]) -> tuple[list[Path], str]:
     DataError
         There is none, or they are of another kind or of several.
     """
+    if not os.fspath(path):
+        raise DataError("data file: the path must not be empty; name a file")
     path = Path(os.path.expanduser(path))
+    try:
+        path.stat()
+    except FileNotFoundError:
+        pass
+    except (OSError, ValueError) as error:  # too long, a link to itself, a NUL
+        what = getattr(error, "strerror", None) or error
+        raise DataError(
+            f"data file: {shown(str(path))} cannot be opened ({what}); check the path"
+        ) from error
     if path.is_file():
         files = [path]
     elif path.is_dir():
@@ -118,12 +135,18 @@ def find(path: str | os.PathLike[str]) -> tuple[list[Path], str]:
                 f"data file: {str(path)!r} is a folder without CSV or Parquet files; name a file, "
                 "or a folder that holds some"
             )
+    elif path.exists():
+        raise DataError(
+            f"data file: {str(path)!r} must be a file or a folder, got a pipe or a device; write "
+            "what comes from there to a file first"
+        )
     elif glob.has_magic(str(path)):
         files = [Path(f) for f in sorted(glob.glob(str(path), recursive=True)) if Path(f).is_file()]
         if not files:
             raise DataError(f"data file: no file is named as {str(path)!r}; check the pattern")
     else:
-        raise DataError(f"data file: no such file {str(path)!r}; check the path")
+        hint = "download it first" if ":/" in str(path) else "check the path"
+        raise DataError(f"data file: no such file {str(path)!r}; {hint}")
     kinds = {_kind(f) for f in files}
     if "" in kinds:
         other = next(f for f in files if not _kind(f))
@@ -195,7 +218,7 @@ def scan(
                         hive_partitioning=hive,
                         union_by_name=True,
                     )
-                _check_commas(files[0], relation.columns)
+                _check_header(files[0], kind, relation.columns)
                 if kind != "parquet":
                     relation = _with_booleans(relation, columns or relation.columns)
                 if len(files) > 1 and (common := {c for c in relation.columns if c in columns}):
@@ -203,6 +226,10 @@ def scan(
                 yield relation
             except duckdb.Error as error:
                 raise _unread(Path(path), error) from error
+            except DataError as error:
+                if isinstance(error.__cause__, duckdb.Error):  # met by whoever summed up the rows
+                    raise _unread(Path(path), error.__cause__) from error
+                raise
 
 
 def _is_file(path: str | os.PathLike[str]) -> bool:
@@ -254,27 +281,53 @@ def _columns(connection: Any, file: Path, kind: str) -> set[str]:
     """Names of a file's columns; none where it has none, or where the reader will complain."""
     if kind == "parquet":
         return set(connection.read_parquet(str(file), hive_partitioning=False).columns)
+    # DuckDB takes no blanks around a name.
+    return {name.strip() for name in _header(file, kind)}
+
+
+def _header(file: Path, kind: str) -> list[str]:
+    """Names in the header of a CSV file; none where the reader will complain."""
     opener: Any = gzip.open if file.suffix.lower() == ".gz" else open
     try:
         with opener(file, "rt", encoding="utf-8-sig", newline="") as lines:
             rows = csv.reader(lines, delimiter="\t" if kind == "tsv" else ",")
-            # DuckDB takes no blanks around a name.
-            return {name.strip() for name in next((row for row in rows if row), [])}
+            return next((row for row in rows if row), [])
     except (OSError, EOFError, ValueError, csv.Error, zlib.error):
-        return set()
+        return []
 
 
-def _check_commas(file: Path, columns: list[Any]) -> None:
-    if len(columns) == 1 and ";" in str(columns[0]):
-        raise DataError(
-            f"data file: {file.name!r} must be separated by commas, got semicolons; read it "
-            f"with pandas.read_csv(..., sep=';') or save it with commas"
-        )
+def _check_header(file: Path, kind: str, columns: list[Any]) -> None:
+    """Refuse a header of another separator, or with one name twice, which readers would rename."""
+    if kind == "parquet":
+        return
+    found = {";": "semicolons", "\t": "tabs", ",": "commas"}
+    wanted = "\t" if kind == "tsv" else ","
+    for sign, name in found.items():
+        if len(columns) == 1 and sign in str(columns[0]) and sign != wanted:
+            raise DataError(
+                f"data file: {file.name!r} must be separated by {found[wanted]}, got {name}; read "
+                f"it with pandas.read_csv(..., sep={sign!r}) or save it with {found[wanted]}"
+            )
+    names = _header(file, kind)
+    if len(set(names)) < len(names):
+        twice = [n for n in dict.fromkeys(names) if n and names.count(n) > 1]
+        if twice:
+            raise DataError(
+                f"data file: {file.name!r} has more than one column named {listed(twice)}; rename "
+                "them"
+            )
 
 
 def _unread(path: Path, error: Exception) -> DataError:
+    kind = path.suffix[1:] or "data"
+    if isinstance(error, UnicodeDecodeError):
+        return DataError(
+            f"data file: {path.name!r} could not be read as {kind}: it must be text in UTF-8, got "
+            f"byte 0x{error.object[error.start]:02x}; save it as UTF-8, or read it with "
+            "pandas.read_csv(..., encoding=...)"
+        )
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return DataError(
-        f"data file: {path.name!r} could not be read as "
-        f"{path.suffix[1:] or 'data'}: {lines[0] if lines else 'unknown reason'}"
+        f"data file: {path.name!r} could not be read as {kind}: "
+        f"{lines[0] if lines else 'unknown reason'}; is it whole, and of that kind?"
     )

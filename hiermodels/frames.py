@@ -12,6 +12,7 @@ import numbers
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 import narwhals.stable.v2 as nw
@@ -141,7 +142,7 @@ def table(
     names_there = data.collect_schema().names() if lazy else data.columns
     rules.check_names(names_there, roles, group, predictors)
     if lazy:
-        data = data.select(*wanted).collect()
+        data = computed(data.select(*wanted))
     if len(data) == 0:
         raise DataError(rules.EMPTY)
 
@@ -154,10 +155,12 @@ def table(
         absent[name] = np.isnan(raw[name])
     factors: dict[str, Labels] = {}
     for name in predictors:
-        if series[name].dtype.is_numeric():
+        if _is_numeric(series[name]):
             raw[name] = _numbers(series[name], f"predictor {name!r}")
             absent[name] = np.isnan(raw[name])
         else:
+            if _without_levels(series[name]):
+                raise rules.no_numbers(f"predictor {name!r}", _kind(series[name]))
             factors[name] = labels.of_series(series[name], name)
             absent[name] = factors[name].absent
 
@@ -258,23 +261,69 @@ def opened(frame: Any) -> Any:
     return data
 
 
+def computed(data: Any, **how: Any) -> Any:
+    """The rows of a lazy frame.
+
+    Raises
+    ------
+    DataError
+        Its engine fails at them: on a cast that cannot be, a file that is gone.
+    """
+    try:
+        return data.collect(**how)
+    except MemoryError:
+        raise
+    except Exception as error:
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        raise DataError(
+            f"the data frame cannot be computed: {lines[0] if lines else type(error).__name__}; "
+            "collect it once by itself to see where"
+        ) from error
+
+
 def _numbers(series: Any, what: str) -> Array:
     """A column as float64, NaN where it is missing."""
     dtype = series.dtype
+    if dtype == nw.Unknown and _is_numeric(series):
+        with np.errstate(over="ignore"):  # beyond a double it is infinite, and refused as that
+            return np.asarray(series.to_native(), dtype=np.float64)
     if dtype.is_numeric():
-        if str(dtype).startswith("Complex"):  # pragma: no cover - narwhals calls these Unknown
-            raise DataError(f"{what} must be real numbers, got {dtype}")
         cast = series.cast(nw.Float64)
         return np.asarray(cast.fill_null(float("nan")).to_numpy(), dtype=np.float64)
     if dtype == nw.Object:
         values = series.to_list()
         if all(v is None or _is_number(v) for v in values):
             return np.array([np.nan if v is None else float(v) for v in values])
-    raise rules.no_numbers(what, dtype)
+    if series.is_null().all():
+        return np.full(len(series), np.nan)
+    raise rules.no_numbers(what, _kind(series))
+
+
+def _without_levels(series: Any) -> bool:
+    """Whether a column holds what text could be made of, but no factor: lists, complex numbers."""
+    if series.dtype == nw.Object:
+        kinds = {type(value) for value in series.to_list()}
+        return any(kind.__hash__ is None or issubclass(kind, complex) for kind in kinds)
+    return series.dtype in (nw.Unknown, nw.List, nw.Array, nw.Struct, nw.Binary)
+
+
+def _is_numeric(series: Any) -> bool:
+    """Whether a column is of numbers, those that Narwhals has no name for among them."""
+    if series.dtype != nw.Unknown:
+        return bool(series.dtype.is_numeric())
+    # Sparse columns, and numbers of 80 bits.
+    return getattr(getattr(series.to_native(), "dtype", None), "kind", "") in tuple("fiu")
+
+
+def _kind(series: Any) -> Any:
+    """The type of a column, by its own name where Narwhals has none for it."""
+    known = series.dtype != nw.Unknown
+    return series.dtype if known else getattr(series.to_native(), "dtype", series.dtype)
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, numbers.Real) and not isinstance(value, (bool, np.bool_))
+    real = isinstance(value, (numbers.Real, Decimal))
+    return real and not isinstance(value, (bool, np.bool_))
 
 
 def _groups(names: Labels, keep: NDArray[np.bool_]) -> Groups:

@@ -466,7 +466,10 @@ def load(path: str | os.PathLike[str]) -> Container:
     file = Path(os.path.expanduser(path))
     _check_signature(file)
     try:
-        attrs, found = _read(file)
+        with warnings.catch_warnings():
+            # What h5netcdf has to say of HDF5 files that other programs wrote.
+            warnings.simplefilter("ignore", UserWarning)
+            attrs, found = _read(file)
     except ModuleNotFoundError:
         raise
     except Exception as error:

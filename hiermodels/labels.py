@@ -17,7 +17,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from .errors import DataError
+from .columns import is_storable
+from .errors import DataError, shown
+
+LONGEST = 1000
+"""Letters of a label."""
 
 
 @dataclass(frozen=True)
@@ -91,21 +95,21 @@ def of_series(series: Any, name: str) -> Labels:
     if dtype == nw.Boolean:
         absent = _nulls(series)
         values = (series.fill_null(False) if absent.any() else series).to_numpy()
-        return _of_values(np.asarray(values, dtype=bool), absent, _text)
+        return _of_values(np.asarray(values, dtype=bool), absent, partial(_text, name=name))
     if dtype == nw.String:
-        return _of_text(series, native)
+        return _of_text(series, native, name)
     return _of_objects(_objects(series.to_list()), name)
 
 
-def _of_text(series: Any, native: Any) -> Labels:
+def _of_text(series: Any, native: Any, name: str) -> Labels:
     if series.implementation is nw.Implementation.POLARS:
         # Without a million Python strings: polars has a hash table of its own.
         found = native.drop_nulls().unique(maintain_order=True)
         if len(found):
             codes = native.replace_strict(found, list(range(len(found))), default=-1)
-            return Labels(_text(found.to_list()), np.array(codes.to_numpy(), dtype=np.int64))
+            return Labels(_text(found.to_list(), name), np.array(codes.to_numpy(), dtype=np.int64))
     codes, found = pd.factorize(native if isinstance(native, pd.Series) else series.to_numpy())
-    return Labels(_text(found), codes.astype(np.int64, copy=False))
+    return Labels(_text(found, name), codes.astype(np.int64, copy=False))
 
 
 def _nulls(series: Any) -> NDArray[np.bool_]:
@@ -138,11 +142,11 @@ def _of_objects(values: NDArray[np.object_], name: str) -> Labels:
         codes, found = pd.factorize(_objects([str(v) for v in present]))
     if "float" in kinds and numeric and not all(_is_whole(v) for v in found):
         raise measured(name)
-    levels = whole(found, name) if numeric else _text(found)
+    levels = whole(found, name) if numeric else _text(found, name)
     if not numeric and kinds != {"str"}:
         # Two objects may read the same.
         again, found = pd.factorize(levels.astype(object))
-        levels, codes = _text(found), again[codes]
+        levels, codes = _text(found, name), again[codes]
     index = np.full(len(values), -1, dtype=np.int64)
     index[~absent] = codes
     return Labels(levels, index)
@@ -208,8 +212,23 @@ def whole(values: Any, name: str) -> NDArray[Any]:
     )
 
 
-def _text(values: Any) -> NDArray[np.str_]:
-    return np.array([str(v) for v in values], dtype=np.str_)
+def _text(values: Any, name: str) -> NDArray[np.str_]:
+    texts = [str(v) for v in values]
+    # An array of text has room for the longest of them everywhere.
+    if (most := max(map(len, texts), default=0)) > LONGEST:
+        long = next(text for text in texts if len(text) == most)
+        raise DataError(
+            f"labels in column {name!r} must have at most {LONGEST} letters, got {most}: "
+            f"{long[:20]!r}...; is it the right column?"
+        )
+    # All at once, as there may be a million. NumPy drops a NUL at the end, and so tells apart less.
+    if not is_storable("".join(texts)):
+        bad = next(text for text in texts if not is_storable(text))
+        raise DataError(
+            f"labels in column {name!r} must be text that a NetCDF file can hold, got "
+            f"{shown(bad)} (with a NUL or half a character); rename the group"
+        )
+    return np.array(texts, dtype=np.str_)
 
 
 def _kind(kind: type) -> str:

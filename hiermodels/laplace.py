@@ -145,7 +145,7 @@ def residual_sd(design: Design) -> float:
         known = float(np.mean(marginal.known_variance(design)))
     spread = math.sqrt(design.pooled_rss / design.N + known)
     # Estimates that are all alike are no reason to start tau at 0, where it cannot start.
-    return max(spread, 1e-3 * float(design.sds[-1]), 1e-12)
+    return max(spread, 1e-3 * float(design.sds[-1]), 1e-100)
 
 
 def _coefficient_units(design: Design) -> dict[str, Array]:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy import special
 
 from . import prior_draws
-from .errors import PriorError
+from .errors import PriorError, shown
 from .prior_draws import Size
 
 __all__ = [
@@ -41,6 +41,10 @@ Array = NDArray[np.float64]
 _LOG_2PI = math.log(2 * math.pi)
 
 
+# Numbers whose squares a double holds.
+_SMALLEST, _LARGEST = 1e-90, 1e90
+
+
 @dataclass(frozen=True)
 class Prior:
     """A prior distribution: a family and its numbers.
@@ -59,11 +63,16 @@ class Prior:
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
-            if isinstance(value, bool) or not isinstance(value, (int, float, np.number)):
+            if isinstance(value, bool) or not isinstance(
+                value, (int, float, np.integer, np.floating)
+            ):
                 raise PriorError(
-                    f"{type(self).__name__}: {field.name} must be a number, got {value!r}"
+                    f"{type(self).__name__}: {field.name} must be a number, got {shown(value)}"
                 )
-            value = float(value)
+            try:
+                value = float(value)
+            except OverflowError:  # a whole number of hundreds of digits
+                value = math.inf if value > 0 else -math.inf
             if not math.isfinite(value):
                 raise PriorError(
                     f"{type(self).__name__}: {field.name} must be finite, got {value}; "
@@ -76,6 +85,11 @@ class Prior:
             if field.name in self.nonnegative and value < 0:
                 raise PriorError(
                     f"{type(self).__name__}: {field.name} must not be negative, got {value:g}"
+                )
+            if value and not _SMALLEST <= abs(value) <= _LARGEST:
+                raise PriorError(
+                    f"{type(self).__name__}: {field.name} must be of a size from {_SMALLEST:g} to "
+                    f"{_LARGEST:g}, got {value:g}; take other units, or Flat() for no information"
                 )
             object.__setattr__(self, field.name, value)
 

@@ -352,8 +352,8 @@ def collected(data: Any) -> Any:
     """The few rows of an aggregated lazy frame."""
     if data.implementation is nw.Implementation.POLARS:
         # Polars' own default holds all rows of the columns in memory.
-        return data.collect(backend="polars", engine="streaming")
-    return data.collect()
+        return frames.computed(data, backend="polars", engine="streaming")
+    return frames.computed(data)
 
 
 def _ordered(data: Any, dtype: Any, name: str) -> bool:

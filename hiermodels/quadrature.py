@@ -262,7 +262,8 @@ def _mode(log_density: LogDensity, start: Array, width: Array) -> tuple[Array, A
     """The mode, and the conditional standard deviations there."""
 
     def minus(x: Array) -> float:
-        value = float(log_density((start + width * x)[None])[0])
+        with np.errstate(over="ignore", invalid="ignore"):  # far out, where there is no density
+            value = float(log_density((start + width * x)[None])[0])
         return -value if np.isfinite(value) else 1e300
 
     d = len(start)

@@ -23,11 +23,12 @@ from numpy.typing import NDArray
 
 from . import progress as bars
 from .chains import GRACE, Chain, Task, iterations, run_chain
-from .errors import OptionError, SamplingError, suggest
+from .errors import OptionError, SamplingError, shown, suggest
 
 Array = NDArray[np.float64]
 
 METRICS = ("diag", "dense", "unit")
+MOST_DRAWS = 10**8  # 0.8 GB for each number that is drawn
 SIGNIFICANT_DIGITS = 12
 """Digits of each number in Stan's CSV files, unless the caller knows better.
 
@@ -69,20 +70,25 @@ class Settings:
         _whole("chains", self.chains, 1)
         _whole("draws", self.draws, 1)
         _whole("warmup", self.warmup, 0)
+        if self.chains * int(self.draws) > MOST_DRAWS:
+            raise OptionError(
+                f"chains times draws must be at most {MOST_DRAWS:g}, got {self.chains} times "
+                f"{self.draws}; a few thousand in all are enough for most questions"
+            )
         _whole("seed", self.seed, 0, 2**31 - 1)
         _whole("max_treedepth", self.max_treedepth, 1, 30)
         if isinstance(self.adapt_delta, bool) or not isinstance(
             self.adapt_delta, (int, float, np.number)
         ):
-            raise OptionError(f"adapt_delta must be a number, got {self.adapt_delta!r}")
+            raise OptionError(f"adapt_delta must be a number, got {shown(self.adapt_delta)}")
         if not 0 < self.adapt_delta < 1:
             raise OptionError(
                 f"adapt_delta must lie between 0 and 1, got {self.adapt_delta}; 0.8 is usual, "
                 "0.99 is careful"
             )
-        if self.metric not in METRICS:
+        if not isinstance(self.metric, str) or self.metric not in METRICS:
             raise OptionError(
-                f"metric must be one of {', '.join(map(repr, METRICS))}, got {self.metric!r}"
+                f"metric must be one of {', '.join(map(repr, METRICS))}, got {shown(self.metric)}"
                 f"{suggest(str(self.metric), METRICS)}"
             )
         if not isinstance(self.save_warmup, bool):
@@ -91,7 +97,7 @@ class Settings:
 
 def _whole(name: str, value: Any, low: int, high: int | None = None) -> None:
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
-        raise OptionError(f"{name} must be a whole number, got {value!r}")
+        raise OptionError(f"{name} must be a whole number, got {shown(value)}")
     if value < low or (high is not None and value > high):
         bound = f"at least {low}" if high is None else f"from {low} to {high}"
         raise OptionError(f"{name} must be {bound}, got {value}")

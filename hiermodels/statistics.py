@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from . import columns as rules
 from . import frames, statistics_file
 from .errors import ColumnError, DataError, OptionError, listed, suggest
 from .labels import whole
@@ -99,12 +100,21 @@ class SufficientStatistics:
                     own = _checked(own, self.group)
                 own = own.copy()
                 own.flags.writeable = False
+            if name == "centre":
+                self._check_spreads()
             if name != "labels" and not np.isfinite(own).all():
                 raise DataError(
                     f"sufficient statistics: {name} must be finite, got NaN or infinity; mend the "
                     "columns, or divide columns of 1e150 and more by a constant"
                 )
             object.__setattr__(self, name, own)
+
+    def _check_spreads(self) -> None:
+        ends = np.asarray(self.minimum), np.asarray(self.maximum)
+        names = (*self.columns, self.response)
+        if ends[0].shape == ends[1].shape == (len(names),):  # else refused in its turn
+            for name, low, high in zip(names, *ends, strict=True):
+                rules.check_spread(name, float(low), float(high))
 
     def __repr__(self) -> str:
         columns = f" on {listed(self.columns)}" if self.columns else ""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import product
 from typing import TYPE_CHECKING
 
 from . import inference_data, rulers
-from .errors import ContainerError, OptionError, listed, suggest
+from .errors import ContainerError, OptionError, listed, shown, suggest
 
 if TYPE_CHECKING:
     import numpy as np
@@ -135,8 +136,7 @@ def table(
     for name in _chosen(ds, var_names, group):
         # The bare variable: its coordinates are read once, for the labels.
         x = ds.variables[name].transpose("chain", "draw", ...)
-        values = np.asarray(x.to_numpy(), dtype=np.float64)
-        values = values.reshape(*values.shape[:2], -1)
+        values = _numbers(name, x)
         names = [f"{name}[{', '.join(at)}]" if at else name for at in _labels(ds, x)]
         if (kept := _informative(name, x)) is not None:
             names, values = [names[i] for i in kept], values[:, :, kept]
@@ -152,14 +152,27 @@ def table(
 
 def scalars(ds: xr.Dataset, name: str) -> dict[str, NDArray[np.float64]]:
     """Draws of each scalar of a variable by its label, shape (chain, draw)."""
-    import numpy as np
-
     x = ds.variables[name].transpose("chain", "draw", ...)
-    values = np.asarray(x.to_numpy(), dtype=np.float64)
-    values = values.reshape(*values.shape[:2], -1)
+    values = _numbers(name, x)
     labels = [f"{name}[{', '.join(at)}]" if at else name for at in _labels(ds, x)]
     kept = _informative(name, x)
     return {labels[i]: values[:, :, i] for i in (range(len(labels)) if kept is None else kept)}
+
+
+def _numbers(name: str, x: xr.Variable) -> NDArray[np.float64]:
+    """A variable's draws, shape (chain, draw, entries); refused where they are none."""
+    import numpy as np
+
+    if x.dtype.kind not in "biuf":
+        raise ContainerError(
+            f"variable {name!r} must be of numbers, got {x.dtype}; name other variables"
+        )
+    if 0 in x.shape[:2]:
+        raise ContainerError(
+            f"variable {name!r} must have a draw or more, got {x.shape[0]} chains of "
+            f"{x.shape[1]} draws; fit the model again"
+        )
+    return np.asarray(x.to_numpy(), dtype=np.float64).reshape(*x.shape[:2], math.prod(x.shape[2:]))
 
 
 def _chosen(ds: xr.Dataset, var_names: str | Sequence[str] | None, group: str) -> list[str]:
@@ -174,6 +187,8 @@ def _chosen(ds: xr.Dataset, var_names: str | Sequence[str] | None, group: str) -
         )
     if var_names is None:
         return drawn
+    if not isinstance(var_names, Iterable):
+        raise OptionError(f"name variables as text or a list of it, got {shown(var_names)}")
     names = [var_names] if isinstance(var_names, str) else list(var_names)
     for name in names:
         if name not in drawn:

@@ -13,7 +13,7 @@ from .. import inference_data as idatas
 from .. import programs, propriety
 from ..blocks import Block, Priors, check_given
 from ..design import Design
-from ..errors import FrozenError, OptionError, PriorError, suggest
+from ..errors import FrozenError, OptionError, PriorError, shown, suggest
 from ..hyperparameters import Hyperparameters
 from ..laplace import Standardization, standardize
 
@@ -284,8 +284,9 @@ class Base(ABC):
 
 def one_of(name: str, value: Any, allowed: Sequence[str]) -> None:
     """Refuse a value that is none of those allowed, with the near misses."""
-    if value not in allowed:
+    # An array would compare element by element.
+    if not isinstance(value, str) or value not in allowed:
         raise OptionError(
-            f"{name} must be one of {', '.join(map(repr, allowed))}, got {value!r}"
+            f"{name} must be one of {', '.join(map(repr, allowed))}, got {shown(value)}"
             f"{suggest(str(value), allowed)}"
         )

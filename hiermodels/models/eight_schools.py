@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from .. import columns as rules
 from .. import frames
 from ..blocks import Block
 from ..design import Array, Design, of_arrays
@@ -131,6 +132,13 @@ def _design(frame: Any, effect: str, se: str, group: str, missing: str) -> Desig
             f"se={se!r} must be above 0 in every row, got {len(bad)} that "
             f"{'are' if len(bad) > 1 else 'is'} not ({listed(bad)}); a group known without "
             "error cannot be pooled"
+        )
+    far = (errors < rules.SMALLEST) | (errors > rules.LARGEST)
+    if far.any():
+        raise DataError(
+            f"se={se!r} must lie between {rules.SMALLEST:g} and {rules.LARGEST:g}, got "
+            f"{errors[far][0]:.3g} ({listed(table.groups.labels[table.groups.index[far]])}); mend "
+            "it, or take other units"
         )
     repeated = table.groups.labels[table.groups.sizes > 1]
     if len(repeated):

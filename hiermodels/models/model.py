@@ -11,8 +11,10 @@ from concurrent.futures import Executor
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from .. import prediction, sampling
-from ..errors import DiagnosticWarning, OptionError
+from ..errors import DiagnosticWarning, OptionError, shown
 from . import engines, fitting, groups
 from .base import Base, one_of
 from .inits import starts as inits_of
@@ -158,10 +160,14 @@ class Model(Base):
             "allow_failed_chains": (allow_failed_chains, False),
         }
         one_of("engine", engine, engines.ENGINES)
+        if isinstance(include, str) or not isinstance(include, Sequence):
+            raise OptionError(
+                f"include must be a list of names, got {shown(include)}; ['deviation'] is one"
+            )
         for name in include:
             one_of("include", name, groups.EXTRAS)
-        if pointwise not in (True, False, "auto"):
-            raise OptionError(f"pointwise must be True, False or 'auto', got {pointwise!r}")
+        if not isinstance(pointwise, (str, int, np.bool_)) or pointwise not in (0, 1, "auto"):
+            raise OptionError(f"pointwise must be True, False or 'auto', got {shown(pointwise)}")
         pointwise = pointwise if pointwise == "auto" else bool(pointwise)
         one_of("effects", effects, EFFECTS)
         settings = sampling.Settings(

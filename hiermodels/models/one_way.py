@@ -7,7 +7,7 @@ from typing import Any
 
 from ..blocks import Block
 from ..design import Design
-from ..errors import DataError, OptionError, suggest
+from ..errors import DataError, OptionError, shown, suggest
 from ..laplace import Standardization, classes
 from ..observations import observe
 from ..priors import Flat, HalfT, Normal, Prior
@@ -140,9 +140,9 @@ class OneWay(Model):
 
 def check_sigma(sigma: Any) -> None:
     """Refuse a ``sigma=`` that is neither "common" nor "group"."""
-    if sigma not in SIGMAS:
+    if not isinstance(sigma, str) or sigma not in SIGMAS:
         raise OptionError(
-            f"sigma must be 'common' or 'group', got {sigma!r}{suggest(str(sigma), SIGMAS)}"
+            f"sigma must be 'common' or 'group', got {shown(sigma)}{suggest(str(sigma), SIGMAS)}"
         )
 
 

@@ -10,11 +10,12 @@ import numpy as np
 
 from ..blocks import Block
 from ..design import Design
-from ..errors import DataError, DataWarning, OptionError, listed, suggest
+from ..errors import DataError, DataWarning, OptionError, listed, shown
 from ..laplace import Standardization
 from ..marginal import forward
 from ..observations import observe
 from ..priors import LKJ, Flat, HalfT, Normal
+from .base import one_of
 from .model import Model
 from .one_way import check_sigma, refuse_constant_response, row_data
 
@@ -99,11 +100,7 @@ class VaryingSlopes(Model):
         missing: str = "raise",
     ) -> None:
         check_sigma(sigma)
-        if intercept not in INTERCEPTS:
-            raise OptionError(
-                f"intercept must be one of {', '.join(map(repr, INTERCEPTS))}, got {intercept!r}"
-                f"{suggest(str(intercept), INTERCEPTS)}"
-            )
+        one_of("intercept", intercept, INTERCEPTS)
         varying, common = _names("varying", varying), _names("common", common)
         for name in varying:
             if name in common:
@@ -244,7 +241,7 @@ class VaryingSlopes(Model):
 def _names(role: str, names: Any) -> tuple[str, ...]:
     if isinstance(names, str) or not isinstance(names, Sequence):
         raise OptionError(
-            f"{role} must be a list of column names, got {names!r}"
+            f"{role} must be a list of column names, got {shown(names)}"
             + (f"; write {role}=[{names!r}]" if isinstance(names, str) else "")
         )
     return tuple(names)

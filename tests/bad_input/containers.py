@@ -1,0 +1,180 @@
+"""Files that should hold a fit or statistics, and questions that a fit cannot answer."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import scipy.io
+import xarray as xr
+
+import hiermodels as hm
+from hiermodels import inference_data
+from hiermodels.errors import ContainerError, DataError, OptionError
+
+from .case import DRAWS, rows, schools
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A file or an object, and what is asked of it; other names are those of ``Case``."""
+
+    what: str
+    run: Callable[[Path], Any]
+    says: str = "..."
+    kind: Any = ContainerError
+    file: Callable[[Path], Any] | None = None
+    slow: bool = False
+    warns: str = ""
+    answer: Any = None
+
+
+def load(what, make, says="...", kind=ContainerError):
+    """A file that ``hm.load`` and the commands summary, check and report are given."""
+    return Asked(what, lambda folder: hm.load(make(folder)), says, kind, file=make)
+
+
+def asked(what, run, says="...", kind=OptionError):
+    return Asked(what, lambda _: run(fit()), says, kind)
+
+
+@cache
+def fit():
+    model = hm.EightSchools(schools(), effect="y", se="se", group="g")
+    return model.fit(**{**DRAWS, "draws": 200})
+
+
+def statistics():
+    return hm.sufficient_statistics(rows(), y="y", group="g")
+
+
+def _bytes(name, content):
+    def make(folder: Path) -> Path:
+        (folder / name).write_bytes(content() if callable(content) else content)
+        return folder / name
+
+    return make
+
+
+def _part(share):
+    def make(folder: Path) -> Path:
+        whole = inference_data.save(fit(), folder / "whole.nc").read_bytes()
+        (folder / "fit.nc").write_bytes(whole[: int(share * len(whole))])
+        return folder / "fit.nc"
+
+    return make
+
+
+def _damaged(folder: Path) -> Path:
+    whole = bytearray(inference_data.save(fit(), folder / "whole.nc").read_bytes())
+    whole[2000:6000] = bytes(4000)
+    (folder / "fit.nc").write_bytes(whole)
+    return folder / "fit.nc"
+
+
+def _classic(folder: Path) -> Path:
+    with scipy.io.netcdf_file(folder / "fit.nc", "w") as file:
+        file.createDimension("draw", 3)
+    return folder / "fit.nc"
+
+
+def _hdf5(fill):
+    def make(folder: Path) -> Path:
+        with h5py.File(folder / "fit.nc", "w") as file:
+            fill(file)
+        return folder / "fit.nc"
+
+    return make
+
+
+def _folder(folder: Path) -> Path:
+    (folder / "fit.nc").mkdir()
+    return folder / "fit.nc"
+
+
+def _posterior(values, dims=("chain", "draw"), check=hm.check):
+    def run(_):
+        data = xr.Dataset({"mu": (dims, np.asarray(values))})
+        return check(inference_data.container({"posterior": data}, {}))
+
+    return run
+
+
+def _npz(change):
+    def run(folder: Path) -> Any:
+        file = folder / "found.npz"
+        statistics().save(file)
+        change(file)
+        return hm.SufficientStatistics.load(file)
+
+    return run
+
+
+def _cut(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[:-200])
+
+
+def _pickled(file: Path) -> None:
+    np.savez(file, about=np.array({"a": print}, dtype=object), allow_pickle=True)
+
+
+CASES = [
+    load("no such file", lambda folder: folder / "fit.nc"),
+    load("a folder called fit.nc", _folder),
+    load("an empty file", _bytes("fit.nc", b"")),
+    load("a text file", _bytes("fit.nc", b"mu,tau\n1,2\n")),
+    load("a pickle", _bytes("fit.nc", lambda: pickle.dumps({"mu": 1}))),
+    load("a signature and nothing else", _bytes("fit.nc", b"\x89HDF\r\n\x1a\n")),
+    *(load(f"a fit cut at {share:.0%}", _part(share)) for share in (0.01, 0.1, 0.5, 0.9, 0.999)),
+    load("a fit with 4000 bytes of zeros", _damaged),
+    load("a classic NetCDF file", _classic),
+    load("HDF5 with nothing in it", _hdf5(lambda file: None)),
+    load("HDF5 of another program", _hdf5(lambda file: file.create_dataset("a", data=[1, 2]))),
+    load("HDF5 with an empty posterior", _hdf5(lambda file: file.create_group("posterior"))),
+    load("HDF5 whose posterior is an array",
+         _hdf5(lambda file: file.create_dataset("posterior", data=[1, 2]))),
+    asked("None in place of a fit", lambda _: hm.check(None), kind=ContainerError),
+    asked("a frame in place of a fit", lambda _: hm.summary(rows()), kind=ContainerError),
+    asked("a model in place of a fit", lambda _: hm.summary(
+        hm.OneWay(rows(), y="y", group="g")), kind=ContainerError),
+    asked("a path in place of a fit", lambda _: hm.check("fit.nc"), kind=ContainerError),
+    asked("draws without chains", _posterior(np.ones(100), ("draw",)), kind=ContainerError),
+    asked("draws that are NaN", _posterior(np.full((4, 100), np.nan)), kind=ContainerError),
+    asked("no draws", _posterior(np.ones((4, 0))), kind=ContainerError),
+    asked("draws that are text", _posterior(np.full((4, 100), "a")), kind=ContainerError),
+    asked("a summary of draws that are text", _posterior(np.full((4, 100), "a"), check=hm.summary),
+          kind=ContainerError),
+    asked("a variable that there is not", lambda fit: hm.summary(fit, "teta"), kind=ContainerError),
+    asked("a variable given as a number", lambda fit: hm.summary(fit, 3)),
+    asked("a comparison that there is not", lambda fit: hm.probability(fit, "theta", "=>", 0)),
+    asked("a bound that is NaN", lambda fit: hm.probability(fit, "theta", ">", np.nan)),
+    asked("a bound that is text", lambda fit: hm.probability(fit, "theta", ">", "0")),
+    asked("the probability of a variable that there is not",
+          lambda fit: hm.probability(fit, "teta", ">", 0), kind=ContainerError),
+    asked("the best 0 of 8", lambda fit: hm.ranks(fit, top=0)),
+    asked("the best 9 of 8", lambda fit: hm.ranks(fit, top=9)),
+    asked("the best one and a half", lambda fit: hm.ranks(fit, top=1.5)),
+    asked("differences of a group that there is not",
+          lambda fit: hm.differences(fit, groups=["A", "Z"]), kind=(OptionError, ContainerError)),
+    asked("differences of one group", lambda fit: hm.differences(fit, groups=["A"])),
+    asked("leaving out what there is not", lambda fit: hm.loo(fit, "school")),
+    asked("a report that is no page", lambda fit: hm.report(fit, "report.pdf")),
+    asked("a report into no folder", lambda fit: hm.report(fit, "/nowhere/report.html"),
+          kind=(OptionError, ContainerError)),
+    asked("saving into no folder", lambda fit: inference_data.save(fit, "/nowhere/fit.nc"),
+          kind=ContainerError),
+    Asked("statistics cut short", _npz(_cut), kind=DataError),
+    Asked("statistics that are text", _npz(lambda file: file.write_text("g,y\n")), kind=DataError),
+    Asked("statistics that are an empty file", _npz(lambda file: file.write_bytes(b"")),
+          kind=DataError),
+    Asked("statistics that are pickled", _npz(_pickled), kind=DataError),
+    Asked("statistics without their arrays", _npz(lambda file: np.savez(file, about="{}")),
+          kind=DataError),
+    Asked("statistics that there are not", _npz(lambda file: file.unlink()), kind=DataError),
+]

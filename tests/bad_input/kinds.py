@@ -1,0 +1,135 @@
+"""Kinds of columns: what may be a response, a predictor or a label, and what may not."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from fractions import Fraction
+
+import numpy as np
+import pandas as pd
+
+from .case import Case, like_plain, rows
+
+SAME = like_plain()
+NEAR = like_plain(rtol=0.02)  # where the kind holds fewer digits
+Y = rows()["y"]
+DAYS = pd.date_range("2024-01-01", periods=24)
+
+
+def _no_numbers(came: str, hint: str = "convert the column to numbers first") -> str:
+    return f"y='y' must be a column of numbers, got {came}; {hint}"
+
+
+def _labels(posterior, model):
+    """the draws of the plain data, under these labels"""
+    SAME(posterior, model)
+    assert posterior.sizes["g"] == 6
+
+
+def _of(labels, **more):
+    each = [label for label in labels for _ in range(4)]
+    return rows(g=pd.Series(each, dtype=object), **more)
+
+
+def _objects(make):
+    return rows(y=pd.Series([make(v) for v in Y], dtype=object))
+
+
+RESPONSES = [
+    Case("numbers as text", rows(y=Y.astype(str)), shell="parquet",
+         says=_no_numbers("text", "pandas.to_numeric(...) converts text")),
+    Case("numbers with thousands separators", rows(y="1,234"),
+         says=_no_numbers("text", "pandas.to_numeric(...) converts text")),
+    Case("numbers with a decimal comma", rows(y="1,5"),
+         says=_no_numbers("text", "pandas.to_numeric(...) converts text")),
+    Case("one word among the numbers", rows(y=["much", *Y[1:].astype(str)]),
+         says=_no_numbers("text", "pandas.to_numeric(...) converts text")),
+    Case("categories of numbers", rows(y=Y.astype("category")), shell="",
+         says=_no_numbers("text", "pandas.to_numeric(...) converts text")),
+    Case("booleans", rows(y=Y > 0), says=_no_numbers("boolean")),
+    Case("dates", rows(y=DAYS), shell="parquet", says=_no_numbers("datetime(...)")),
+    Case("durations", rows(y=DAYS - DAYS[0]), shell="parquet", says=_no_numbers("duration(...)")),
+    Case("periods", rows(y=DAYS.to_period("D")), shell="", says=_no_numbers("...")),
+    Case("complex numbers", rows(y=Y + 1j), shell="", says=_no_numbers("...")),
+    Case("lists", _objects(lambda v: [v]), shell="parquet", says=_no_numbers("...")),
+    Case("nothing but None", rows(y=pd.Series([None] * 24, dtype=object)), shell="", says="..."),
+    Case("numbers and text in one column", rows(y=pd.Series(["a", *Y[1:]], dtype=object)),
+         shell="", says=_no_numbers("...")),
+    Case("numbers as Python objects", _objects(float), answer=SAME, shell=""),
+    Case("fractions as Python objects", _objects(Fraction), answer=SAME, shell=""),
+    Case("decimals as Python objects", _objects(lambda v: Decimal(repr(v))), answer=SAME,
+         shell="parquet"),
+    Case("half-precision numbers", rows(y=Y.astype("float16")), answer=NEAR, shell="parquet"),
+    Case("single-precision numbers", rows(y=Y.astype("float32")), answer=NEAR, shell="parquet"),
+    Case("numbers of 80 bits", rows(y=Y.astype(np.longdouble)), answer=SAME, shell=""),
+    Case("nullable numbers", rows(y=Y.astype("Float64")), answer=SAME, shell="parquet"),
+    Case("numbers of PyArrow", rows(y=Y.astype("double[pyarrow]")), answer=SAME, shell="parquet"),
+    Case("a sparse column", rows(y=Y.astype(pd.SparseDtype("float64"))), answer=SAME, shell=""),
+    Case("nullable numbers with a missing one", rows(y=Y.astype("Float64").mask(Y.index == 3)),
+         shell="parquet", says="1 of 24 rows have missing values (y: 1); fill them in, or ..."),
+    Case("missing numbers, to be dropped", rows(y=Y.mask(Y.index == 3)),
+         options={"missing": "drop"}, answer=lambda *_: None,
+         warns="1 of 24 rows have missing values (y: 1) and were dropped"),
+    Case("nothing but missing numbers", rows(y=np.nan),
+         says="24 of 24 rows have missing values (y: 24); fill them in, or ..."),
+    Case("nothing but missing numbers, to be dropped", rows(y=np.nan),
+         options={"missing": "drop"},
+         says="24 of 24 rows have missing values (y: 24); none is left to fit"),
+    Case("infinity", rows(y=Y.mask(Y.index == 3, np.inf)),
+         says="column 'y' must be finite, got 1 infinite value in 24 rows; mend or leave out those "
+         "rows"),
+    Case("minus infinity twice", rows(y=Y.mask(Y.index > 21, -np.inf)),
+         says="column 'y' must be finite, got 2 infinite values in 24 rows; mend or leave out "
+         "those rows"),
+    Case("a predictor of one level", rows(x="a"), "VaryingSlopes",
+         says="predictor 'x' must vary, got the one value 'a' in all rows; leave it out"),
+    Case("a predictor of free text", rows(x=[f"text {i}" for i in range(24)]), "VaryingSlopes",
+         says="there must be more rows than coefficients, got 24 rows for 24 coefficients; ..."),
+    Case("a predictor of dates", rows(x=DAYS), "VaryingSlopes", shell="parquet", says="..."),
+    Case("a predictor of lists", rows(x=pd.Series([[1]] * 24)), "VaryingSlopes", shell="",
+         says="..."),
+    Case("a predictor with missing values", rows(x=rows()["x"].mask(Y > 0)), "VaryingSlopes",
+         says="... of 24 rows have missing values (x: ...); fill them in, or ..."),
+]
+
+LABELS = [
+    Case("labels with fractions", rows(g=Y.to_numpy()),
+         says="group labels in column 'g' must be strings or integers, got numbers with fractions; "
+         "a measured quantity is a predictor, not a group"),
+    Case("labels of text and numbers", _of([1, 2, 3, "d", "e", "f"]), shell="",
+         says="labels in column 'g' must be all of one type, got a mix of int, str; "
+         "frame['g'].astype(str) makes them all strings"),
+    Case("whole numbers beyond 64 bits", _of([2**70 + i for i in range(6)]), shell="",
+         says="group labels in column 'g' must all fit 64 bits (int64, or uint64), got "
+         "1180591620717411303424 to 1180591620717411303429; make the labels text"),
+    Case("labels that are missing", rows(g=rows()["g"].mask(Y > 0)),
+         says="... of 24 rows have missing values (g: ...); fill them in, or ..."),
+    Case("nothing but missing labels", rows(g=None), says="24 of 24 rows have missing values ..."),
+    Case("whole numbers as floats", rows(g=np.repeat(np.arange(6.0), 4)), answer=_labels),
+    Case("negative numbers", rows(g=np.repeat(np.arange(-3, 3), 4)), answer=_labels),
+    Case("the largest numbers of 64 bits", _of([2**64 - 1 - i for i in range(6)]), answer=_labels),
+    Case("bytes", _of([b"a", b"b", b"c", b"d", b"e", b"\xff"]), shell="", answer=_labels),
+    Case("tuples", _of([*zip("abcdef", range(6), strict=True)]), shell="", answer=_labels),
+    Case("dates", rows(g=np.repeat(DAYS[:6], 4)), shell="parquet", answer=_labels),
+    Case("intervals", rows(g=pd.Series(pd.cut(np.repeat(range(6), 4), range(-1, 6)))), shell="",
+         answer=_labels),
+    Case("an empty category", rows(g=pd.Categorical(rows()["g"], list("zabcdef"))),
+         shell="parquet", answer=_labels),
+    Case("an empty text", _of(["", *"bcdef"]), shell="parquet", answer=_labels),
+    Case("blanks around the text", _of(["a", "a ", " a", "\ta", "e", "f"]), answer=_labels),
+    Case("one letter composed and decomposed", _of(["\u00e9", "e\u0301", *"cdef"]), answer=_labels),
+    Case("letters of both directions", _of(["\u202eabc", "שלום", *"cdef"]), answer=_labels),
+    Case("a newline in a label", _of(["a\nb", "a\r\nb", *"cdef"]), answer=_labels),
+    Case("a label that is a script", _of(["<script>alert(1)</script>", *"bcdef"]), answer=_labels),
+    Case("a label that is a formula", _of(["=1+1", "@x", *"cdef"]), answer=_labels),
+    Case("a label of 100,000 letters", _of(["a" * 100_000, *"bcdef"]), answer=_labels),
+    Case("a label with a NUL", _of(["a\0b", *"bcdef"]), shell="", says="..."),
+    Case("a label that ends in a NUL beside the same without", _of(["a", "a\0", *"cdef"]),
+         shell="", says="..."),
+    Case("a label with half a character (a lone surrogate)", _of(["\ud800", *"bcdef"]), shell="",
+         says="..."),
+    Case("labels that read as missing in a CSV file", _of(["NA", "null", *"cdef"]), shell="parquet",
+         answer=_labels),
+]
+
+CASES = [*RESPONSES, *LABELS]

@@ -1,0 +1,98 @@
+"""Values: from 1e-300 to 1e300, far from 0, constant, perfectly fitted, separated."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .case import Case, like_plain, rows, schools
+from .shapes import _finite
+
+SAME = like_plain()
+Y, X = rows()["y"], rows()["x"]
+G = rows()["g"].map({k: i for i, k in enumerate("abcdef")}).astype(float)
+
+
+def _same(what, frame, family="OneWay", scale=1.0, shift=0.0, x=1.0, rtol=1e-6, **more):
+    return Case(what, frame, family, answer=like_plain(scale, shift, x, rtol), **more)
+
+
+def _scaled(family, make):
+    names = {"OneWay": "rows", "EightSchools": "studies", "VaryingSlopes": "lines"}
+    return [
+        _same(f"{names[family]} in units of {scale:g}", make(scale), family, scale=scale)
+        for scale in (1e-300, 1e-200, 1e-160, 1e-100, 1e-30, 1e30, 1e100, 1e150, 1e200, 1e300)
+    ]
+
+
+CASES = [
+    *_scaled("OneWay", lambda c: rows(y=Y * c)),
+    *_scaled("EightSchools", lambda c: schools(y=schools()["y"] * c, se=schools()["se"] * c)),
+    *_scaled("VaryingSlopes", lambda c: rows(y=Y * c)),
+    *(_same(f"a predictor in units of {c:g}", rows(x=X * c), "VaryingSlopes", x=c)
+      for c in (1e-300, 1e-200, 1e-150, 1e-100, 1e100, 1e150, 1e200, 1e300)),
+    *(_same(f"a response around {c:g}", rows(y=Y + c), shift=c, rtol=max(1e-6, c * 1e-14))
+      for c in (1e6, 1e9, 1e12)),
+    Case("a response around 1e16, where a double is even", rows(y=Y * 1 + 1e16), answer=_finite),
+    Case("a response around 1e300", rows(y=Y + 1e300), says="..."),
+    Case("a predictor around 1e9", rows(x=X + 1e9), "VaryingSlopes", says="..."),
+    Case("the smallest numbers that there are", rows(y=np.arange(24) % 5 * 5e-324), says="..."),
+    Case("the largest numbers that there are", rows(
+        y=np.where(Y > 0, 1, -1) * np.finfo(float).max), says="..."),
+    Case("one value of 1e300 among others", rows(y=Y.mask(Y.index == 3, 1e300)), says="..."),
+    Case("values of 1e-300 and of 1e300", rows(y=np.where(Y > 0, 1e-300, 1e300)), answer=_finite),
+    Case("0 and minus 0", rows(y=Y.mask(Y.index == 3, -0.0)), answer=_finite),
+    Case("a constant response", rows(y=3.0), says="..."),
+    Case("a response of zeros", rows(y=0.0), says="..."),
+    Case("a response of 1e300 only", rows(y=1e300), says="..."),
+    Case("constant within groups", rows(y=G), says="..."),
+    Case("constant within groups to the last digit", rows(y=G + 1e-14 * Y), says="..."),
+    Case("constant within one group", rows(y=Y.mask(G == 0, 1.0)), answer=_finite),
+    Case("constant within one group, one sd a group", rows(y=Y.mask(G == 0, 1.0)),
+         columns={"sigma": "group"}, says="..."),
+    Case("group means that are all the same", rows(y=Y - Y.groupby(G).transform("mean")),
+         answer=_finite),
+    Case("a perfect line", rows(y=2 * X), "VaryingSlopes", says="..."),
+    Case("a perfect line in each group", rows(y=G + (1 + G) * X), "VaryingSlopes", says="..."),
+    Case("a response that is its predictor", rows(y=X), "VaryingSlopes", says="..."),
+    Case("a perfect line, without pooling", rows(y=2 * X), "VaryingSlopes",
+         options={"pooling": "none"}, says="..."),
+    Case("groups apart by a million sds", rows(y=Y + 1e6 * G), answer=_finite),
+    Case("groups apart by 1e9 sds", rows(y=Y + 1e9 * G), answer=_finite),
+    Case("a constant predictor", rows(x=1.0), "VaryingSlopes", says="..."),
+    Case("a predictor of zeros", rows(x=0.0), "VaryingSlopes", says="..."),
+    Case("a predictor constant within groups", rows(x=G**2), "VaryingSlopes", answer=_finite),
+    Case("a predictor that tells two halves of the groups apart", rows(x=(G > 2) * 1.0),
+         "VaryingSlopes", answer=_finite),
+    Case("a predictor constant within groups, without pooling", rows(x=G), "VaryingSlopes",
+         options={"pooling": "none"}, says="..."),
+    Case("a predictor that varies in one group only", rows(x=X.mask(G > 0, 0.0)), "VaryingSlopes",
+         answer=_finite),
+    Case("a predictor twice under two names", rows(x2=X), "VaryingSlopes",
+         columns={"varying": ["x", "x2"]}, says="..."),
+    Case("a predictor and its multiple", rows(x2=3 * X + 1), "VaryingSlopes",
+         columns={"common": ["x2"]}, says="..."),
+    Case("a predictor and its multiple but for 1e-9", rows(x2=X + 1e-9 * Y), "VaryingSlopes",
+         columns={"common": ["x2"]}, says="..."),
+    Case("a common predictor that is the group", rows(x2=rows()["g"] + "!"), "VaryingSlopes",
+         columns={"common": ["x2"]}, says="..."),
+    Case("a standard error of 0", schools(se=range(8)), "EightSchools",
+         says="se='se' must be above 0 in every row, got 1 that is not ('A'); a group known "
+         "without error cannot be pooled"),
+    Case("a negative standard error", schools(se=[-1, *range(1, 8)]), "EightSchools",
+         says="se='se' must be above 0 in every row, got 1 that is not ('A'); a group known "
+         "without error cannot be pooled"),
+    Case("an infinite standard error", schools(se=[np.inf, *range(1, 8)]), "EightSchools",
+         says="column 'se' must be finite, got 1 infinite value in 8 rows; mend or leave out those "
+         "rows"),
+    Case("a missing standard error", schools(se=[np.nan, *range(1, 8)]), "EightSchools",
+         says="1 of 8 rows have missing values (se: 1); fill them in, or ..."),
+    Case("a standard error of 1e-300 among others", schools(se=[1e-300, *range(1, 8)]),
+         "EightSchools", says="..."),
+    Case("a standard error of 1e300 among others", schools(se=[1e300, *range(1, 8)]),
+         "EightSchools", says="..."),
+    Case("a standard error of 1e-8 among others", schools(se=[1e-8, *range(1, 8)]), "EightSchools",
+         answer=_finite),
+    Case("a standard error of 1e8 among others", schools(se=[1e8, *range(1, 8)]), "EightSchools",
+         answer=_finite),
+    Case("the same estimate everywhere", schools(y=3.0), "EightSchools", answer=_finite),
+]
