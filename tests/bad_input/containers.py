@@ -71,6 +71,9 @@ def _part(share):
     return make
 
 
+CUT = "cannot read ...: the file is damaged or cut short (...); write it again, or fetch it again"
+
+
 def _damaged(folder: Path) -> Path:
     whole = bytearray(inference_data.save(fit(), folder / "whole.nc").read_bytes())
     whole[2000:6000] = bytes(4000)
@@ -125,56 +128,232 @@ def _pickled(file: Path) -> None:
 
 
 CASES = [
-    load("no such file", lambda folder: folder / "fit.nc"),
-    load("a folder called fit.nc", _folder),
-    load("an empty file", _bytes("fit.nc", b"")),
-    load("a text file", _bytes("fit.nc", b"mu,tau\n1,2\n")),
-    load("a pickle", _bytes("fit.nc", lambda: pickle.dumps({"mu": 1}))),
-    load("a signature and nothing else", _bytes("fit.nc", b"\x89HDF\r\n\x1a\n")),
-    *(load(f"a fit cut at {share:.0%}", _part(share)) for share in (0.01, 0.1, 0.5, 0.9, 0.999)),
-    load("a fit with 4000 bytes of zeros", _damaged),
-    load("a classic NetCDF file", _classic),
-    load("HDF5 with nothing in it", _hdf5(lambda file: None)),
-    load("HDF5 of another program", _hdf5(lambda file: file.create_dataset("a", data=[1, 2]))),
-    load("HDF5 with an empty posterior", _hdf5(lambda file: file.create_group("posterior"))),
-    load("HDF5 whose posterior is an array",
-         _hdf5(lambda file: file.create_dataset("posterior", data=[1, 2]))),
-    asked("None in place of a fit", lambda _: hm.check(None), kind=ContainerError),
-    asked("a frame in place of a fit", lambda _: hm.summary(rows()), kind=ContainerError),
-    asked("a model in place of a fit", lambda _: hm.summary(
-        hm.OneWay(rows(), y="y", group="g")), kind=ContainerError),
-    asked("a path in place of a fit", lambda _: hm.check("fit.nc"), kind=ContainerError),
-    asked("draws without chains", _posterior(np.ones(100), ("draw",)), kind=ContainerError),
-    asked("draws that are NaN", _posterior(np.full((4, 100), np.nan)), kind=ContainerError),
-    asked("no draws", _posterior(np.ones((4, 0))), kind=ContainerError),
-    asked("draws that are text", _posterior(np.full((4, 100), "a")), kind=ContainerError),
-    asked("a summary of draws that are text", _posterior(np.full((4, 100), "a"), check=hm.summary),
-          kind=ContainerError),
-    asked("a variable that there is not", lambda fit: hm.summary(fit, "teta"), kind=ContainerError),
-    asked("a variable given as a number", lambda fit: hm.summary(fit, 3)),
-    asked("a comparison that there is not", lambda fit: hm.probability(fit, "theta", "=>", 0)),
-    asked("a bound that is NaN", lambda fit: hm.probability(fit, "theta", ">", np.nan)),
-    asked("a bound that is text", lambda fit: hm.probability(fit, "theta", ">", "0")),
-    asked("the probability of a variable that there is not",
-          lambda fit: hm.probability(fit, "teta", ">", 0), kind=ContainerError),
-    asked("the best 0 of 8", lambda fit: hm.ranks(fit, top=0)),
-    asked("the best 9 of 8", lambda fit: hm.ranks(fit, top=9)),
-    asked("the best one and a half", lambda fit: hm.ranks(fit, top=1.5)),
-    asked("differences of a group that there is not",
-          lambda fit: hm.differences(fit, groups=["A", "Z"]), kind=(OptionError, ContainerError)),
-    asked("differences of one group", lambda fit: hm.differences(fit, groups=["A"])),
-    asked("leaving out what there is not", lambda fit: hm.loo(fit, "school")),
-    asked("a report that is no page", lambda fit: hm.report(fit, "report.pdf")),
-    asked("a report into no folder", lambda fit: hm.report(fit, "/nowhere/report.html"),
-          kind=(OptionError, ContainerError)),
-    asked("saving into no folder", lambda fit: inference_data.save(fit, "/nowhere/fit.nc"),
-          kind=ContainerError),
-    Asked("statistics cut short", _npz(_cut), kind=DataError),
-    Asked("statistics that are text", _npz(lambda file: file.write_text("g,y\n")), kind=DataError),
-    Asked("statistics that are an empty file", _npz(lambda file: file.write_bytes(b"")),
-          kind=DataError),
-    Asked("statistics that are pickled", _npz(_pickled), kind=DataError),
-    Asked("statistics without their arrays", _npz(lambda file: np.savez(file, about="{}")),
-          kind=DataError),
-    Asked("statistics that there are not", _npz(lambda file: file.unlink()), kind=DataError),
+    load(
+        "no such file",
+        lambda folder: folder / "fit.nc",
+        says="there is no file .../fit.nc; check the path",
+    ),
+    load(
+        "a folder called fit.nc",
+        _folder,
+        says="cannot read .../fit.nc: it is a folder; give a file, as in fit.nc",
+    ),
+    load(
+        "an empty file",
+        _bytes("fit.nc", b""),
+        says="cannot read .../fit.nc: a NetCDF-4 (HDF5) file is needed, and this is an empty file; write one with idata.to_netcdf('fit.nc') or `hiermodels fit ... -o fit.nc`",
+    ),
+    load(
+        "a text file",
+        _bytes("fit.nc", b"mu,tau\n1,2\n"),
+        says="cannot read .../fit.nc: a NetCDF-4 (HDF5) file is needed, and this is another kind of file; write one with idata.to_netcdf('fit.nc') or `hiermodels fit ... -o fit.nc`",
+    ),
+    load(
+        "a pickle",
+        _bytes("fit.nc", lambda: pickle.dumps({"mu": 1})),
+        says="cannot read .../fit.nc: a NetCDF-4 (HDF5) file is needed, and this is another kind of file; write one with idata.to_netcdf('fit.nc') or `hiermodels fit ... -o fit.nc`",
+    ),
+    load(
+        "a signature and nothing else",
+        _bytes("fit.nc", b"\x89HDF\r\n\x1a\n"),
+        says="cannot read .../fit.nc: the file is damaged or cut short (...)); write it again, or fetch it again",
+    ),
+    *(
+        load(f"a fit cut at {share:.0%}", _part(share), CUT)
+        for share in (0.01, 0.1, 0.5, 0.9, 0.999)
+    ),
+    load(
+        "a fit with 4000 bytes of zeros",
+        _damaged,
+        says="cannot read .../fit.nc: the file is damaged or cut short (...)); write it again, or fetch it again",
+    ),
+    load(
+        "a classic NetCDF file",
+        _classic,
+        says="cannot read .../fit.nc: a NetCDF-4 (HDF5) file is needed, and this is a classic NetCDF-3 file; write one with idata.to_netcdf('fit.nc') or `hiermodels fit ... -o fit.nc`",
+    ),
+    load(
+        "HDF5 with nothing in it",
+        _hdf5(lambda file: None),
+        says=".../fit.nc is not a fitted model: it has no group 'posterior'; it has no groups; write one with idata.to_netcdf('fit.nc') or `hiermodels fit ... -o fit.nc`",
+    ),
+    load(
+        "HDF5 of another program",
+        _hdf5(lambda file: file.create_dataset("a", data=[1, 2])),
+        says=".../fit.nc is not a fitted model: it has no group 'posterior'; it has no groups; write one with idata.to_netcdf('fit.nc') or `hiermodels fit ... -o fit.nc`",
+    ),
+    load(
+        "HDF5 with an empty posterior",
+        _hdf5(lambda file: file.create_group("posterior")),
+        says=".../fit.nc is not a fitted model: it has no group 'posterior'; it has no groups; write one with idata.to_netcdf('fit.nc') or `hiermodels fit ... -o fit.nc`",
+    ),
+    load(
+        "HDF5 whose posterior is an array",
+        _hdf5(lambda file: file.create_dataset("posterior", data=[1, 2])),
+        says=".../fit.nc is not a fitted model: it has no group 'posterior'; it has no groups; write one with idata.to_netcdf('fit.nc') or `hiermodels fit ... -o fit.nc`",
+    ),
+    asked(
+        "None in place of a fit",
+        lambda _: hm.check(None),
+        kind=ContainerError,
+        says="an ArviZ container (InferenceData or DataTree) is needed; got NoneType; model.fit() returns one, hiermodels.load(path) reads one from a file",
+    ),
+    asked(
+        "a frame in place of a fit",
+        lambda _: hm.summary(rows()),
+        kind=ContainerError,
+        says="an ArviZ container (InferenceData or DataTree) is needed; got DataFrame; model.fit() returns one, hiermodels.load(path) reads one from a file",
+    ),
+    asked(
+        "a model in place of a fit",
+        lambda _: hm.summary(hm.OneWay(rows(), y="y", group="g")),
+        kind=ContainerError,
+        says="an ArviZ container (InferenceData or DataTree) is needed; got OneWay; model.fit() returns one, hiermodels.load(path) reads one from a file",
+    ),
+    asked(
+        "a path in place of a fit",
+        lambda _: hm.check("fit.nc"),
+        kind=ContainerError,
+        says="an ArviZ container (InferenceData or DataTree) is needed; got str; model.fit() returns one, hiermodels.load(path) reads one from a file",
+    ),
+    asked(
+        "draws without chains",
+        _posterior(np.ones(100), ("draw",)),
+        kind=ContainerError,
+        says="group 'posterior' holds no draws (variables with dims 'chain' and 'draw'); ask for 'posterior'",
+    ),
+    asked(
+        "no draws",
+        _posterior(np.ones((4, 0))),
+        kind=ContainerError,
+        says="variable 'mu' must have a draw or more, got 4 chains of 0 draws; fit the model again",
+    ),
+    asked(
+        "draws that are text",
+        _posterior(np.full((4, 100), "a")),
+        kind=ContainerError,
+        says="variable 'mu' must be of numbers, got <U1; name other variables",
+    ),
+    asked(
+        "a summary of draws that are text",
+        _posterior(np.full((4, 100), "a"), check=hm.summary),
+        kind=ContainerError,
+        says="variable 'mu' must be of numbers, got <U1; name other variables",
+    ),
+    asked(
+        "a variable that there is not",
+        lambda fit: hm.summary(fit, "teta"),
+        kind=ContainerError,
+        says="there is no variable 'teta' in group 'posterior'; there are 'mu', 'tau', 'theta'; did you mean 'theta'?",
+    ),
+    asked(
+        "a variable given as a number",
+        lambda fit: hm.summary(fit, 3),
+        says="name variables as text or a list of it, got 3",
+    ),
+    asked(
+        "a comparison that there is not",
+        lambda fit: hm.probability(fit, "theta", "=>", 0),
+        says="relation must be one of '>', '>=', '<', '<=', 'between', got '=>'",
+    ),
+    asked(
+        "a bound that is NaN",
+        lambda fit: hm.probability(fit, "theta", ">", np.nan),
+        says="value must be a number, as in ('theta', '>', 0), got nan",
+    ),
+    asked(
+        "a bound that is text",
+        lambda fit: hm.probability(fit, "theta", ">", "0"),
+        says="value must be a number, as in ('theta', '>', 0), got '0'",
+    ),
+    asked(
+        "the probability of a variable that there is not",
+        lambda fit: hm.probability(fit, "teta", ">", 0),
+        kind=ContainerError,
+        says="there is no variable 'teta' in the posterior; there are 'mu', 'tau', 'theta'; did you mean 'theta'?",
+    ),
+    asked(
+        "the best 0 of 8",
+        lambda fit: hm.ranks(fit, top=0),
+        says="top must be a number of groups from 1 to 8, got 0",
+    ),
+    asked(
+        "the best 9 of 8",
+        lambda fit: hm.ranks(fit, top=9),
+        says="top must be a number of groups from 1 to 8, got 9",
+    ),
+    asked(
+        "the best one and a half",
+        lambda fit: hm.ranks(fit, top=1.5),
+        says="top must be a number of groups from 1 to 8, got 1.5",
+    ),
+    asked(
+        "differences of a group that there is not",
+        lambda fit: hm.differences(fit, groups=["A", "Z"]),
+        kind=(OptionError, ContainerError),
+        says="groups: there is no group 'Z' in 'g'; it has 'A', 'B', 'C', 'D', 'E', 'F', 'G', 'H'",
+    ),
+    asked(
+        "differences of one group",
+        lambda fit: hm.differences(fit, groups=["A"]),
+        says="groups must be two labels or more, got ['A']",
+    ),
+    asked(
+        "leaving out what there is not",
+        lambda fit: hm.loo(fit, "school"),
+        says="unit must be 'observation' or 'group', got 'school'",
+    ),
+    asked(
+        "a report that is no page",
+        lambda fit: hm.report(fit, "report.pdf"),
+        says="a report's name must end in .html, got 'report.pdf'",
+    ),
+    asked(
+        "a report into no folder",
+        lambda fit: hm.report(fit, "/nowhere/report.html"),
+        kind=(OptionError, ContainerError),
+        says="cannot write /nowhere/report.html: create the folder /nowhere first",
+    ),
+    asked(
+        "saving into no folder",
+        lambda fit: inference_data.save(fit, "/nowhere/fit.nc"),
+        kind=ContainerError,
+        says="cannot write /nowhere/fit.nc: create the folder /nowhere first",
+    ),
+    Asked(
+        "statistics cut short",
+        _npz(_cut),
+        kind=DataError,
+        says="statistics: '.../found.npz' must be a whole file that SufficientStatistics.save wrote in this version's format; make it again from the data",
+    ),
+    Asked(
+        "statistics that are text",
+        _npz(lambda file: file.write_text("g,y\n")),
+        kind=DataError,
+        says="statistics: '.../found.npz' must be a whole file that SufficientStatistics.save wrote in this version's format; make it again from the data",
+    ),
+    Asked(
+        "statistics that are an empty file",
+        _npz(lambda file: file.write_bytes(b"")),
+        kind=DataError,
+        says="statistics: '.../found.npz' must be a whole file that SufficientStatistics.save wrote in this version's format; make it again from the data",
+    ),
+    Asked(
+        "statistics that are pickled",
+        _npz(_pickled),
+        kind=DataError,
+        says="statistics: '.../found.npz' must be a whole file that SufficientStatistics.save wrote in this version's format; make it again from the data",
+    ),
+    Asked(
+        "statistics without their arrays",
+        _npz(lambda file: np.savez(file, about="{}")),
+        kind=DataError,
+        says="statistics: '.../found.npz' must be a whole file that SufficientStatistics.save wrote in this version's format; make it again from the data",
+    ),
+    Asked(
+        "statistics that there are not",
+        _npz(lambda file: file.unlink()),
+        kind=DataError,
+        says="statistics: no such file '.../found.npz'; check the path",
+    ),
 ]

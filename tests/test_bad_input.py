@@ -1,0 +1,158 @@
+"""Bad input of every class: a right answer, or one line that says what to do."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import warnings
+
+import numpy as np
+import pytest
+
+from hiermodels import cli, console, errors, inference_data
+
+from .bad_input import columns, command_line, containers, files, kinds, options, priors, shapes
+from .bad_input import values as extremes
+from .bad_input.case import DRAWS, Case, pattern
+from .bad_input.table import CLASSES, DOCUMENT, written
+
+MODELS = [*columns.CASES, *kinds.CASES, *shapes.CASES, *extremes.CASES, *priors.CASES]
+MODELS += [*options.CASES, *files.CASES]
+TYPED = [case for case in MODELS if case.shell]
+
+
+def each(cases):
+    """One test for each case; those that take long are marked."""
+    return [
+        pytest.param(
+            case,
+            id=re.sub(r"[^a-z0-9]+", "-", case.what.lower()),
+            marks=[pytest.mark.slow] if getattr(case, "slow", False) else [],
+        )
+        for case in cases
+    ]
+
+
+def one_good_line(text):
+    assert "\n" not in text
+    assert len(text) < 600
+    assert "Traceback" not in text
+
+
+@pytest.mark.parametrize("case", each(MODELS))
+def test_from_python_it_is_a_right_answer_or_one_line(case: Case, tmp_path) -> None:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            model = case.model(tmp_path)
+            idata = model.fit(**{**DRAWS, **case.fit})
+        except errors.HierModelsError as error:
+            assert isinstance(error, case.kind)
+            one_good_line(str(error))
+            assert re.match(pattern(case.says), str(error)), str(error)
+            assert case.says
+            return
+    assert not case.says
+    told = [str(w.message) for w in caught]
+    assert len(told) == bool(case.warns), told
+    if case.warns:
+        assert re.match(pattern(case.warns), told[0]), told[0]
+    posterior = inference_data.dataset(idata, "posterior")
+    assert case.answer is not None
+    case.answer(posterior, model)
+    again = inference_data.load(inference_data.save(idata, tmp_path / "fit.nc"))
+    found = inference_data.dataset(again, "posterior")
+    for name in posterior:
+        np.testing.assert_array_equal(found[name], posterior[name])
+
+
+@pytest.mark.parametrize("case", each(TYPED))
+def test_on_the_command_line_it_is_the_same(case: Case, tmp_path, capsys) -> None:
+    given = case.given(tmp_path)
+    file = tmp_path / f"typed.{case.shell}"
+    if case.shell == "csv":
+        given.to_csv(file, index=False)
+    elif case.shell == "parquet":
+        given.to_parquet(file, index=False)
+    else:
+        file = given
+    out = tmp_path / "fit.nc"
+    code = cli.main(case.command(file, out))
+    _, err = capsys.readouterr()
+    assert "Traceback" not in err
+    if case.says:
+        line = err.splitlines()[-1].removeprefix("error: ")
+        assert re.match(pattern(console.one_line(case.says)), line), line
+        assert code == (2 if issubclass(case.kind, (ValueError, LookupError)) else 1)
+        assert not out.exists()
+    else:
+        assert code == 0, err
+        assert case.answer is not None
+        posterior = inference_data.dataset(inference_data.load(out), "posterior")
+        case.answer(posterior, case.model(tmp_path))
+
+
+@pytest.mark.parametrize("case", each(containers.CASES))
+def test_a_file_or_a_question_that_is_none_is_one_line(case: containers.Asked, tmp_path) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(case.kind) as caught:
+            case.run(tmp_path)
+    one_good_line(str(caught.value))
+    assert re.match(pattern(case.says), str(caught.value)), str(caught.value)
+
+
+@pytest.mark.parametrize("command", [["summary"], ["check"], ["report", "-o", "OUT"]])
+@pytest.mark.parametrize("case", each([c for c in containers.CASES if c.file]))
+def test_a_file_that_is_no_fit_is_one_line_typed(case, command, tmp_path, capsys) -> None:
+    assert case.file is not None
+    words = [command[0], str(case.file(tmp_path)), *command[1:]]
+    words = [str(tmp_path / "report.html") if word == "OUT" else word for word in words]
+    assert cli.main(words) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.count("\n") == 1
+    assert re.match(pattern(console.one_line(case.says)), err.removeprefix("error: ").strip())
+
+
+@pytest.fixture(scope="session")
+def fit_file(tmp_path_factory):
+    return inference_data.save(containers.fit(), tmp_path_factory.mktemp("fit") / "plain.nc")
+
+
+def typed(case, folder, fit_file):
+    return [word.replace("FIT", str(fit_file)) for word in case.typed(folder)]
+
+
+@pytest.mark.parametrize("case", each(command_line.CASES))
+def test_words_that_are_no_command_are_one_line(
+    case, tmp_path, fit_file, capsys, monkeypatch
+) -> None:
+    monkeypatch.setenv("CMDSTAN", str(tmp_path))  # nothing is to be found, or built
+    assert cli.main(typed(case, tmp_path, fit_file)) == case.code
+    _, err = capsys.readouterr()
+    assert err.count("\n") == 1
+    assert re.match(pattern(case.says), err.removeprefix("error: ").strip()), err
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "case",
+    each([c for c in command_line.CASES if c.what in ("a prior that is Python", "two files")]),
+)
+def test_in_a_process_of_its_own_it_is_one_line_too(case, tmp_path, fit_file) -> None:
+    words = [sys.executable, "-m", "hiermodels", *typed(case, tmp_path, fit_file)]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+
+
+def test_there_are_enough_cases_and_none_twice() -> None:
+    names = [(module, case.what) for module, cases in CLASSES.items() for case in cases]
+    assert len(names) == len(set(names))
+    assert len(names) >= 150
+
+
+def test_the_table_in_the_documentation_is_that_of_the_cases() -> None:
+    assert written(DOCUMENT.read_text(encoding="utf-8")) == DOCUMENT.read_text(encoding="utf-8")
