@@ -64,8 +64,13 @@ def _prior(text: str, family: str, numbers: str) -> Prior:
             f"--prior: there is no family {family!r}, in {text!r}; there are "
             f"{', '.join(kinds)}{suggest(family, kinds)}"
         )
-    takes = list(inspect.signature(kinds[family]).parameters)
+    parameters = inspect.signature(kinds[family]).parameters
+    takes = [n for n, p in parameters.items() if p.kind is not inspect.Parameter.VAR_POSITIONAL]
     values: dict[str, float] = {}
+    if len(takes) < len(parameters) and numbers.count(",") == 1 and "=" not in numbers:
+        # Uniform(0, 10) is Uniform(10): a standard deviation begins at 0.
+        first, _, rest = numbers.partition(",")
+        numbers = rest if first.strip() in ("0", "0.0") else numbers
     for place, part in enumerate(numbers.split(",") if numbers.strip() else []):
         named, equals, number = part.rpartition("=")
         name = named.strip() if equals else "".join(takes[place : place + 1])

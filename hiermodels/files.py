@@ -119,7 +119,7 @@ def find(path: str | os.PathLike[str]) -> tuple[list[Path], str]:
     except (OSError, ValueError) as error:  # too long, a link to itself, a NUL
         what = getattr(error, "strerror", None) or error
         raise DataError(
-            f"data file: {shown(str(path))} cannot be opened ({what}); check the path"
+            f"data file: {shown(str(path), 200)} cannot be opened ({what}); check the path"
         ) from error
     if path.is_file():
         files = [path]

@@ -42,7 +42,7 @@ _LOG_2PI = math.log(2 * math.pi)
 
 
 # Numbers whose squares a double holds.
-_SMALLEST, _LARGEST = 1e-90, 1e90
+_SMALLEST, _LARGEST = 1e-150, 1e150
 
 
 @dataclass(frozen=True)

@@ -46,7 +46,7 @@ class Case:
         What a right answer warns of, likewise.
     answer : callable
         Checks the posterior (a dataset) and the model; its first line goes into the table.
-    shell : {"csv", "parquet", "as it is", ""}
+    typed : {"csv", "parquet", "as it is", ""}
         How the command line is given the frame: written as a file of that kind, or the path that
         it is; empty where it cannot be said there.
     slow : bool
@@ -63,7 +63,7 @@ class Case:
     kind: type[Exception] = DataError
     warns: str = ""
     answer: Callable[[Any, Any], None] | None = None
-    shell: str = "csv"
+    typed: str = "csv"
     slow: bool = False
 
     def given(self, folder: Path) -> Any:

@@ -60,27 +60,27 @@ CASES = [
         "the group is the frame's index",
         rows().set_index("g"),
         kind=ColumnError,
-        shell="",
+        typed="",
         says="group: the data frame has no column 'g'; it has 'x', 'y'...",
     ),
     Case(
         "no columns at all",
         pd.DataFrame(index=range(5)),
         kind=ColumnError,
-        shell="",
+        typed="",
         says="y: the data frame has no column 'y'; it has none",
     ),
     Case(
         "two columns of one name",
         pd.concat([rows(), rows()[["y"]]], axis=1),
-        shell="",
+        typed="",
         says="the data frame cannot be read: Expected unique column names, got: 'y' 2 times",
     ),
     Case(
         "names that are numbers",
         rows().set_axis([0, 1, 2], axis=1),
         kind=ColumnError,
-        shell="",
+        typed="",
         columns={"y": "2", "group": "0"},
         says="y: the data frame has no column '2' but 2, which is no string; "
         "frame.columns.astype(str) makes all names strings",
@@ -89,7 +89,7 @@ CASES = [
         "names of two levels",
         rows().set_axis(pd.MultiIndex.from_tuples([("a", "g"), ("a", "x"), ("b", "y")]), axis=1),
         kind=ColumnError,
-        shell="",
+        typed="",
         says="y: the data frame has no column 'y'; it has ...",
     ),
     Case(
@@ -152,26 +152,35 @@ CASES = [
         "a name with a slash",
         _called("a/b"),
         columns={"y": "a/b"},
-        says="y: the column name 'a/b' cannot be a variable's name in a NetCDF file (empty, or with a '/', a NUL or half a character); rename the column",
+        says=(
+            "y: the column name 'a/b' cannot be a variable's name in a NetCDF file "
+            "(empty, or with a '/', a NUL or half a character); rename the column"
+        ),
     ),
     Case(
         "an empty name",
         _called(""),
         columns={"y": ""},
-        shell="parquet",
-        says="y: the column name '' cannot be a variable's name in a NetCDF file (empty, or with a '/', a NUL or half a character); rename the column",
+        typed="parquet",
+        says=(
+            "y: the column name '' cannot be a variable's name in a NetCDF file "
+            "(empty, or with a '/', a NUL or half a character); rename the column"
+        ),
     ),
     Case(
         "a name of blanks",
         _called("  "),
         columns={"y": "  "},
-        says="y: the column name '  ' cannot be a variable's name in a NetCDF file (empty, or with a '/', a NUL or half a character); rename the column",
+        says=(
+            "y: the column name '  ' cannot be a variable's name in a NetCDF file "
+            "(empty, or with a '/', a NUL or half a character); rename the column"
+        ),
     ),
     Case(
         "a name with a NUL",
         _called("y\0"),
         columns={"y": "y\0"},
-        shell="",
+        typed="",
         says="y: the column name 'y\\x00' cannot be a variable's name in a NetCDF file ...; "
         "rename the column",
     ),
@@ -179,7 +188,7 @@ CASES = [
         "a name with half a character (a lone surrogate)",
         _called("y\ud800"),
         columns={"y": "y\ud800"},
-        shell="",
+        typed="",
         says="y: the column name 'y\\ud800' cannot be a variable's name in a NetCDF file ...; "
         "rename the column",
     ),
@@ -200,7 +209,7 @@ CASES = [
         rows(),
         columns={"y": 2},
         kind=OptionError,
-        shell="",
+        typed="",
         says="y must be the name of a column (a string), got 2; name a column of the frame",
     ),
     Case(
@@ -208,7 +217,7 @@ CASES = [
         rows(),
         columns={"y": ["y"]},
         kind=OptionError,
-        shell="",
+        typed="",
         says="y must be the name of a column (a string), got ['y']; name a column of the frame",
     ),
     Case(
@@ -216,7 +225,7 @@ CASES = [
         rows(),
         columns={"group": None},
         kind=OptionError,
-        shell="",
+        typed="",
         says="group must be the name of a column (a string), got None; name a column of the frame",
     ),
     Case(
@@ -224,7 +233,7 @@ CASES = [
         rows(),
         columns={"y": b"y"},
         kind=OptionError,
-        shell="",
+        typed="",
         says="y must be the name of a column (a string), got b'y'; name a column of the frame",
     ),
     Case(
@@ -232,7 +241,7 @@ CASES = [
         rows(),
         columns={"y": rows()["y"]},
         kind=OptionError,
-        shell="",
+        typed="",
         says="y must be the name of a column (a string), got ...",
     ),
     Case(
@@ -241,7 +250,7 @@ CASES = [
         "VaryingSlopes",
         columns={"varying": "x"},
         kind=OptionError,
-        shell="",
+        typed="",
         says="varying must be a list of column names, got 'x'...",
     ),
     Case(
@@ -250,7 +259,7 @@ CASES = [
         "VaryingSlopes",
         columns={"varying": 3},
         kind=OptionError,
-        shell="",
+        typed="",
         says="varying must be a list of column names, got 3...",
     ),
     Case(

@@ -65,32 +65,50 @@ CASES = [
     Words(
         "chains in letters",
         [*FIT, "--chains", "four"],
-        says="Invalid value for '--chains': Input should be a valid integer, unable to parse string as an integer",
+        says=(
+            "Invalid value for '--chains': Input should be a valid integer, unable to"
+            " parse string as an integer"
+        ),
     ),
     Words(
         "chains with a fraction",
         [*FIT, "--chains", "1.5"],
-        says="Invalid value for '--chains': Input should be a valid integer, unable to parse string as an integer",
+        says=(
+            "Invalid value for '--chains': Input should be a valid integer, unable to"
+            " parse string as an integer"
+        ),
     ),
     Words(
         "chains of 5000 digits",
         [*FIT, "--chains", "9" * 5000],
-        says="Invalid value for '--chains': Unable to parse input string as an integer, exceeded maximum size",
+        says=(
+            "Invalid value for '--chains': Unable to parse input string as an "
+            "integer, exceeded maximum size"
+        ),
     ),
     Words(
         "draws of 1e9 in words",
         [*FIT, "--draws", "1e9"],
-        says="Invalid value for '--draws': Input should be a valid integer, unable to parse string as an integer",
+        says=(
+            "Invalid value for '--draws': Input should be a valid integer, unable to "
+            "parse string as an integer"
+        ),
     ),
     Words(
         "an acceptance rate in letters",
         [*FIT, "--adapt-delta", "high"],
-        says="Invalid value for '--adapt-delta': Input should be a valid number, unable to parse string as a number",
+        says=(
+            "Invalid value for '--adapt-delta': Input should be a valid number, "
+            "unable to parse string as a number"
+        ),
     ),
     Words(
         "a seed in hexadecimal",
         [*FIT, "--seed", "0xff"],
-        says="Invalid value for '--seed': Input should be a valid integer, unable to parse string as an integer",
+        says=(
+            "Invalid value for '--seed': Input should be a valid integer, unable to "
+            "parse string as an integer"
+        ),
     ),
     Words("a seed of -1", [*FIT, "--seed", "-1"], says="seed must be from 0 to 2147483647, got -1"),
     Words(
@@ -121,42 +139,68 @@ CASES = [
     _prior(
         "is empty",
         "",
-        says="--prior must read NAME=FAMILY(NUMBERS), as tau=HalfCauchy(5) or 'mu[x]=Normal(0, 1)' does; got ''",
+        says=(
+            "--prior must read NAME=FAMILY(NUMBERS), as tau=HalfCauchy(5) or "
+            "'mu[x]=Normal(0, 1)' does; got ''"
+        ),
     ),
     _prior(
         "is a name alone",
         "tau",
-        says="--prior must read NAME=FAMILY(NUMBERS), as tau=HalfCauchy(5) or 'mu[x]=Normal(0, 1)' does; got 'tau'",
+        says=(
+            "--prior must read NAME=FAMILY(NUMBERS), as tau=HalfCauchy(5) or "
+            "'mu[x]=Normal(0, 1)' does; got 'tau'"
+        ),
     ),
     _prior(
         "has no numbers",
         "tau=HalfCauchy",
-        says="--prior must read NAME=FAMILY(NUMBERS), as tau=HalfCauchy(5) or 'mu[x]=Normal(0, 1)' does; got 'tau=HalfCauchy'",
+        says=(
+            "--prior must read NAME=FAMILY(NUMBERS), as tau=HalfCauchy(5) or "
+            "'mu[x]=Normal(0, 1)' does; got 'tau=HalfCauchy'"
+        ),
     ),
     _prior(
         "is not closed",
         "tau=HalfCauchy(5",
-        says="--prior must read NAME=FAMILY(NUMBERS), as tau=HalfCauchy(5) or 'mu[x]=Normal(0, 1)' does; got 'tau=HalfCauchy(5'",
+        says=(
+            "--prior must read NAME=FAMILY(NUMBERS), as tau=HalfCauchy(5) or "
+            "'mu[x]=Normal(0, 1)' does; got 'tau=HalfCauchy(5'"
+        ),
     ),
     _prior(
         "is Python",
         "tau=__import__('os').system('true')",
-        says="--prior must read NAME=FAMILY(NUMBERS), as tau=HalfCauchy(5) or 'mu[x]=Normal(0, 1)' does; got \"tau=__import__('os').system('true')\"",
+        says=(
+            "--prior must read NAME=FAMILY(NUMBERS), as tau=HalfCauchy(5) or "
+            "'mu[x]=Normal(0, 1)' does; got \"tau=__import__('os').system('true')\""
+        ),
     ),
     _prior(
         "is a lambda",
         "tau=(lambda: 1)()",
-        says="--prior must read NAME=FAMILY(NUMBERS), as tau=HalfCauchy(5) or 'mu[x]=Normal(0, 1)' does; got 'tau=(lambda: 1)()'",
+        says=(
+            "--prior must read NAME=FAMILY(NUMBERS), as tau=HalfCauchy(5) or "
+            "'mu[x]=Normal(0, 1)' does; got 'tau=(lambda: 1)()'"
+        ),
     ),
     _prior(
         "is of no family",
         "tau=HalfCauch(5)",
-        says="--prior: there is no family 'HalfCauch', in 'tau=HalfCauch(5)'; there are Flat, Normal, StudentT, HalfNormal, HalfT, HalfCauchy, Exponential, Uniform, InverseGamma, GammaPrecision, LogFlat, LKJ; did you mean 'HalfCauchy'?",
+        says=(
+            "--prior: there is no family 'HalfCauch', in 'tau=HalfCauch(5)'; there "
+            "are Flat, Normal, StudentT, HalfNormal, HalfT, HalfCauchy, Exponential, "
+            "Uniform, InverseGamma, GammaPrecision, LogFlat, LKJ; did you mean "
+            "'HalfCauchy'?"
+        ),
     ),
     _prior(
         "is of no parameter",
         "teta=HalfCauchy(5)",
-        says="priors: this model has no parameter 'teta'; its parameters with a prior are mu, tau, sigma",
+        says=(
+            "priors: this model has no parameter 'teta'; its parameters with a prior "
+            "are mu, tau, sigma"
+        ),
     ),
     _prior(
         "has too many numbers",
@@ -206,7 +250,11 @@ CASES = [
     _prior(
         "has 100,000 brackets",
         "tau=HalfCauchy" + "(" * 100_000,
-        says="--prior must read NAME=FAMILY(NUMBERS), as tau=HalfCauchy(5) or 'mu[x]=Normal(0, 1)' does; got a str ('tau=HalfCauchy((((((((((((((((((((((((((((((((((((((((( ...)",
+        says=(
+            "--prior must read NAME=FAMILY(NUMBERS), as tau=HalfCauchy(5) or "
+            "'mu[x]=Normal(0, 1)' does; got a str "
+            "('tau=HalfCauchy((((((((((((((((((((((((((((((((((((((((( ...)"
+        ),
     ),
     Words(
         "two priors of one parameter",
@@ -216,7 +264,10 @@ CASES = [
     Words(
         "a summary of no variable",
         ["summary", "FIT", "--var", "teta"],
-        says="there is no variable 'teta' in group 'posterior'; there are 'mu', 'tau', 'theta'; did you mean 'theta'?",
+        says=(
+            "there is no variable 'teta' in group 'posterior'; there are 'mu', 'tau',"
+            " 'theta'; did you mean 'theta'?"
+        ),
     ),
     Words(
         "a report that is no page",
@@ -251,7 +302,16 @@ CASES = [
     Words(
         "no such program",
         ["compile", "one_way_sideways"],
-        says="there is no Stan program 'one_way_sideways'; next: take one of 'eight_schools_centered', 'eight_schools_complete_pooling', 'eight_schools_marginal', 'eight_schools_no_pooling', 'eight_schools_noncentered', 'one_way_centered', 'one_way_complete_pooling', 'one_way_marginal', 'one_way_no_pooling', 'one_way_noncentered', 'varying_slopes_centered', 'varying_slopes_complete_pooling', 'varying_slopes_marginal', 'varying_slopes_no_pooling', 'varying_slopes_noncentered'",
+        says=(
+            "there is no Stan program 'one_way_sideways'; next: take one of "
+            "'eight_schools_centered', 'eight_schools_complete_pooling', "
+            "'eight_schools_marginal', 'eight_schools_no_pooling', "
+            "'eight_schools_noncentered', 'one_way_centered', "
+            "'one_way_complete_pooling', 'one_way_marginal', 'one_way_no_pooling', "
+            "'one_way_noncentered', 'varying_slopes_centered', "
+            "'varying_slopes_complete_pooling', 'varying_slopes_marginal', "
+            "'varying_slopes_no_pooling', 'varying_slopes_noncentered'"
+        ),
     ),
     Words(
         "a program outside the cache",
@@ -261,7 +321,10 @@ CASES = [
     Words(
         "a CmdStan of no version",
         ["install-cmdstan", "--version", "newest"],
-        says="version must be a release of CmdStan such as '2.40.0', and is 'newest'; next: leave it out for 2.40.0",
+        says=(
+            "version must be a release of CmdStan such as '2.40.0', and is 'newest'; "
+            "next: leave it out for 2.40.0"
+        ),
     ),
     Words(
         "a CmdStan of no source",

@@ -141,22 +141,37 @@ CASES = [
     load(
         "an empty file",
         _bytes("fit.nc", b""),
-        says="cannot read .../fit.nc: a NetCDF-4 (HDF5) file is needed, and this is an empty file; write one with idata.to_netcdf('fit.nc') or `hiermodels fit ... -o fit.nc`",
+        says=(
+            "cannot read .../fit.nc: a NetCDF-4 (HDF5) file is needed, and this is an"
+            " empty file; write one with idata.to_netcdf('fit.nc') or `hiermodels fit"
+            " ... -o fit.nc`"
+        ),
     ),
     load(
         "a text file",
         _bytes("fit.nc", b"mu,tau\n1,2\n"),
-        says="cannot read .../fit.nc: a NetCDF-4 (HDF5) file is needed, and this is another kind of file; write one with idata.to_netcdf('fit.nc') or `hiermodels fit ... -o fit.nc`",
+        says=(
+            "cannot read .../fit.nc: a NetCDF-4 (HDF5) file is needed, and this is "
+            "another kind of file; write one with idata.to_netcdf('fit.nc') or "
+            "`hiermodels fit ... -o fit.nc`"
+        ),
     ),
     load(
         "a pickle",
         _bytes("fit.nc", lambda: pickle.dumps({"mu": 1})),
-        says="cannot read .../fit.nc: a NetCDF-4 (HDF5) file is needed, and this is another kind of file; write one with idata.to_netcdf('fit.nc') or `hiermodels fit ... -o fit.nc`",
+        says=(
+            "cannot read .../fit.nc: a NetCDF-4 (HDF5) file is needed, and this is "
+            "another kind of file; write one with idata.to_netcdf('fit.nc') or "
+            "`hiermodels fit ... -o fit.nc`"
+        ),
     ),
     load(
         "a signature and nothing else",
         _bytes("fit.nc", b"\x89HDF\r\n\x1a\n"),
-        says="cannot read .../fit.nc: the file is damaged or cut short (...)); write it again, or fetch it again",
+        says=(
+            "cannot read .../fit.nc: the file is damaged or cut short (...)); write "
+            "it again, or fetch it again"
+        ),
     ),
     *(
         load(f"a fit cut at {share:.0%}", _part(share), CUT)
@@ -165,62 +180,100 @@ CASES = [
     load(
         "a fit with 4000 bytes of zeros",
         _damaged,
-        says="cannot read .../fit.nc: the file is damaged or cut short (...)); write it again, or fetch it again",
+        says=(
+            "cannot read .../fit.nc: the file is damaged or cut short (...)); write "
+            "it again, or fetch it again"
+        ),
     ),
     load(
         "a classic NetCDF file",
         _classic,
-        says="cannot read .../fit.nc: a NetCDF-4 (HDF5) file is needed, and this is a classic NetCDF-3 file; write one with idata.to_netcdf('fit.nc') or `hiermodels fit ... -o fit.nc`",
+        says=(
+            "cannot read .../fit.nc: a NetCDF-4 (HDF5) file is needed, and this is a "
+            "classic NetCDF-3 file; write one with idata.to_netcdf('fit.nc') or "
+            "`hiermodels fit ... -o fit.nc`"
+        ),
     ),
     load(
         "HDF5 with nothing in it",
-        _hdf5(lambda file: None),
-        says=".../fit.nc is not a fitted model: it has no group 'posterior'; it has no groups; write one with idata.to_netcdf('fit.nc') or `hiermodels fit ... -o fit.nc`",
+        _hdf5(lambda _: None),
+        says=(
+            ".../fit.nc is not a fitted model: it has no group 'posterior'; it has no"
+            " groups; write one with idata.to_netcdf('fit.nc') or `hiermodels fit ..."
+            " -o fit.nc`"
+        ),
     ),
     load(
         "HDF5 of another program",
         _hdf5(lambda file: file.create_dataset("a", data=[1, 2])),
-        says=".../fit.nc is not a fitted model: it has no group 'posterior'; it has no groups; write one with idata.to_netcdf('fit.nc') or `hiermodels fit ... -o fit.nc`",
+        says=(
+            ".../fit.nc is not a fitted model: it has no group 'posterior'; it has no"
+            " groups; write one with idata.to_netcdf('fit.nc') or `hiermodels fit ..."
+            " -o fit.nc`"
+        ),
     ),
     load(
         "HDF5 with an empty posterior",
         _hdf5(lambda file: file.create_group("posterior")),
-        says=".../fit.nc is not a fitted model: it has no group 'posterior'; it has no groups; write one with idata.to_netcdf('fit.nc') or `hiermodels fit ... -o fit.nc`",
+        says=(
+            ".../fit.nc is not a fitted model: it has no group 'posterior'; it has no"
+            " groups; write one with idata.to_netcdf('fit.nc') or `hiermodels fit ..."
+            " -o fit.nc`"
+        ),
     ),
     load(
         "HDF5 whose posterior is an array",
         _hdf5(lambda file: file.create_dataset("posterior", data=[1, 2])),
-        says=".../fit.nc is not a fitted model: it has no group 'posterior'; it has no groups; write one with idata.to_netcdf('fit.nc') or `hiermodels fit ... -o fit.nc`",
+        says=(
+            ".../fit.nc is not a fitted model: it has no group 'posterior'; it has no"
+            " groups; write one with idata.to_netcdf('fit.nc') or `hiermodels fit ..."
+            " -o fit.nc`"
+        ),
     ),
     asked(
         "None in place of a fit",
         lambda _: hm.check(None),
         kind=ContainerError,
-        says="an ArviZ container (InferenceData or DataTree) is needed; got NoneType; model.fit() returns one, hiermodels.load(path) reads one from a file",
+        says=(
+            "an ArviZ container (InferenceData or DataTree) is needed; got NoneType; "
+            "model.fit() returns one, hiermodels.load(path) reads one from a file"
+        ),
     ),
     asked(
         "a frame in place of a fit",
         lambda _: hm.summary(rows()),
         kind=ContainerError,
-        says="an ArviZ container (InferenceData or DataTree) is needed; got DataFrame; model.fit() returns one, hiermodels.load(path) reads one from a file",
+        says=(
+            "an ArviZ container (InferenceData or DataTree) is needed; got DataFrame;"
+            " model.fit() returns one, hiermodels.load(path) reads one from a file"
+        ),
     ),
     asked(
         "a model in place of a fit",
         lambda _: hm.summary(hm.OneWay(rows(), y="y", group="g")),
         kind=ContainerError,
-        says="an ArviZ container (InferenceData or DataTree) is needed; got OneWay; model.fit() returns one, hiermodels.load(path) reads one from a file",
+        says=(
+            "an ArviZ container (InferenceData or DataTree) is needed; got OneWay; "
+            "model.fit() returns one, hiermodels.load(path) reads one from a file"
+        ),
     ),
     asked(
         "a path in place of a fit",
         lambda _: hm.check("fit.nc"),
         kind=ContainerError,
-        says="an ArviZ container (InferenceData or DataTree) is needed; got str; model.fit() returns one, hiermodels.load(path) reads one from a file",
+        says=(
+            "an ArviZ container (InferenceData or DataTree) is needed; got str; "
+            "model.fit() returns one, hiermodels.load(path) reads one from a file"
+        ),
     ),
     asked(
         "draws without chains",
         _posterior(np.ones(100), ("draw",)),
         kind=ContainerError,
-        says="group 'posterior' holds no draws (variables with dims 'chain' and 'draw'); ask for 'posterior'",
+        says=(
+            "group 'posterior' holds no draws (variables with dims 'chain' and "
+            "'draw'); ask for 'posterior'"
+        ),
     ),
     asked(
         "no draws",
@@ -243,8 +296,10 @@ CASES = [
     asked(
         "a variable that there is not",
         lambda fit: hm.summary(fit, "teta"),
-        kind=ContainerError,
-        says="there is no variable 'teta' in group 'posterior'; there are 'mu', 'tau', 'theta'; did you mean 'theta'?",
+        says=(
+            "there is no variable 'teta' in group 'posterior'; there are 'mu', 'tau',"
+            " 'theta'; did you mean 'theta'?"
+        ),
     ),
     asked(
         "a variable given as a number",
@@ -269,8 +324,10 @@ CASES = [
     asked(
         "the probability of a variable that there is not",
         lambda fit: hm.probability(fit, "teta", ">", 0),
-        kind=ContainerError,
-        says="there is no variable 'teta' in the posterior; there are 'mu', 'tau', 'theta'; did you mean 'theta'?",
+        says=(
+            "there is no variable 'teta' in the posterior; there are 'mu', 'tau', "
+            "'theta'; did you mean 'theta'?"
+        ),
     ),
     asked(
         "the best 0 of 8",
@@ -317,38 +374,57 @@ CASES = [
     asked(
         "saving into no folder",
         lambda fit: inference_data.save(fit, "/nowhere/fit.nc"),
-        kind=ContainerError,
         says="cannot write /nowhere/fit.nc: create the folder /nowhere first",
     ),
     Asked(
         "statistics cut short",
         _npz(_cut),
         kind=DataError,
-        says="statistics: '.../found.npz' must be a whole file that SufficientStatistics.save wrote in this version's format; make it again from the data",
+        says=(
+            "statistics: '.../found.npz' must be a whole file that "
+            "SufficientStatistics.save wrote in this version's format; make it again "
+            "from the data"
+        ),
     ),
     Asked(
         "statistics that are text",
         _npz(lambda file: file.write_text("g,y\n")),
         kind=DataError,
-        says="statistics: '.../found.npz' must be a whole file that SufficientStatistics.save wrote in this version's format; make it again from the data",
+        says=(
+            "statistics: '.../found.npz' must be a whole file that "
+            "SufficientStatistics.save wrote in this version's format; make it again "
+            "from the data"
+        ),
     ),
     Asked(
         "statistics that are an empty file",
         _npz(lambda file: file.write_bytes(b"")),
         kind=DataError,
-        says="statistics: '.../found.npz' must be a whole file that SufficientStatistics.save wrote in this version's format; make it again from the data",
+        says=(
+            "statistics: '.../found.npz' must be a whole file that "
+            "SufficientStatistics.save wrote in this version's format; make it again "
+            "from the data"
+        ),
     ),
     Asked(
         "statistics that are pickled",
         _npz(_pickled),
         kind=DataError,
-        says="statistics: '.../found.npz' must be a whole file that SufficientStatistics.save wrote in this version's format; make it again from the data",
+        says=(
+            "statistics: '.../found.npz' must be a whole file that "
+            "SufficientStatistics.save wrote in this version's format; make it again "
+            "from the data"
+        ),
     ),
     Asked(
         "statistics without their arrays",
         _npz(lambda file: np.savez(file, about="{}")),
         kind=DataError,
-        says="statistics: '.../found.npz' must be a whole file that SufficientStatistics.save wrote in this version's format; make it again from the data",
+        says=(
+            "statistics: '.../found.npz' must be a whole file that "
+            "SufficientStatistics.save wrote in this version's format; make it again "
+            "from the data"
+        ),
     ),
     Asked(
         "statistics that there are not",

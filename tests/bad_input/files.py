@@ -120,28 +120,33 @@ def _file(what, name, content, says="...", answer=None, **more):
         _bytes(name, content),
         says="" if answer else says,
         answer=answer,
-        shell="as it is",
+        typed="as it is",
         **more,
     )
 
 
-_path = partial(Case, shell="as it is")
+_path = partial(Case, typed="as it is")
 CASES = [
     _path(
         "no such file",
         lambda folder: folder / "no.csv",
         says="data file: no such file '.../no.csv'; check the path",
     ),
-    _path("an empty path", "", says="data file: the path must not be empty; name a file"),
+    _path("an empty path", "", says="data file: the path must not be empty; name a file", typed=""),
     _path(
         "a path with a NUL",
         "a\0.csv",
         says="data file: 'a\\x00.csv' cannot be opened (embedded null byte); check the path",
+        typed="",
     ),
     _path(
         "a path of 5,000 letters",
         "a" * 5000 + ".csv",
-        says="data file: a str ('aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa ...) cannot be opened (File name too long); check the path",
+        says=(
+            "data file: a str "
+            "('aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa ...) cannot be"
+            " opened (File name too long); check the path"
+        ),
     ),
     _path(
         "a web address",
@@ -152,12 +157,18 @@ CASES = [
     _path(
         "a folder without files",
         lambda folder: folder,
-        says="data file: '...' is a folder without CSV or Parquet files; name a file, or a folder that holds some",
+        says=(
+            "data file: '...' is a folder without CSV or Parquet files; name a file, "
+            "or a folder that holds some"
+        ),
     ),
     _path(
         "a folder called data.csv",
         _folder,
-        says="data file: '.../data.csv' is a folder without CSV or Parquet files; name a file, or a folder that holds some",
+        says=(
+            "data file: '.../data.csv' is a folder without CSV or Parquet files; name"
+            " a file, or a folder that holds some"
+        ),
     ),
     _path(
         "a pattern that fits nothing",
@@ -172,12 +183,18 @@ CASES = [
     _path(
         "a folder of two kinds of file",
         _two_kinds,
-        says="data file: the files of '...' must be of one kind, got csv and parquet; name those of one kind, such as '*.parquet'",
+        says=(
+            "data file: the files of '...' must be of one kind, got csv and parquet; "
+            "name those of one kind, such as '*.parquet'"
+        ),
     ),
     _path(
         "a folder whose files differ in columns",
         _lacking,
-        says="data file: '.../b.csv' has no column 'y', which other files of the same folder or pattern have; leave the file out, or add the column to it",
+        says=(
+            "data file: '.../b.csv' has no column 'y', which other files of the same "
+            "folder or pattern have; leave the file out, or add the column to it"
+        ),
     ),
     _path(
         "a link to nothing",
@@ -187,47 +204,71 @@ CASES = [
     _path(
         "a link to itself",
         partial(_link, "data.csv"),
-        says="data file: '.../data.csv' cannot be opened (Too many levels of symbolic links); check the path",
+        says=(
+            "data file: '.../data.csv' cannot be opened (Too many levels of symbolic "
+            "links); check the path"
+        ),
     ),
     _path(
         "a device",
         "/dev/zero",
-        says="data file: '/dev/zero' must be a file or a folder, got a pipe or a device; write what comes from there to a file first",
+        says=(
+            "data file: '/dev/zero' must be a file or a folder, got a pipe or a "
+            "device; write what comes from there to a file first"
+        ),
     ),
     _path(
         "a pipe that nobody writes to",
         _pipe,
-        says="data file: '.../data.csv' must be a file or a folder, got a pipe or a device; write what comes from there to a file first",
+        says=(
+            "data file: '.../data.csv' must be a file or a folder, got a pipe or a "
+            "device; write what comes from there to a file first"
+        ),
     ),
     _file(
         "a text file",
         "data.txt",
         CSV,
-        says="data file: 'data.txt' must end in .csv, .tsv, .csv.gz, .tsv.gz or .parquet; convert it to one of them",
+        says=(
+            "data file: 'data.txt' must end in .csv, .tsv, .csv.gz, .tsv.gz or "
+            ".parquet; convert it to one of them"
+        ),
     ),
     _file(
         "a spreadsheet",
         "data.xlsx",
         _xlsx(),
-        says="data file: 'data.xlsx' must end in .csv, .tsv, .csv.gz, .tsv.gz or .parquet; convert it to one of them",
+        says=(
+            "data file: 'data.xlsx' must end in .csv, .tsv, .csv.gz, .tsv.gz or "
+            ".parquet; convert it to one of them"
+        ),
     ),
     _file(
         "a file without an ending",
         "data",
         CSV,
-        says="data file: 'data' must end in .csv, .tsv, .csv.gz, .tsv.gz or .parquet; convert it to one of them",
+        says=(
+            "data file: 'data' must end in .csv, .tsv, .csv.gz, .tsv.gz or .parquet; "
+            "convert it to one of them"
+        ),
     ),
     _file(
         "an empty CSV file",
         "data.csv",
         "",
-        says="data file: 'data.csv' could not be read as csv: No columns to parse from file; is it whole, and of that kind?",
+        says=(
+            "data file: 'data.csv' could not be read as csv: No columns to parse from"
+            " file; is it whole, and of that kind?"
+        ),
     ),
     _file(
         "a CSV file of blank lines",
         "data.csv",
         "\n\n\n",
-        says="data file: 'data.csv' could not be read as csv: No columns to parse from file; is it whole, and of that kind?",
+        says=(
+            "data file: 'data.csv' could not be read as csv: No columns to parse from"
+            " file; is it whole, and of that kind?"
+        ),
     ),
     _file(
         "a header and no rows",
@@ -240,82 +281,127 @@ CASES = [
         "data.csv",
         CSV.partition("\n")[2],
         kind=ColumnError,
-        says="y: the data frame has no column 'y'; it has 'a', '0.0012301533574825742', '-1.216018515578202'",
+        says=(
+            "y: the data frame has no column 'y'; it has 'a', "
+            "'0.0012301533574825742', '-1.216018515578202'"
+        ),
     ),
     _file(
         "a picture called data.csv",
         "data.csv",
         _png(),
-        says="data file: 'data.csv' could not be read as csv: it must be text in UTF-8, got byte 0x89; save it as UTF-8, or read it with pandas.read_csv(..., encoding=...)",
+        says=(
+            "data file: 'data.csv' could not be read as csv: it must be text in "
+            "UTF-8, got byte 0x89; save it as UTF-8, or read it with "
+            "pandas.read_csv(..., encoding=...)"
+        ),
     ),
     _file(
         "a spreadsheet called data.csv",
         "data.csv",
         _xlsx(),
-        says="data file: 'data.csv' could not be read as csv: it must be text in UTF-8, got byte 0x98; save it as UTF-8, or read it with pandas.read_csv(..., encoding=...)",
+        says=(
+            "data file: 'data.csv' could not be read as csv: it must be text in "
+            "UTF-8, got byte 0x...; save it as UTF-8, or read it with "
+            "pandas.read_csv(..., encoding=...)"
+        ),
     ),
     _file(
         "JSON called data.csv",
         "data.csv",
         json.dumps(rows().to_dict("records")),
-        kind=ColumnError,
-        says='data file: \'data.csv\' has more than one column named \' {"g": "a"\', \' {"g": "b"\', \' {"g": "c"\', \' {"g": "d"\', \' {"g": "e"\', \' {"g": "f"\'; rename them',
+        says=(
+            "data file: 'data.csv' has more than one column named ' {\"g\": \"a\"', ' "
+            '{"g": "b"\', \' {"g": "c"\', \' {"g": "d"\', \' {"g": "e"\', \' {"g": "f"\'; '
+            "rename them"
+        ),
     ),
     _file(
         "Parquet called data.csv",
         "data.csv",
         _parquet(),
-        says="data file: 'data.csv' could not be read as csv: it must be text in UTF-8, got byte 0x90; save it as UTF-8, or read it with pandas.read_csv(..., encoding=...)",
+        says=(
+            "data file: 'data.csv' could not be read as csv: it must be text in "
+            "UTF-8, got byte 0x90; save it as UTF-8, or read it with "
+            "pandas.read_csv(..., encoding=...)"
+        ),
     ),
     _file(
         "CSV called data.parquet",
         "data.parquet",
         CSV,
-        says="data file: 'data.parquet' could not be read as parquet: Could not open Parquet input source '.../data.parquet': Parquet magic bytes not found in footer. Either the file is corrupted or this is not a parquet file.; is it whole, and of that kind?",
+        says=(
+            "data file: 'data.parquet' could not be read as parquet: Could not open "
+            "Parquet input source '.../data.parquet': Parquet magic bytes not found "
+            "in footer. Either the file is corrupted or this is not a parquet file.; "
+            "is it whole, and of that kind?"
+        ),
     ),
     _file(
         "CSV called data.csv.gz",
         "data.csv.gz",
         CSV,
-        says="data file: 'data.csv.gz' could not be read as gz: Not a gzipped file (b'g,'); is it whole, and of that kind?",
+        says=(
+            "data file: 'data.csv.gz' could not be read as gz: Not a gzipped file "
+            "(b'g,'); is it whole, and of that kind?"
+        ),
     ),
     _file(
         "semicolons",
         "data.csv",
         CSV.replace(",", ";"),
-        says="data file: 'data.csv' must be separated by commas, got semicolons; read it with pandas.read_csv(..., sep=';') or save it with commas",
+        says=(
+            "data file: 'data.csv' must be separated by commas, got semicolons; read "
+            "it with pandas.read_csv(..., sep=';') or save it with commas"
+        ),
     ),
     _file(
         "tabs in a .csv",
         "data.csv",
         CSV.replace(",", "\t"),
-        kind=ColumnError,
-        says="data file: 'data.csv' must be separated by commas, got tabs; read it with pandas.read_csv(..., sep='\\t') or save it with commas",
+        says=(
+            "data file: 'data.csv' must be separated by commas, got tabs; read it "
+            "with pandas.read_csv(..., sep='\\t') or save it with commas"
+        ),
     ),
     _file(
         "commas in a .tsv",
         "data.tsv",
         CSV,
-        kind=ColumnError,
-        says="data file: 'data.tsv' must be separated by tabs, got commas; read it with pandas.read_csv(..., sep=',') or save it with tabs",
+        says=(
+            "data file: 'data.tsv' must be separated by tabs, got commas; read it "
+            "with pandas.read_csv(..., sep=',') or save it with tabs"
+        ),
     ),
     _file(
         "UTF-16",
         "data.csv",
         CSV.encode("utf-16"),
-        says="data file: 'data.csv' could not be read as csv: it must be text in UTF-8, got byte 0xff; save it as UTF-8, or read it with pandas.read_csv(..., encoding=...)",
+        says=(
+            "data file: 'data.csv' could not be read as csv: it must be text in "
+            "UTF-8, got byte 0xff; save it as UTF-8, or read it with "
+            "pandas.read_csv(..., encoding=...)"
+        ),
     ),
     _file(
         "UTF-32",
         "data.csv",
         CSV.encode("utf-32"),
-        says="data file: 'data.csv' could not be read as csv: it must be text in UTF-8, got byte 0xff; save it as UTF-8, or read it with pandas.read_csv(..., encoding=...)",
+        says=(
+            "data file: 'data.csv' could not be read as csv: it must be text in "
+            "UTF-8, got byte 0xff; save it as UTF-8, or read it with "
+            "pandas.read_csv(..., encoding=...)"
+        ),
     ),
     _file(
         "Latin-1 with an umlaut",
         "data.csv",
         CSV.replace("a,", "ä,").encode("latin-1"),
-        says="data file: 'data.csv' could not be read as csv: it must be text in UTF-8, got byte 0xe4; save it as UTF-8, or read it with pandas.read_csv(..., encoding=...)",
+        says=(
+            "data file: 'data.csv' could not be read as csv: it must be text in "
+            "UTF-8, got byte 0xe4; save it as UTF-8, or read it with "
+            "pandas.read_csv(..., encoding=...)"
+        ),
     ),
     _file("UTF-8 with a byte order mark", "data.csv", CSV.encode("utf-8-sig"), answer=SAME),
     _file("lines that end as on Windows", "data.csv", CSV.replace("\n", "\r\n"), answer=SAME),
@@ -326,37 +412,58 @@ CASES = [
         "zeros bytes at the end",
         "data.csv",
         CSV + "\0" * 4096,
-        says="labels in column 'g' must have at most 1000 letters, got 4096: '\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00'...; is it the right column?",
+        says=(
+            "labels in column 'g' must have at most 1000 letters, got 4096: '\\x00\\x00"
+            "\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00"
+            "'...; is it the right column?"
+        ),
     ),
     _file(
         "a NUL within",
         "data.csv",
         CSV.replace("b,", "b\0,"),
-        says="labels in column 'g' must be text that a NetCDF file can hold, got 'b\\x00' (with a NUL or half a character); rename the group",
+        says=(
+            "labels in column 'g' must be text that a NetCDF file can hold, got "
+            "'b\\x00' (with a NUL or half a character); rename the group"
+        ),
     ),
     _file(
         "a row too long",
         "data.csv",
         CSV + "f,1,2,3\n",
-        says="data file: 'data.csv' could not be read as csv: Error tokenizing data. C error: Expected 3 fields in line 26, saw 4; is it whole, and of that kind?",
+        says=(
+            "data file: 'data.csv' could not be read as csv: Error tokenizing data. C"
+            " error: Expected 3 fields in line 26, saw 4; is it whole, and of that "
+            "kind?"
+        ),
     ),
     _file(
         "all rows too long",
         "data.csv",
         CSV.replace("\n", ",9\n").replace("y,9", "y"),
-        says="data file: 'data.csv' must have as many fields in each row as its header has names, got 1 more in the rows; mend the header",
+        says=(
+            "data file: 'data.csv' must have as many fields in each row as its header"
+            " has names, got 1 more in the rows; mend the header"
+        ),
     ),
     _file(
         "a row too short",
         "data.csv",
         CSV + "f,1\n",
-        says="1 of 25 rows have missing values (y: 1); fill them in, or pass missing='drop' to leave those rows out",
+        says=(
+            "1 of 25 rows have missing values (y: 1); fill them in, or pass "
+            "missing='drop' to leave those rows out"
+        ),
     ),
     _file(
         "a quote that is not closed",
         "data.csv",
         CSV + '"f,1,2\n',
-        says="data file: 'data.csv' could not be read as csv: Error tokenizing data. C error: EOF inside string starting at row 25; is it whole, and of that kind?",
+        says=(
+            "data file: 'data.csv' could not be read as csv: Error tokenizing data. C"
+            " error: EOF inside string starting at row 25; is it whole, and of that "
+            "kind?"
+        ),
     ),
     _file(
         "two columns of one name",
@@ -375,7 +482,10 @@ CASES = [
         "a number of 1e400",
         "data.csv",
         CSV + "f,1,1e400\n",
-        says="column 'y' must be finite, got 1 infinite value in 25 rows; mend or leave out those rows",
+        says=(
+            "column 'y' must be finite, got 1 infinite value in 25 rows; mend or "
+            "leave out those rows"
+        ),
     ),
     _file(
         "hexadecimal numbers",
@@ -393,13 +503,20 @@ CASES = [
         "a field of ten million letters",
         "data.csv",
         CSV + "f" * 10_000_000 + ",0,1\n",
-        says="labels in column 'g' must have at most 1000 letters, got 10000000: 'ffffffffffffffffffff'...; is it the right column?",
+        says=(
+            "labels in column 'g' must have at most 1000 letters, got 10000000: "
+            "'ffffffffffffffffffff'...; is it the right column?"
+        ),
     ),
     _file(
         "a compressed file cut short",
         "data.csv.gz",
         gzip.compress(CSV.encode())[:-30],
-        says="data file: 'data.csv.gz' could not be read as gz: Compressed file ended before the end-of-stream marker was reached; is it whole, and of that kind?",
+        says=(
+            "data file: 'data.csv.gz' could not be read as gz: Compressed file ended "
+            "before the end-of-stream marker was reached; is it whole, and of that "
+            "kind?"
+        ),
     ),
     _file(
         "a compressed file with a flipped bit",
@@ -411,37 +528,64 @@ CASES = [
                 *gzip.compress(CSV.encode(), mtime=0)[61:],
             ]
         ),
-        says="data file: 'data.csv.gz' could not be read as gz: Error -3 while decompressing data: invalid distance too far back; is it whole, and of that kind?",
+        says=(
+            "data file: 'data.csv.gz' could not be read as gz: Error -3 while "
+            "decompressing data: invalid distance too far back; is it whole, and of "
+            "that kind?"
+        ),
     ),
     _file(
         "an empty Parquet file",
         "data.parquet",
         b"",
-        says="data file: 'data.parquet' could not be read as parquet: Could not open Parquet input source '.../data.parquet': Parquet file size is 0 bytes; is it whole, and of that kind?",
+        says=(
+            "data file: 'data.parquet' could not be read as parquet: Could not open "
+            "Parquet input source '.../data.parquet': Parquet file size is 0 bytes; "
+            "is it whole, and of that kind?"
+        ),
     ),
     _file(
         "a Parquet file cut in half",
         "data.parquet",
         _parquet()[: len(_parquet()) // 2],
-        says="data file: 'data.parquet' could not be read as parquet: Could not open Parquet input source '.../data.parquet': Parquet magic bytes not found in footer. Either the file is corrupted or this is not a parquet file.; is it whole, and of that kind?",
+        says=(
+            "data file: 'data.parquet' could not be read as parquet: Could not open "
+            "Parquet input source '.../data.parquet': Parquet magic bytes not found "
+            "in footer. Either the file is corrupted or this is not a parquet file.; "
+            "is it whole, and of that kind?"
+        ),
     ),
     _file(
         "a Parquet file cut by a byte",
         "data.parquet",
         _parquet()[:-1],
-        says="data file: 'data.parquet' could not be read as parquet: Could not open Parquet input source '.../data.parquet': Parquet magic bytes not found in footer. Either the file is corrupted or this is not a parquet file.; is it whole, and of that kind?",
+        says=(
+            "data file: 'data.parquet' could not be read as parquet: Could not open "
+            "Parquet input source '.../data.parquet': Parquet magic bytes not found "
+            "in footer. Either the file is corrupted or this is not a parquet file.; "
+            "is it whole, and of that kind?"
+        ),
     ),
     _file(
         "a Parquet file of zeros",
         "data.parquet",
         bytes(5000),
-        says="data file: 'data.parquet' could not be read as parquet: Could not open Parquet input source '.../data.parquet': Parquet magic bytes not found in footer. Either the file is corrupted or this is not a parquet file.; is it whole, and of that kind?",
+        says=(
+            "data file: 'data.parquet' could not be read as parquet: Could not open "
+            "Parquet input source '.../data.parquet': Parquet magic bytes not found "
+            "in footer. Either the file is corrupted or this is not a parquet file.; "
+            "is it whole, and of that kind?"
+        ),
     ),
     _file(
         "a Parquet file with damaged pages",
         "data.parquet",
         _parquet()[:4] + bytes(300) + _parquet()[304:],
-        says="data file: 'data.parquet' could not be read as parquet: Couldn't deserialize thrift: TProtocolException: Invalid data; is it whole, and of that kind?",
+        says=(
+            "data file: 'data.parquet' could not be read as parquet: Couldn't "
+            "deserialize thrift: TProtocolException: Invalid data; is it whole, and "
+            "of that kind?"
+        ),
     ),
     _path("a CSV file of 100,000 columns", _wide, answer=SAME, slow=True),
     _path("200 million rows in a Parquet file of 2 MB", _bomb, says="...", slow=True),

@@ -20,6 +20,12 @@ def _no_numbers(came: str, hint: str = "convert the column to numbers first") ->
     return f"y='y' must be a column of numbers, got {came}; {hint}"
 
 
+def finite(posterior, model):
+    """finite draws of all parameters"""
+    for name in posterior:
+        assert np.isfinite(posterior[name]).all(), name
+
+
 def _labels(posterior, model):
     """the draws of the plain data, under these labels"""
     SAME(posterior, model)
@@ -39,7 +45,7 @@ RESPONSES = [
     Case(
         "numbers as text",
         rows(y=Y.astype(str)),
-        shell="parquet",
+        typed="parquet",
         says=_no_numbers("text", "pandas.to_numeric(...) converts text"),
     ),
     Case(
@@ -60,59 +66,65 @@ RESPONSES = [
     Case(
         "categories of numbers",
         rows(y=Y.astype("category")),
-        shell="",
+        typed="",
         says=_no_numbers("text", "pandas.to_numeric(...) converts text"),
     ),
     Case("booleans", rows(y=Y > 0), says=_no_numbers("boolean")),
-    Case("dates", rows(y=DAYS), shell="parquet", says=_no_numbers("datetime(...)")),
-    Case("durations", rows(y=DAYS - DAYS[0]), shell="parquet", says=_no_numbers("duration(...)")),
-    Case("periods", rows(y=DAYS.to_period("D")), shell="", says=_no_numbers("...")),
-    Case("complex numbers", rows(y=Y + 1j), shell="", says=_no_numbers("...")),
-    Case("lists", _objects(lambda v: [v]), shell="parquet", says=_no_numbers("...")),
+    Case("dates", rows(y=DAYS), typed="parquet", says=_no_numbers("datetime(...)")),
+    Case("durations", rows(y=DAYS - DAYS[0]), typed="parquet", says=_no_numbers("duration(...)")),
+    Case("periods", rows(y=DAYS.to_period("D")), typed="", says=_no_numbers("...")),
+    Case("complex numbers", rows(y=Y + 1j), typed="", says=_no_numbers("...")),
+    Case("lists", _objects(lambda v: [v]), typed="parquet", says=_no_numbers("...")),
     Case(
         "nothing but None",
         rows(y=pd.Series([None] * 24, dtype=object)),
-        shell="",
-        says="24 of 24 rows have missing values (y: 24); fill them in, or pass missing='drop' to leave those rows out",
+        typed="",
+        says=(
+            "24 of 24 rows have missing values (y: 24); fill them in, or pass "
+            "missing='drop' to leave those rows out"
+        ),
     ),
     Case(
         "a predictor of complex numbers",
         rows(x=rows()["x"] + 1j),
         "VaryingSlopes",
-        shell="",
-        says="predictor 'x' must be a column of numbers, got complex128; convert the column to numbers first",
+        typed="",
+        says=(
+            "predictor 'x' must be a column of numbers, got complex128; convert the "
+            "column to numbers first"
+        ),
     ),
     Case(
         "numbers and text in one column",
         rows(y=pd.Series(["a", *Y[1:]], dtype=object)),
-        shell="",
+        typed="",
         says=_no_numbers("..."),
     ),
-    Case("numbers as Python objects", _objects(float), answer=SAME, shell=""),
-    Case("fractions as Python objects", _objects(Fraction), answer=SAME, shell=""),
+    Case("numbers as Python objects", _objects(float), answer=SAME, typed=""),
+    Case("fractions as Python objects", _objects(Fraction), answer=SAME, typed=""),
     Case(
         "decimals as Python objects",
         _objects(lambda v: Decimal(repr(v))),
         answer=SAME,
-        shell="parquet",
+        typed="parquet",
     ),
-    Case("half-precision numbers", rows(y=Y.astype("float16")), answer=NEAR, shell="parquet"),
-    Case("single-precision numbers", rows(y=Y.astype("float32")), answer=NEAR, shell="parquet"),
-    Case("numbers of 80 bits", rows(y=Y.astype(np.longdouble)), answer=SAME, shell=""),
-    Case("nullable numbers", rows(y=Y.astype("Float64")), answer=SAME, shell="parquet"),
-    Case("numbers of PyArrow", rows(y=Y.astype("double[pyarrow]")), answer=SAME, shell="parquet"),
-    Case("a sparse column", rows(y=Y.astype(pd.SparseDtype("float64"))), answer=SAME, shell=""),
+    Case("half-precision numbers", rows(y=Y.astype("float16")), answer=NEAR, typed="parquet"),
+    Case("single-precision numbers", rows(y=Y.astype("float32")), answer=NEAR, typed="parquet"),
+    Case("numbers of 80 bits", rows(y=Y.astype(np.longdouble)), answer=SAME, typed=""),
+    Case("nullable numbers", rows(y=Y.astype("Float64")), answer=SAME, typed="parquet"),
+    Case("numbers of PyArrow", rows(y=Y.astype("double[pyarrow]")), answer=SAME, typed="parquet"),
+    Case("a sparse column", rows(y=Y.astype(pd.SparseDtype("float64"))), answer=SAME, typed=""),
     Case(
         "nullable numbers with a missing one",
         rows(y=Y.astype("Float64").mask(Y.index == 3)),
-        shell="parquet",
+        typed="parquet",
         says="1 of 24 rows have missing values (y: 1); fill them in, or ...",
     ),
     Case(
         "missing numbers, to be dropped",
         rows(y=Y.mask(Y.index == 3)),
         options={"missing": "drop"},
-        answer=lambda *_: None,
+        answer=finite,
         warns="1 of 24 rows have missing values (y: 1) and were dropped",
     ),
     Case(
@@ -154,15 +166,22 @@ RESPONSES = [
         "a predictor of dates",
         rows(x=DAYS),
         "VaryingSlopes",
-        shell="parquet",
-        says="there must be more rows than coefficients, got 24 rows for 24 coefficients; leave columns out (one with a level for each row is a label, not a predictor)",
+        typed="parquet",
+        says=(
+            "there must be more rows than coefficients, got 24 rows for 24 "
+            "coefficients; leave columns out (one with a level for each row is a "
+            "label, not a predictor)"
+        ),
     ),
     Case(
         "a predictor of lists",
         rows(x=pd.Series([[1]] * 24)),
         "VaryingSlopes",
-        shell="",
-        says="predictor 'x' must be a column of numbers, got object; convert the column to numbers first",
+        typed="",
+        says=(
+            "predictor 'x' must be a column of numbers, got object; convert the "
+            "column to numbers first"
+        ),
     ),
     Case(
         "a predictor with missing values",
@@ -182,14 +201,14 @@ LABELS = [
     Case(
         "labels of text and numbers",
         _of([1, 2, 3, "d", "e", "f"]),
-        shell="",
+        typed="",
         says="labels in column 'g' must be all of one type, got a mix of int, str; "
         "frame['g'].astype(str) makes them all strings",
     ),
     Case(
         "whole numbers beyond 64 bits",
         _of([2**70 + i for i in range(6)]),
-        shell="",
+        typed="",
         says="group labels in column 'g' must all fit 64 bits (int64, or uint64), got "
         "1180591620717411303424 to 1180591620717411303429; make the labels text",
     ),
@@ -202,22 +221,22 @@ LABELS = [
     Case("whole numbers as floats", rows(g=np.repeat(np.arange(6.0), 4)), answer=_labels),
     Case("negative numbers", rows(g=np.repeat(np.arange(-3, 3), 4)), answer=_labels),
     Case("the largest numbers of 64 bits", _of([2**64 - 1 - i for i in range(6)]), answer=_labels),
-    Case("bytes", _of([b"a", b"b", b"c", b"d", b"e", b"\xff"]), shell="", answer=_labels),
-    Case("tuples", _of([*zip("abcdef", range(6), strict=True)]), shell="", answer=_labels),
-    Case("dates", rows(g=np.repeat(DAYS[:6], 4)), shell="parquet", answer=_labels),
+    Case("bytes", _of([b"a", b"b", b"c", b"d", b"e", b"\xff"]), typed="", answer=_labels),
+    Case("tuples", _of([*zip("abcdef", range(6), strict=True)]), typed="", answer=_labels),
+    Case("dates", rows(g=np.repeat(DAYS[:6], 4)), typed="parquet", answer=_labels),
     Case(
         "intervals",
         rows(g=pd.Series(pd.cut(np.repeat(range(6), 4), range(-1, 6)))),
-        shell="",
+        typed="",
         answer=_labels,
     ),
     Case(
         "an empty category",
         rows(g=pd.Categorical(rows()["g"], list("zabcdef"))),
-        shell="parquet",
+        typed="parquet",
         answer=_labels,
     ),
-    Case("an empty text", _of(["", *"bcdef"]), shell="parquet", answer=_labels),
+    Case("an empty text", _of(["", *"bcdef"]), typed="parquet", answer=_labels),
     Case("blanks around the text", _of(["a", "a ", " a", "\ta", "e", "f"]), answer=_labels),
     Case("one letter composed and decomposed", _of(["\u00e9", "e\u0301", *"cdef"]), answer=_labels),
     Case("letters of both directions", _of(["\u202eabc", "שלום", *"cdef"]), answer=_labels),
@@ -227,31 +246,43 @@ LABELS = [
     Case(
         "a label of 100,000 letters",
         _of(["a" * 100_000, *"bcdef"]),
-        says="labels in column 'g' must have at most 1000 letters, got 100000: 'aaaaaaaaaaaaaaaaaaaa'...; is it the right column?",
+        says=(
+            "labels in column 'g' must have at most 1000 letters, got 100000: "
+            "'aaaaaaaaaaaaaaaaaaaa'...; is it the right column?"
+        ),
     ),
     Case("a label of 1000 letters", _of(["a" * 1000, *"bcdef"]), answer=_labels),
     Case(
         "a label with a NUL",
         _of(["a\0b", *"bcdef"]),
-        shell="",
-        says="labels in column 'g' must be text that a NetCDF file can hold, got 'a\\x00b' (with a NUL or half a character); rename the group",
+        typed="",
+        says=(
+            "labels in column 'g' must be text that a NetCDF file can hold, got "
+            "'a\\x00b' (with a NUL or half a character); rename the group"
+        ),
     ),
     Case(
         "a label that ends in a NUL beside the same without",
         _of(["a", "a\0", *"cdef"]),
-        shell="",
-        says="labels in column 'g' must be text that a NetCDF file can hold, got 'a\\x00' (with a NUL or half a character); rename the group",
+        typed="",
+        says=(
+            "labels in column 'g' must be text that a NetCDF file can hold, got "
+            "'a\\x00' (with a NUL or half a character); rename the group"
+        ),
     ),
     Case(
         "a label with half a character (a lone surrogate)",
         _of(["\ud800", *"bcdef"]),
-        shell="",
-        says="labels in column 'g' must be text that a NetCDF file can hold, got '\\ud800' (with a NUL or half a character); rename the group",
+        typed="",
+        says=(
+            "labels in column 'g' must be text that a NetCDF file can hold, got "
+            "'\\ud800' (with a NUL or half a character); rename the group"
+        ),
     ),
     Case(
         "labels that read as missing in a CSV file",
         _of(["NA", "null", *"cdef"]),
-        shell="parquet",
+        typed="parquet",
         answer=_labels,
     ),
 ]

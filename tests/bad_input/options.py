@@ -6,15 +6,15 @@ import math
 
 import numpy as np
 
-from hiermodels.errors import OptionError
+from hiermodels.errors import OptionError, PriorError
 
 from .case import Case, like_plain, rows, schools
-from .shapes import _finite
+from .kinds import finite
 
 SAME = like_plain()
 
 
-def _model(what, says="...", family="OneWay", shell="csv", **options):
+def _model(what, says="...", family="OneWay", typed="csv", **options):
     return Case(
         what,
         schools() if family == "EightSchools" else rows(),
@@ -23,11 +23,11 @@ def _model(what, says="...", family="OneWay", shell="csv", **options):
         options,
         kind=OptionError,
         says=says,
-        shell=shell,
+        typed=typed,
     )
 
 
-def _fit(what, says="...", family="OneWay", shell="csv", kind=OptionError, answer=None, **fit):
+def _fit(what, says="...", family="OneWay", typed="csv", kind=OptionError, answer=None, **fit):
     return Case(
         what,
         schools() if family == "EightSchools" else rows(),
@@ -38,7 +38,7 @@ def _fit(what, says="...", family="OneWay", shell="csv", kind=OptionError, answe
         kind=kind,
         says="" if answer else says,
         answer=answer,
-        shell=shell,
+        typed=typed,
     )
 
 
@@ -46,46 +46,61 @@ CASES = [
     _model(
         "a pooling that there is not",
         pooling="partly",
-        says="pooling must be one of 'partial', 'none', 'complete', got 'partly'; did you mean 'partial'?",
+        says=(
+            "pooling must be one of 'partial', 'none', 'complete', got 'partly'; did "
+            "you mean 'partial'?"
+        ),
     ),
     _model(
         "a pooling in capitals",
         pooling="None",
-        says="pooling must be one of 'partial', 'none', 'complete', got 'None'; did you mean 'none'?",
+        says=(
+            "pooling must be one of 'partial', 'none', 'complete', got 'None'; did you mean 'none'?"
+        ),
     ),
     _model(
         "no pooling as None",
         pooling=None,
-        shell="",
+        typed="",
         says="pooling must be one of 'partial', 'none', 'complete', got None; did you mean 'none'?",
     ),
     _model(
         "no pooling as False",
         pooling=False,
-        shell="",
+        typed="",
         says="pooling must be one of 'partial', 'none', 'complete', got False",
     ),
     _model(
         "a pooling that is a list",
         pooling=["none"],
-        shell="",
-        says="pooling must be one of 'partial', 'none', 'complete', got ['none']; did you mean 'none'?",
+        typed="",
+        says=(
+            "pooling must be one of 'partial', 'none', 'complete', got ['none']; did "
+            "you mean 'none'?"
+        ),
     ),
     _model(
         "a pooling that is an array",
         pooling=np.array(["none", "partial"]),
-        shell="",
-        says="pooling must be one of 'partial', 'none', 'complete', got array(['none', 'partial'], dtype='<U7')",
+        typed="",
+        says=(
+            "pooling must be one of 'partial', 'none', 'complete', got array(['none',"
+            " 'partial'], dtype='<U7')"
+        ),
     ),
     _model(
         "a parameterization that there is not",
         parameterization="non-centered",
-        says="parameterization must be one of 'auto', 'marginal', 'centered', 'noncentered', got 'non-centered'; did you mean 'noncentered' or 'centered'?",
+        says=(
+            "parameterization must be one of 'auto', 'marginal', 'centered', "
+            "'noncentered', got 'non-centered'; did you mean 'noncentered' or "
+            "'centered'?"
+        ),
     ),
     _model(
         "a parameterization that is a number",
         parameterization=0,
-        shell="",
+        typed="",
         says="parameterization must be one of 'auto', 'marginal', 'centered', 'noncentered', got 0",
     ),
     _model(
@@ -96,7 +111,7 @@ CASES = [
     _model(
         "missing values as None",
         missing=None,
-        shell="",
+        typed="",
         says="missing must be 'raise' or 'drop', got None",
     ),
     _model(
@@ -107,13 +122,13 @@ CASES = [
     _model(
         "residual sds as a number",
         sigma=1.0,
-        shell="",
+        typed="",
         says="sigma must be 'common' or 'group', got 1.0",
     ),
     _model(
         "residual sds as an array",
         sigma=np.ones(2),
-        shell="",
+        typed="",
         says="sigma must be 'common' or 'group', got array([1., 1.])",
     ),
     _model(
@@ -126,14 +141,14 @@ CASES = [
         "an intercept as False",
         family="VaryingSlopes",
         intercept=False,
-        shell="",
+        typed="",
         says="intercept must be one of 'varying', 'common', 'none', got False",
     ),
     _model(
         "an intercept as an array",
         family="VaryingSlopes",
         intercept=np.ones(2),
-        shell="",
+        typed="",
         says="intercept must be one of 'varying', 'common', 'none', got array([1., 1.])",
     ),
     _model(
@@ -141,57 +156,70 @@ CASES = [
         family="VaryingSlopes",
         intercept="none",
         varying=[],
-        shell="",
+        typed="",
         says="varying must name at least one column where the intercept does not vary; got none",
     ),
     _fit("no chains", chains=0, says="chains must be at least 1, got 0"),
     _fit("chains below 0", chains=-1, says="chains must be at least 1, got -1"),
     _fit(
-        "one and a half chains", chains=1.5, shell="", says="chains must be a whole number, got 1.5"
+        "one and a half chains", chains=1.5, typed="", says="chains must be a whole number, got 1.5"
     ),
-    _fit("chains as text", chains="4", shell="", says="chains must be a whole number, got '4'"),
+    _fit("chains as text", chains="4", typed="", says="chains must be a whole number, got '4'"),
     _fit(
-        "chains as a boolean", chains=True, shell="", says="chains must be a whole number, got True"
+        "chains as a boolean", chains=True, typed="", says="chains must be a whole number, got True"
     ),
     _fit(
         "chains as an array",
         chains=np.arange(100),
-        shell="",
-        says="chains must be a whole number, got a ndarray (array([ 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14 ...)",
+        typed="",
+        says=(
+            "chains must be a whole number, got a ndarray (array([ 0, 1, 2, 3, 4, 5, "
+            "6, 7, 8, 9, 10, 11, 12, 13, 14 ...)"
+        ),
     ),
     _fit(
         "chains as infinity",
         chains=math.inf,
-        shell="",
+        typed="",
         says="chains must be a whole number, got inf",
     ),
-    _fit("chains as a NumPy number", chains=np.int32(2), answer=SAME, shell=""),
+    _fit("chains as a NumPy number", chains=np.int32(2), answer=SAME, typed=""),
     _fit(
         "a million million chains",
         chains=10**12,
-        says="chains times draws must be at most 1e+08, got 1000000000000 times 50; a few thousand in all are enough for most questions",
+        says=(
+            "chains times draws must be at most 1e+08, got 1000000000000 times 50; a "
+            "few thousand in all are enough for most questions"
+        ),
     ),
     _fit("no draws", draws=0, says="draws must be at least 1, got 0"),
     _fit(
         "a million million draws",
         draws=10**12,
-        says="chains times draws must be at most 1e+08, got 2 times 1000000000000; a few thousand in all are enough for most questions",
+        says=(
+            "chains times draws must be at most 1e+08, got 2 times 1000000000000; a "
+            "few thousand in all are enough for most questions"
+        ),
     ),
     _fit(
         "1e30 draws",
         draws=10**30,
-        says="chains times draws must be at most 1e+08, got 2 times 1000000000000000000000000000000; a few thousand in all are enough for most questions",
+        says=(
+            "chains times draws must be at most 1e+08, got 2 times "
+            "1000000000000000000000000000000; a few thousand in all are enough for "
+            "most questions"
+        ),
     ),
-    _fit("draws as text", draws="many", shell="", says="draws must be a whole number, got 'many'"),
-    _fit("one draw", draws=1, answer=_finite),
+    _fit("draws as text", draws="many", typed="", says="draws must be a whole number, got 'many'"),
+    _fit("one draw", draws=1, answer=finite),
     _fit("a negative seed", seed=-1, says="seed must be from 0 to 2147483647, got -1"),
     _fit(
         "a seed of 2^70",
         seed=2**70,
         says="seed must be from 0 to 2147483647, got 1180591620717411303424",
     ),
-    _fit("a seed with a fraction", seed=1.5, shell="", says="seed must be a whole number, got 1.5"),
-    _fit("a seed as text", seed="one", shell="", says="seed must be a whole number, got 'one'"),
+    _fit("a seed with a fraction", seed=1.5, typed="", says="seed must be a whole number, got 1.5"),
+    _fit("a seed as text", seed="one", typed="", says="seed must be a whole number, got 'one'"),
     _fit(
         "an engine that there is not",
         engine="hmc",
@@ -200,36 +228,48 @@ CASES = [
     _fit(
         "an engine that is a list",
         engine=["exact"],
-        shell="",
+        typed="",
         says="engine must be one of 'nuts', 'exact', 'gibbs', got ['exact']; did you mean 'exact'?",
     ),
     _fit(
         "an engine as None",
         engine=None,
-        shell="",
+        typed="",
         says="engine must be one of 'nuts', 'exact', 'gibbs', got None",
     ),
     _fit(
         "an option of NUTS",
         adapt_delta=0.9,
-        says="adapt_delta is not an option of engine='exact', got adapt_delta=0.9; leave it out, or use engine='nuts'",
+        says=(
+            "adapt_delta is not an option of engine='exact', got adapt_delta=0.9; "
+            "leave it out, or use engine='nuts'"
+        ),
     ),
     _fit(
         "a warmup of independent draws",
         warmup=100,
-        says="warmup is not an option of engine='exact', got warmup=100; leave it out, or use engine='nuts'",
+        says=(
+            "warmup is not an option of engine='exact', got warmup=100; leave it out,"
+            " or use engine='nuts'"
+        ),
     ),
     _fit(
         "a metric of independent draws",
         metric="dense",
-        shell="",
-        says="metric is not an option of engine='exact', got metric='dense'; leave it out, or use engine='nuts'",
+        typed="",
+        says=(
+            "metric is not an option of engine='exact', got metric='dense'; leave it "
+            "out, or use engine='nuts'"
+        ),
     ),
     _fit(
         "inits of independent draws",
         inits={"mu": 0},
-        shell="",
-        says="inits is not an option of engine='exact', got inits={'mu': 0}; leave it out, or use engine='nuts'",
+        typed="",
+        says=(
+            "inits is not an option of engine='exact', got inits={'mu': 0}; leave it "
+            "out, or use engine='nuts'"
+        ),
     ),
     _fit(
         "an acceptance rate of 2",
@@ -247,7 +287,7 @@ CASES = [
         "an acceptance rate as text",
         engine="nuts",
         adapt_delta="high",
-        shell="",
+        typed="",
         says="adapt_delta must be a number, got 'high'",
     ),
     _fit(
@@ -260,49 +300,58 @@ CASES = [
         "a metric that there is not",
         engine="nuts",
         metric="round",
-        shell="",
+        typed="",
         says="metric must be one of 'diag', 'dense', 'unit', got 'round'",
     ),
     _fit(
         "inits of no parameter",
         engine="nuts",
         inits={"teta": 0.0},
-        shell="",
+        typed="",
         says="inits: the program one_way_marginal has no parameter 'teta'; it has mu, sigma, tau",
     ),
     _fit(
         "inits that are text",
         engine="nuts",
         inits="random",
-        shell="",
-        says="inits must be a number, a dict, a sequence of dicts, or a function of the chain's number that returns a dict; got 'random'",
+        typed="",
+        says=(
+            "inits must be a number, a dict, a sequence of dicts, or a function of "
+            "the chain's number that returns a dict; got 'random'"
+        ),
     ),
     _fit(
         "an infinite radius of inits",
         engine="nuts",
         inits=math.inf,
-        shell="",
+        typed="",
         says="inits: a radius must be finite and at least 0, got inf",
     ),
     _fit(
         "two threads",
         engine="nuts",
         threads=2,
-        shell="",
-        says="threads must be 1, got 2: these programs do not split a chain over threads; run more chains at once with parallel_chains",
+        typed="",
+        says=(
+            "threads must be 1, got 2: these programs do not split a chain over "
+            "threads; run more chains at once with parallel_chains"
+        ),
     ),
     _fit(
         "an executor that is none",
         engine="nuts",
         executor="dask",
-        shell="",
+        typed="",
         says="executor must be a concurrent.futures.Executor (it needs a submit method), got str",
     ),
     _fit(
         "a folder of output that is a file",
         engine="nuts",
         output_dir="/dev/null/x",
-        says="output_dir must be a folder that can be written, got '/dev/null/x' (Not a directory); choose another",
+        says=(
+            "output_dir must be a folder that can be written, got '/dev/null/x' (Not "
+            "a directory); choose another"
+        ),
     ),
     _fit(
         "effects that there are not",
@@ -312,40 +361,43 @@ CASES = [
     _fit(
         "effects as None",
         effects=None,
-        shell="",
-        says="effects must be one of 'auto', 'draws', 'summary', 'none', got None; did you mean 'none'?",
+        typed="",
+        says=(
+            "effects must be one of 'auto', 'draws', 'summary', 'none', got None; did"
+            " you mean 'none'?"
+        ),
     ),
     _fit(
         "log likelihoods on a whim",
         pointwise="maybe",
-        shell="",
+        typed="",
         says="pointwise must be True, False or 'auto', got 'maybe'",
     ),
     _fit(
         "log likelihoods as an array",
         pointwise=np.ones(3),
-        shell="",
+        typed="",
         says="pointwise must be True, False or 'auto', got array([1., 1., 1.])",
     ),
     _fit(
         "a variable that there is not",
         include=["z"],
-        shell="",
+        typed="",
         says="include must be one of 'deviation', 'eta', 'L_Omega', got 'z'",
     ),
     _fit(
         "a variable as text",
         include="deviation",
-        shell="",
+        typed="",
         says="include must be a list of names, got 'deviation'; ['deviation'] is one",
     ),
     _fit(
         "a variable as a number",
         include=3,
-        shell="",
+        typed="",
         says="include must be a list of names, got 3; ['deviation'] is one",
     ),
-    _fit("progress as text", engine="exact", progress="yes", shell="", answer=SAME),
+    _fit("progress as text", engine="exact", progress="yes", typed="", answer=SAME),
     _fit(
         "a Gibbs sampler of the eight schools",
         family="EightSchools",
@@ -355,7 +407,12 @@ CASES = [
     _fit(
         "a Gibbs sampler of priors that are not semi-conjugate",
         engine="gibbs",
-        says="tau: engine='gibbs' takes InverseGamma, GammaPrecision, Flat, got HalfT(3, 2); use engine='exact' or 'nuts', or priors=hm.gibbs.reference() or hm.gibbs.semiconjugate(...)",
+        kind=PriorError,
+        says=(
+            "tau: engine='gibbs' takes InverseGamma, GammaPrecision, Flat, got "
+            "HalfT(3, 2); use engine='exact' or 'nuts', or "
+            "priors=hm.gibbs.reference() or hm.gibbs.semiconjugate(...)"
+        ),
     ),
     Case(
         "one residual sd a group, exactly",
@@ -365,6 +422,9 @@ CASES = [
         {"sigma": "group"},
         {},
         kind=OptionError,
-        says="engine='exact' needs one residual sd for all groups, got sigma='group'; use sigma='common', or engine='nuts'",
+        says=(
+            "engine='exact' needs one residual sd for all groups, got sigma='group'; "
+            "use sigma='common', or engine='nuts'"
+        ),
     ),
 ]

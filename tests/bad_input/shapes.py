@@ -12,6 +12,7 @@ import xarray as xr
 from hiermodels.errors import OptionError
 
 from .case import Case, like_plain, rows, schools
+from .kinds import finite
 
 SAME = like_plain()
 Y = rows()["y"]
@@ -25,13 +26,7 @@ def _no_frame(came: str) -> str:
 
 
 def _no(what, frame, came, **more):
-    return Case(what, frame, kind=OptionError, shell="", says=_no_frame(came), **more)
-
-
-def _finite(posterior, model):
-    """finite draws of all parameters, and a warning"""
-    for name in posterior:
-        assert np.isfinite(posterior[name]).all(), name
+    return Case(what, frame, kind=OptionError, typed="", says=_no_frame(came), **more)
 
 
 def _million(groups):
@@ -79,22 +74,20 @@ CASES = [
         rows()[:4],
         says="partial pooling needs at least 2 groups, got 1 ('a'); "
         "pooling='complete' fits a single group",
-        shell="",
+        typed="",
     ),
-    Case(
-        "one group, complete pooling", rows()[:4], options={"pooling": "complete"}, answer=_finite
-    ),
+    Case("one group, complete pooling", rows()[:4], options={"pooling": "complete"}, answer=finite),
     Case(
         "one group of one row, complete pooling",
         rows()[:1],
         options={"pooling": "complete"},
         says="y='y' must have at least 2 rows, got 1; a spread needs two values",
     ),
-    Case("two groups", rows()[:8], answer=_finite),
+    Case("two groups", rows()[:8], answer=finite),
     Case(
         "two groups of one row",
         rows()[::4][:2],
-        answer=_finite,
+        answer=finite,
         warns="sigma cannot be "
         "learned without replication: there it comes from its prior, HalfT(3, ...)",
     ),
@@ -102,7 +95,7 @@ CASES = [
         "groups of one row",
         rows()[::4],
         warns="sigma cannot be learned without replication: there it comes from its prior, ...",
-        answer=_finite,
+        answer=finite,
     ),
     Case(
         "groups of one row, without pooling",
@@ -110,15 +103,15 @@ CASES = [
         options={"pooling": "none"},
         says="...sigma...",
     ),
-    Case("one group of one row among others", rows()[:21], answer=_finite),
+    Case("one group of one row among others", rows()[:21], answer=finite),
     Case("one study", schools()[:1], "EightSchools", says="...at least 2 groups, got 1 ('A')..."),
-    Case("two studies", schools()[:2], "EightSchools", answer=_finite),
+    Case("two studies", schools()[:2], "EightSchools", answer=finite),
     Case(
         "one study, complete pooling",
         schools()[:1],
         "EightSchools",
         options={"pooling": "complete"},
-        answer=_finite,
+        answer=finite,
     ),
     Case(
         "a study twice",
@@ -134,21 +127,21 @@ CASES = [
         says="group='g' must name each group once, got 6 more than once ('a', 'b', 'c', 'd', "
         "'e', 'f'); rows of single observations are for OneWay",
     ),
-    Case("a million rows in two groups", _million(2), answer=_finite, slow=True, shell="parquet"),
+    Case("a million rows in two groups", _million(2), answer=finite, slow=True, typed="parquet"),
     Case(
         "a million rows in half a million groups",
         _million(500_000),
         answer=_simulated,
         slow=True,
         fit={"draws": 5},
-        shell="parquet",
+        typed="parquet",
     ),
     Case(
         "a million rows in ten thousand groups",
         _million(10_000),
         answer=_simulated,
         slow=True,
-        shell="parquet",
+        typed="parquet",
     ),
     Case(
         "a million studies",
@@ -157,7 +150,7 @@ CASES = [
         answer=_schools_million,
         slow=True,
         fit={"draws": 5},
-        shell="parquet",
+        typed="parquet",
     ),
     Case(
         "more columns than rows",
@@ -193,23 +186,27 @@ CASES = [
         "a polars frame",
         lambda _: pl.DataFrame({k: v.to_numpy() for k, v in rows().items()}),
         answer=SAME,
-        shell="",
+        typed="",
     ),
     Case(
         "a lazy polars frame",
         lambda _: pl.DataFrame({k: v.to_numpy() for k, v in rows().items()}).lazy(),
         answer=SAME,
-        shell="",
+        typed="",
     ),
-    Case("a PyArrow table", lambda _: pa.Table.from_pandas(rows()), answer=SAME, shell=""),
-    Case("a DuckDB relation", lambda _: duckdb.from_df(rows()), answer=SAME, shell=""),
+    Case("a PyArrow table", lambda _: pa.Table.from_pandas(rows()), answer=SAME, typed=""),
+    Case("a DuckDB relation", lambda _: duckdb.from_df(rows()), answer=SAME, typed=""),
     Case(
         "a lazy polars frame that cannot be computed",
         lambda _: pl.LazyFrame({"g": ["a", "b"], "y": ["1", "b"]}).with_columns(
             pl.col("y").cast(pl.Float64)
         ),
-        says="the data frame cannot be computed: conversion from `str` to `f64` failed in column 'y' for 1 out of 1 values: [\"b\"]; collect it once by itself to see where",
-        shell="",
+        says=(
+            "the data frame cannot be computed: conversion from `str` to `f64` failed"
+            " in column 'y' for 1 out of 1 values: [\"b\"]; collect it once by itself "
+            "to see where"
+        ),
+        typed="",
     ),
     _no("a dict of lists", rows().to_dict("list"), "dict"),
     _no("a list of rows", rows().to_numpy().tolist(), "list"),
@@ -220,13 +217,13 @@ CASES = [
     _no("a function", lambda _: print, "builtin_function_or_method"),
     _no("an xarray dataset", lambda _: xr.Dataset.from_dataframe(rows()), "Dataset"),
     _no("a class of frames", lambda _: pd.DataFrame, "type"),
-    Case("a Series", rows()["y"], kind=OptionError, shell="", says="frame must be a data frame..."),
+    Case("a Series", rows()["y"], kind=OptionError, typed="", says="frame must be a data frame..."),
     Case(
         "a grouped frame",
         lambda _: rows().groupby("g"),
         kind=OptionError,
-        shell="",
+        typed="",
         says=_no_frame("DataFrameGroupBy"),
     ),
-    Case("a path as bytes", b"data.csv", kind=OptionError, shell="", says=_no_frame("bytes")),
+    Case("a path as bytes", b"data.csv", kind=OptionError, typed="", says=_no_frame("bytes")),
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from .case import Case, like_plain, rows, schools
-from .shapes import _finite
+from .kinds import finite
 
 SAME = like_plain()
 Y, X = rows()["y"], rows()["x"]
@@ -58,36 +58,48 @@ CASES = [
         _same(f"a response around {c:g}", rows(y=Y + c), shift=c, rtol=max(1e-6, c * 1e-14))
         for c in (1e6, 1e9, 1e12)
     ),
-    Case("a response around 1e16, where a double is even", rows(y=Y * 1 + 1e16), answer=_finite),
+    Case("a response around 1e16, where a double is even", rows(y=Y * 1 + 1e16), answer=finite),
     Case(
         "a response around 1e300",
         rows(y=Y + 1e300),
-        says="column 'y' must spread over 1e-60 to 1e+60, got values from 1e+300 to 1e+300; take other units (multiply it by a constant)",
+        says=(
+            "column 'y' must spread over 1e-60 to 1e+60, got values from 1e+300 to "
+            "1e+300; take other units (multiply it by a constant)"
+        ),
     ),
     Case(
         "a predictor around 1e9",
         rows(x=X + 1e9),
         "VaryingSlopes",
-        answer=_finite,
+        answer=finite,
         warns="predictor 'x' lies far from 0 (mean 1e+09, sd 0.7917): ...",
     ),
     Case(
         "the smallest numbers that there are",
         rows(y=np.arange(24) % 5 * 5e-324),
-        says="column 'y' must spread over 1e-60 to 1e+60, got values from 0 to 1.98e-323; take other units (multiply it by a constant)",
+        says=(
+            "column 'y' must spread over 1e-60 to 1e+60, got values from 0 to "
+            "1.98e-323; take other units (multiply it by a constant)"
+        ),
     ),
     Case(
         "the largest numbers that there are",
         rows(y=np.where(Y > 0, 1, -1) * np.finfo(float).max),
-        says="column 'y' must spread over 1e-60 to 1e+60, got values from -1.8e+308 to 1.8e+308; take other units (multiply it by a constant)",
+        says=(
+            "column 'y' must spread over 1e-60 to 1e+60, got values from -1.8e+308 to"
+            " 1.8e+308; take other units (multiply it by a constant)"
+        ),
     ),
     Case(
         "one value of 1e300 among others",
         rows(y=Y.mask(Y.index == 3, 1e300)),
-        says="column 'y' must spread over 1e-60 to 1e+60, got values from -5.86 to 1e+300; take other units (multiply it by a constant)",
+        says=(
+            "column 'y' must spread over 1e-60 to 1e+60, got values from -5.86 to "
+            "1e+300; take other units (multiply it by a constant)"
+        ),
     ),
     Case("values of 1e-300 and of 1e300", rows(y=np.where(Y > 0, 1e-300, 1e300)), says=_SPREAD),
-    Case("0 and minus 0", rows(y=Y.mask(Y.index == 3, -0.0)), answer=_finite),
+    Case("0 and minus 0", rows(y=Y.mask(Y.index == 3, -0.0)), answer=finite),
     Case(
         "a constant response",
         rows(y=3.0),
@@ -101,120 +113,185 @@ CASES = [
     Case(
         "a response of 1e300 only",
         rows(y=1e300),
-        says="column 'y' must spread over 1e-60 to 1e+60, got values from 1e+300 to 1e+300; take other units (multiply it by a constant)",
+        says=(
+            "column 'y' must spread over 1e-60 to 1e+60, got values from 1e+300 to "
+            "1e+300; take other units (multiply it by a constant)"
+        ),
     ),
     Case(
         "constant within groups",
         rows(y=G),
-        says="the model fits 'y' perfectly, or to less than a millionth of its spread: sigma goes to 0, and there is no posterior, or none that sums of squares can tell from that; check the data, or give sigma a prior that vanishes at 0, such as InverseGamma(...)",
+        says=(
+            "the model fits 'y' perfectly, or to less than a millionth of its spread:"
+            " sigma goes to 0, and there is no posterior, or none that sums of "
+            "squares can tell from that; check the data, or give sigma a prior that "
+            "vanishes at 0, such as InverseGamma(...)"
+        ),
     ),
     Case(
         "constant within groups to the last digit",
         rows(y=G + 1e-14 * Y),
-        says="the model fits 'y' perfectly, or to less than a millionth of its spread: sigma goes to 0, and there is no posterior, or none that sums of squares can tell from that; check the data, or give sigma a prior that vanishes at 0, such as InverseGamma(...)",
+        says=(
+            "the model fits 'y' perfectly, or to less than a millionth of its spread:"
+            " sigma goes to 0, and there is no posterior, or none that sums of "
+            "squares can tell from that; check the data, or give sigma a prior that "
+            "vanishes at 0, such as InverseGamma(...)"
+        ),
     ),
-    Case("constant within one group", rows(y=Y.mask(G == 0, 1.0)), answer=_finite),
+    Case("constant within one group", rows(y=Y.mask(G == 0, 1.0)), answer=finite),
     Case(
         "constant within one group, one sd a group",
         rows(y=Y.mask(G == 0, 1.0)),
         columns={"sigma": "group"},
-        says="the model fits 'y' perfectly in group 'a', or to less than a millionth of its spread: sigma goes to 0, and there is no posterior, or none that sums of squares can tell from that; check the data, or give sigma a prior that vanishes at 0, such as InverseGamma(...)",
+        says=(
+            "the model fits 'y' perfectly in group 'a', or to less than a millionth "
+            "of its spread: sigma goes to 0, and there is no posterior, or none that "
+            "sums of squares can tell from that; check the data, or give sigma a "
+            "prior that vanishes at 0, such as InverseGamma(...)"
+        ),
     ),
     Case(
         "group means that are all the same",
         rows(y=Y - Y.groupby(G).transform("mean")),
-        answer=_finite,
+        answer=finite,
     ),
     Case(
         "a perfect line",
         rows(y=2 * X),
         "VaryingSlopes",
-        says="the model fits 'y' perfectly, or to less than a millionth of its spread: sigma goes to 0, and there is no posterior, or none that sums of squares can tell from that; check the data, or give sigma a prior that vanishes at 0, such as InverseGamma(...)",
+        says=(
+            "the model fits 'y' perfectly, or to less than a millionth of its spread:"
+            " sigma goes to 0, and there is no posterior, or none that sums of "
+            "squares can tell from that; check the data, or give sigma a prior that "
+            "vanishes at 0, such as InverseGamma(...)"
+        ),
     ),
     Case(
         "a perfect line in each group",
         rows(y=G + (1 + G) * X),
         "VaryingSlopes",
-        says="the model fits 'y' perfectly, or to less than a millionth of its spread: sigma goes to 0, and there is no posterior, or none that sums of squares can tell from that; check the data, or give sigma a prior that vanishes at 0, such as InverseGamma(...)",
+        says=(
+            "the model fits 'y' perfectly, or to less than a millionth of its spread:"
+            " sigma goes to 0, and there is no posterior, or none that sums of "
+            "squares can tell from that; check the data, or give sigma a prior that "
+            "vanishes at 0, such as InverseGamma(...)"
+        ),
     ),
     Case(
         "a response that is its predictor",
         rows(y=X),
         "VaryingSlopes",
-        says="the model fits 'y' perfectly, or to less than a millionth of its spread: sigma goes to 0, and there is no posterior, or none that sums of squares can tell from that; check the data, or give sigma a prior that vanishes at 0, such as InverseGamma(...)",
+        says=(
+            "the model fits 'y' perfectly, or to less than a millionth of its spread:"
+            " sigma goes to 0, and there is no posterior, or none that sums of "
+            "squares can tell from that; check the data, or give sigma a prior that "
+            "vanishes at 0, such as InverseGamma(...)"
+        ),
     ),
     Case(
         "a perfect line, without pooling",
         rows(y=2 * X),
         "VaryingSlopes",
         options={"pooling": "none"},
-        says="the model fits 'y' perfectly, or to less than a millionth of its spread: sigma goes to 0, and there is no posterior, or none that sums of squares can tell from that; check the data, or give sigma a prior that vanishes at 0, such as InverseGamma(...)",
+        says=(
+            "the model fits 'y' perfectly, or to less than a millionth of its spread:"
+            " sigma goes to 0, and there is no posterior, or none that sums of "
+            "squares can tell from that; check the data, or give sigma a prior that "
+            "vanishes at 0, such as InverseGamma(...)"
+        ),
     ),
-    Case("groups apart by a million sds", rows(y=Y + 1e6 * G), answer=_finite),
+    Case("groups apart by a million sds", rows(y=Y + 1e6 * G), answer=finite),
     Case(
         "groups apart by 1e9 sds",
         rows(y=Y + 1e9 * G),
-        says="the model fits 'y' perfectly, or to less than a millionth of its spread: sigma goes to 0, and there is no posterior, or none that sums of squares can tell from that; check the data, or give sigma a prior that vanishes at 0, such as InverseGamma(...)",
+        says=(
+            "the model fits 'y' perfectly, or to less than a millionth of its spread:"
+            " sigma goes to 0, and there is no posterior, or none that sums of "
+            "squares can tell from that; check the data, or give sigma a prior that "
+            "vanishes at 0, such as InverseGamma(...)"
+        ),
     ),
     Case(
         "a constant predictor",
         rows(x=1.0),
         "VaryingSlopes",
-        says="predictor 'x' must vary, got one value in all rows (to a billionth of it): beside the intercept it adds nothing; leave it out, or subtract its mean",
+        says=(
+            "predictor 'x' must vary, got one value in all rows (to a billionth of "
+            "it): beside the intercept it adds nothing; leave it out, or subtract its"
+            " mean"
+        ),
     ),
     Case(
         "a predictor of zeros",
         rows(x=0.0),
         "VaryingSlopes",
-        says="predictor 'x' must vary, got one value in all rows (to a billionth of it): beside the intercept it adds nothing; leave it out, or subtract its mean",
+        says=(
+            "predictor 'x' must vary, got one value in all rows (to a billionth of "
+            "it): beside the intercept it adds nothing; leave it out, or subtract its"
+            " mean"
+        ),
     ),
-    Case("a predictor constant within groups", rows(x=G**2), "VaryingSlopes", answer=_finite),
+    Case("a predictor constant within groups", rows(x=G**2), "VaryingSlopes", answer=finite),
     Case(
         "a predictor that tells two halves of the groups apart",
         rows(x=(G > 2) * 1.0),
         "VaryingSlopes",
-        answer=_finite,
+        answer=finite,
     ),
     Case(
         "a predictor constant within groups, without pooling",
         rows(x=G),
         "VaryingSlopes",
         options={"pooling": "none"},
-        says="no pooling fits 2 coefficients to each group by itself, and 6 of 6 groups cannot give them (too few rows, or columns that do not vary within the group): 'a', 'b', 'c', 'd', 'e', 'f'; leave those groups or columns out, use pooling='partial', or give theta and beta proper priors",
+        says=(
+            "no pooling fits 2 coefficients to each group by itself, and 6 of 6 "
+            "groups cannot give them (too few rows, or columns that do not vary "
+            "within the group): 'a', 'b', 'c', 'd', 'e', 'f'; leave those groups or "
+            "columns out, use pooling='partial', or give theta and beta proper priors"
+        ),
     ),
     Case(
         "a predictor that varies in one group only",
         rows(x=X.mask(G > 0, 0.0)),
         "VaryingSlopes",
-        answer=_finite,
+        answer=finite,
     ),
     Case(
         "a predictor twice under two names",
         rows(x2=X),
         "VaryingSlopes",
         columns={"varying": ["x", "x2"]},
-        says="the columns must be linearly independent over the rows, got 3 columns ('Intercept', 'x', 'x2') of rank 2 in 24 rows; leave one out",
+        says=(
+            "the columns must be linearly independent over the rows, got 3 columns "
+            "('Intercept', 'x', 'x2') of rank 2 in 24 rows; leave one out"
+        ),
     ),
     Case(
         "a predictor and its multiple",
         rows(x2=3 * X + 1),
         "VaryingSlopes",
         columns={"common": ["x2"]},
-        says="the columns must be linearly independent over the rows, got 3 columns ('Intercept', 'x', 'x2') of rank 2 in 24 rows; leave one out",
+        says=(
+            "the columns must be linearly independent over the rows, got 3 columns "
+            "('Intercept', 'x', 'x2') of rank 2 in 24 rows; leave one out"
+        ),
     ),
     Case(
         "a predictor and its multiple but for 1e-9",
         rows(x2=X + 1e-9 * Y),
         "VaryingSlopes",
         columns={"common": ["x2"]},
-        says="the columns must be linearly independent over the rows, got 3 columns ('Intercept', 'x', 'x2') of rank 2 in 24 rows; leave one out",
+        says=(
+            "the columns must be linearly independent over the rows, got 3 columns "
+            "('Intercept', 'x', 'x2') of rank 2 in 24 rows; leave one out"
+        ),
     ),
     Case(
         "a common predictor that is the group",
         rows(x2=rows()["g"] + "!"),
         "VaryingSlopes",
         columns={"common": ["x2"]},
-        answer=_finite,
+        answer=finite,
     ),
     Case(
         "a standard error of 0",
@@ -259,13 +336,13 @@ CASES = [
         "a standard error of 1e-8 among others",
         schools(se=[1e-8, *range(1, 8)]),
         "EightSchools",
-        answer=_finite,
+        answer=finite,
     ),
     Case(
         "a standard error of 1e8 among others",
         schools(se=[1e8, *range(1, 8)]),
         "EightSchools",
-        answer=_finite,
+        answer=finite,
     ),
-    Case("the same estimate everywhere", schools(y=3.0), "EightSchools", answer=_finite),
+    Case("the same estimate everywhere", schools(y=3.0), "EightSchools", answer=finite),
 ]
