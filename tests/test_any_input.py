@@ -5,18 +5,16 @@ from __future__ import annotations
 import math
 import warnings
 
+import hypothesis
+import hypothesis.strategies as st
+import narwhals.stable.v2 as nw
 import numpy as np
 import pandas as pd
-import pytest
 
 import hiermodels as hm
 from hiermodels import cli, cli_fit, errors, files, inference_data, labels
 
 from .bad_input.case import DRAWS, rows
-
-hypothesis = pytest.importorskip("hypothesis")
-st = pytest.importorskip("hypothesis.strategies")
-nw = pytest.importorskip("narwhals.stable.v2")
 
 hypothesis.settings.register_profile(
     "here",

@@ -374,6 +374,7 @@ CASES = [
     asked(
         "saving into no folder",
         lambda fit: inference_data.save(fit, "/nowhere/fit.nc"),
+        kind=ContainerError,
         says="cannot write /nowhere/fit.nc: create the folder /nowhere first",
     ),
     Asked(
