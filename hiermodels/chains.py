@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import re
 import select
+import shutil
 import signal
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+
+from .termination import leash, terminable
 
 Array = NDArray[np.float64]
 
@@ -21,6 +26,10 @@ _ITERATION = re.compile(rb"Iteration:\s*(\d+)\s*/")
 _STOP_CHECK = 0.2  # seconds between looks at whether to stop
 GRACE = 5.0
 """Seconds that a chain has to end by itself once told to."""
+_TOTAL = b"seconds (Total)"
+"""Among the last words of a CSV file that Stan has written to its end."""
+_FULL = 1 << 20
+"""Bytes free, below which a disk counts as full."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +45,8 @@ class Task:
     warmup: int
     draws: int
     leave_out: tuple[str, ...]
+    mark: Path | None = None
+    """File that says that the chain is finished; None where nobody will pick it up."""
 
 
 @dataclass(frozen=True)
@@ -78,41 +89,56 @@ def run_chain(task: Task) -> Chain:
     while task.console.exists():
         end_orphan(task)
         task = _again(task)
-    try:
-        with open(task.console, "wb") as console:
-            process = subprocess.Popen(
-                task.command,
-                stdin=subprocess.DEVNULL,
-                stdout=console,
-                stderr=subprocess.STDOUT,
-                env=os.environ | {"STAN_NUM_THREADS": "1"},
-            )
-    except OSError as error:
-        return Chain(task.chain, failure=f"could not be started ({error.strerror or error})")
+    with terminable():  # a worker process may be told to end as well
+        try:
+            code = _run(task)
+        except OSError as error:
+            why = error.strerror or error
+            return Chain(task.chain, failure=f"could not be started ({why})")
+    if code != 0:
+        messages = _last_messages(task.console)
+        return Chain(task.chain, failure=_how_it_ended(code), messages=messages)
+    chain = _read(task)
+    if chain.finished and task.mark is not None:
+        _leave_mark(task, task.mark)
+    return chain
+
+
+def _run(task: Task) -> int:
+    """Run the process of a chain; its exit code, or minus the signal that ended it."""
+    with open(task.console, "wb") as console:
+        process = subprocess.Popen(
+            [*leash(), *task.command],
+            stdin=subprocess.DEVNULL,
+            stdout=console,
+            stderr=subprocess.STDOUT,
+            env=os.environ | {"STAN_NUM_THREADS": "1"},
+        )
     try:
         task.pid.write_text(str(process.pid))
-        code = _wait(process, task.stop)
+        return _wait(process, task.stop)
     finally:
         _end(process)
-        task.pid.unlink(missing_ok=True)
-    messages = _last_messages(task.console)
-    if code != 0:
-        return Chain(task.chain, failure=_how_it_ended(code), messages=messages)
+        with suppress(OSError):
+            task.pid.unlink(missing_ok=True)
+
+
+def _read(task: Task) -> Chain:
+    """The draws of a chain whose process has ended well."""
+    wanted, failure = task.warmup + task.draws, None
     try:
         columns, values = _read_csv(task.csv, task.leave_out)
+        if len(values) != wanted:
+            failure = f"wrote {len(values)} of {wanted} draws{_full(task.csv)}"
+        elif not _to_its_end(task.csv):
+            # Stan does not look whether what it writes arrives.
+            failure = f"left its last draws half written{_full(task.csv)}"
     except (OSError, ValueError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        return Chain(
-            task.chain,
-            failure=f"left no draws that can be read ({reason})",
-            messages=messages,
-        )
-    if len(values) != task.warmup + task.draws:
-        return Chain(
-            task.chain,
-            failure=f"wrote {len(values)} of {task.warmup + task.draws} draws",
-            messages=messages,
-        )
+        failure = f"left no draws that can be read ({reason}){_full(task.csv)}"
+    messages = _last_messages(task.console)
+    if failure is not None:
+        return Chain(task.chain, failure=failure, messages=messages)
     return Chain(
         task.chain,
         columns=columns,
@@ -120,6 +146,78 @@ def run_chain(task: Task) -> Chain:
         draws=values[task.warmup :],
         messages=messages,
     )
+
+
+def _to_its_end(csv: Path) -> bool:
+    with open(csv, "rb") as file:
+        file.seek(0, os.SEEK_END)
+        file.seek(max(0, file.tell() - 4096))
+        return _TOTAL in file.read()
+
+
+def _full(file: Path) -> str:
+    """The likely reason of half a file, as the end of a sentence."""
+    with suppress(OSError):
+        if shutil.disk_usage(file.parent).free < _FULL:
+            return f": the disk of {file.parent} is full; make room, or set TMPDIR or output_dir"
+    return ""
+
+
+# ---- finished chains, to be picked up ------------------------------------------------------------
+
+
+def _leave_mark(task: Task, mark: Path) -> None:
+    """Say that a chain is finished, and which file it has left."""
+    said = {"csv": task.csv.name, "bytes": task.csv.stat().st_size, "sha256": _digest(task.csv)}
+    part = mark.with_name(f"{mark.name}.part")
+    # Without its mark the chain is run again: slower, and the same.
+    with suppress(OSError):
+        part.write_text(json.dumps(said))
+        os.replace(part, mark)
+
+
+def finished(task: Task) -> Chain | None:
+    """The chain that an earlier run has finished, where its file is still what it was then."""
+    if task.mark is None:
+        return None
+    try:
+        said = json.loads(task.mark.read_text())
+        csv = task.csv.with_name(Path(said["csv"]).name)
+        if csv.stat().st_size != said["bytes"] or _digest(csv) != said["sha256"]:
+            return None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    chain = _read(replace(task, csv=csv))
+    return chain if chain.finished else None
+
+
+def clear(task: Task) -> None:
+    """Remove what unfinished tries of a chain have left, processes first.
+
+    Raises
+    ------
+    OSError
+        Its files cannot be removed.
+    """
+    if task.mark is not None:
+        task.mark.unlink(missing_ok=True)
+        task.mark.with_name(f"{task.mark.name}.part").unlink(missing_ok=True)
+    while any(file.exists() for file in (task.csv, task.console, task.pid)):
+        end_orphan(task)
+        for file in (task.csv, task.console):
+            file.unlink(missing_ok=True)
+        task = _again(task)
+
+
+def _digest(file: Path) -> str:
+    digest = hashlib.sha256()
+    with open(file, "rb") as stream:
+        while block := stream.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+# ---- the process ---------------------------------------------------------------------------------
 
 
 def _wait(process: subprocess.Popen[bytes], stop: Path) -> int:
@@ -206,7 +304,8 @@ def _how_it_ended(code: int) -> str:
         name = signal.Signals(-code).name
     except ValueError:  # pragma: no cover - a signal that this Python does not know
         name = f"signal {-code}"
-    hint = " (out of memory?)" if name == "SIGKILL" else ""
+    hints = {"SIGKILL": " (out of memory?)", "SIGXFSZ": " (a file too large for ulimit -f)"}
+    hint = hints.get(name, "")
     return f"was killed by {name}{hint}"
 
 

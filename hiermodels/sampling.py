@@ -12,7 +12,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,8 +22,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import progress as bars
-from .chains import GRACE, Chain, Task, iterations, run_chain
+from .chains import GRACE, Chain, Task, end_orphan, iterations, run_chain
 from .errors import OptionError, SamplingError, shown, suggest
+from .termination import terminable
 
 Array = NDArray[np.float64]
 
@@ -150,6 +151,8 @@ def sample(
     progress: bool | None = None,
     output_dir: str | os.PathLike[str] | None = None,
     significant_digits: int = SIGNIFICANT_DIGITS,
+    stem: str | None = None,
+    prepared: Callable[[], None] | None = None,
 ) -> list[Chain]:
     """Run the chains and read their draws.
 
@@ -175,6 +178,10 @@ def sample(
         Folder that keeps Stan's own files.
     significant_digits : int
         Digits of each number in Stan's CSV files, 1 to 18.
+    stem : str, optional
+        What the names of all files begin with (:func:`new_stem`), where they are to be picked up.
+    prepared : callable, optional
+        Called once all that the chains need is in the folder, before they begin.
 
     Returns
     -------
@@ -185,16 +192,56 @@ def sample(
     ------
     OptionError
         The output folder cannot be used, or there cannot be so many digits.
+    SamplingError
+        What the chains need cannot be written.
     KeyboardInterrupt
         As it came, once every child process has ended.
     """
     check_place(executor, output_dir)
     _whole("significant_digits", significant_digits, 1, 18)
-    # Stan speaks of its progress only where somebody listens.
-    told = f"sig_figs={significant_digits}", f"refresh={_refresh(settings, progress)}"
-    with _run_folder(output_dir) as folder:
-        tasks = _tasks(executable, data, inits, settings, told, leave_out, folder)
-        stop = tasks[0].stop  # one file for all chains
+    with terminable(), _run_folder(output_dir) as folder:
+        keep = stem is not None
+        stem = stem or new_stem(executable)
+        radius = float(inits) if isinstance(inits, (int, float)) else None
+        try:
+            _write(folder, stem, data, () if isinstance(inits, (int, float)) else inits)
+            if prepared is not None:
+                prepared()
+        except OSError as error:
+            raise unwritten(folder, error) from error
+        tasks = tasks_of(
+            executable,
+            folder,
+            stem,
+            settings,
+            radius=radius,
+            told=(f"sig_figs={significant_digits}", refresh(settings, progress)),
+            leave_out=leave_out,
+            keep=keep,
+        )
+        return run(tasks, settings, parallel_chains, executor, progress)
+
+
+def unwritten(folder: Path, error: OSError) -> SamplingError:
+    """That a fit's files cannot be written."""
+    return SamplingError(
+        f"a fit needs room for its files in {folder}, and they cannot be written "
+        f"({error.strerror or error}); make room, or set TMPDIR or output_dir to another folder"
+    )
+
+
+def run(
+    tasks: Sequence[Task],
+    settings: Settings,
+    parallel_chains: int,
+    executor: Executor | None,
+    progress: bool | None,
+) -> list[Chain]:
+    """Run chains whose files are prepared; arguments, results and errors as of :func:`sample`."""
+    if not tasks:
+        return []
+    stop = tasks[0].stop  # one file for all chains
+    with terminable():
         own = None if executor is not None else ThreadPoolExecutor(parallel_chains)
         where: Any = own or executor
         futures: list[Future[Chain]] = []
@@ -204,7 +251,7 @@ def sample(
             return [_result(task, future) for task, future in zip(tasks, futures, strict=True)]
         except BaseException:
             # Whoever is running sees this file and ends its child.
-            stop.touch()
+            _tell(tasks)
             ours = [future for future in futures if isinstance(future, Future)]
             for future in ours:
                 future.cancel()
@@ -218,46 +265,70 @@ def sample(
                 stop.unlink(missing_ok=True)
 
 
+def _tell(tasks: Sequence[Task]) -> None:
+    """Tell the chains to end: by a file or, where not even that can be written, one by one."""
+    try:
+        tasks[0].stop.touch()
+    except OSError:
+        for task in tasks:
+            end_orphan(task)
+
+
 @contextlib.contextmanager
 def _run_folder(output_dir: str | os.PathLike[str] | None) -> Iterator[Path]:
     if output_dir is not None:
         yield Path(os.path.expanduser(output_dir)).resolve()
         return
-    folder = Path(tempfile.mkdtemp(prefix="hiermodels-"))
+    try:
+        folder = Path(tempfile.mkdtemp(prefix="hiermodels-"))
+    except OSError as error:
+        raise unwritten(Path(tempfile.gettempdir()), error) from error
     try:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _tasks(
-    executable: Path,
-    data: Mapping[str, Any],
-    inits: float | Sequence[Mapping[str, Any]],
-    settings: Settings,
-    told: Sequence[str],
-    leave_out: Sequence[str],
-    folder: Path,
-) -> list[Task]:
+def new_stem(executable: Path) -> str:
+    """What the names of a fit's files begin with; it keeps two fits into one folder apart."""
+    now = time.strftime("%Y%m%d%H%M%S")
+    return f"{executable.stem}-{now}-{os.getpid()}-{time.monotonic_ns()}"
+
+
+def _write(
+    folder: Path, stem: str, data: Mapping[str, Any], inits: Sequence[Mapping[str, Any]]
+) -> None:
     import stanio
 
-    # A stamp keeps the files of two fits into one output folder apart.
-    stem = f"{executable.stem}-{time.strftime('%Y%m%d%H%M%S')}-{os.getpid()}-{time.monotonic_ns()}"
-    data_file = folder / f"{stem}_data.json"
-    stanio.write_stan_json(str(data_file), dict(data))
+    stanio.write_stan_json(str(folder / f"{stem}_data.json"), dict(data))
+    for number, one in enumerate(inits):
+        stanio.write_stan_json(str(folder / f"{stem}_init_{number}.json"), dict(one))
+
+
+def tasks_of(
+    executable: Path,
+    folder: Path,
+    stem: str,
+    settings: Settings,
+    *,
+    radius: float | None,
+    told: Sequence[str],
+    leave_out: Sequence[str],
+    keep: bool,
+) -> list[Task]:
+    """The chains of a fit whose data, and inits where there is no radius, lie in a folder.
+
+    ``keep`` says that what is finished is marked, to be picked up.
+    """
+    data = folder / f"{stem}_data.json"
     tasks = []
     for number in range(settings.chains):
-        if isinstance(inits, (int, float)):
-            init = f"{inits:g}"
-        else:
-            init_file = folder / f"{stem}_init_{number}.json"
-            stanio.write_stan_json(str(init_file), dict(inits[number]))
-            init = str(init_file)
+        init = str(folder / f"{stem}_init_{number}.json") if radius is None else f"{radius:g}"
         csv = folder / f"{stem}_{number}.csv"
         tasks.append(
             Task(
                 chain=number,
-                command=tuple(_command(executable, number, data_file, init, csv, settings, told)),
+                command=tuple(_command(executable, number, data, init, csv, settings, told)),
                 csv=csv,
                 console=folder / f"{stem}_{number}.txt",
                 pid=folder / f"{stem}_{number}.pid",
@@ -265,6 +336,7 @@ def _tasks(
                 warmup=settings.warmup if settings.save_warmup else 0,
                 draws=settings.draws,
                 leave_out=tuple(leave_out),
+                mark=folder / f"{stem}_{number}.done" if keep else None,
             )
         )
     return tasks
@@ -305,9 +377,10 @@ def _command(
     ]
 
 
-def _refresh(settings: Settings, progress: bool | None) -> int:
-    """Iterations between two words of Stan's about its progress; 0 for none."""
-    return max(1, (settings.draws + settings.warmup) // 50) if bars.wanted(progress) else 0
+def refresh(settings: Settings, progress: bool | None) -> str:
+    """How often Stan is to speak of its progress: only where somebody listens."""
+    every = max(1, (settings.draws + settings.warmup) // 50) if bars.wanted(progress) else 0
+    return f"refresh={every}"
 
 
 def _watch(

@@ -1,0 +1,79 @@
+"""An end from outside (SIGTERM, SIGHUP) while children run: they end first, then this process.
+
+Python itself turns SIGINT into an exception, so that Ctrl-C passes through every ``finally``. Of
+the other two it dies on the spot: its children go on, and its temporary files stay.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from types import FrameType
+
+__all__ = ["leash", "terminable"]
+
+_SIGNALS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
+
+
+@contextmanager
+def terminable() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP unwind what is inside, and then end this process as they always do.
+
+    Whoever waits for this process sees the signal that it sent. A caller who has a handler of
+    their own, or ignores a signal (``nohup``), keeps that. Only the main thread can do this, as
+    Python has it; in others :func:`leash` alone sees to the children.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+
+    def unwind(number: int, _: FrameType | None) -> None:
+        came.append(number)
+        if len(came) == 1:  # a second one is no reason to leave the first one's work half done
+            raise SystemExit(128 + number)
+
+    ours = [number for number in _SIGNALS if signal.getsignal(number) is signal.SIG_DFL]
+    for number in ours:
+        signal.signal(number, unwind)
+    try:
+        yield
+    finally:
+        for number in ours:
+            signal.signal(number, signal.SIG_DFL)
+        if came:
+            os.kill(os.getpid(), came[0])
+
+
+@cache
+def leash() -> tuple[str, ...]:
+    """What goes before a command so that Linux kills its process when the one that waits is gone.
+
+    That holds however it goes: by SIGKILL, out of memory, or in a thread that hears no signals.
+    util-linux's ``setpriv`` asks for it and becomes the command, under the same process id; the
+    wait is for the thread that started it, which therefore has to live as long. Nothing where
+    there is no such thing.
+    """
+    import shutil
+    import subprocess
+    import sys
+
+    path = shutil.which("setpriv") if sys.platform == "linux" else None
+    if path is None:
+        return ()
+    held = (path, "--pdeathsig", "KILL", "--")
+    try:  # an old one has no such option, BusyBox's neither, and a sandbox may forbid it
+        tried = subprocess.run(
+            [*held, path, "--version"],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=10,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ()
+    return held if tried.returncode == 0 else ()
