@@ -45,6 +45,8 @@ _HOMES = {
     # calibration
     "Calibration": "calibrated",
     "calibrate": "calibration",
+    # a fit that was cut short
+    "resume": "resumption",
     # many fits
     "ManyFits": "many",
     "fit_many": "many",
@@ -148,6 +150,7 @@ __all__ = [
     "programs",
     "ranks",
     "report",
+    "resume",
     "sensitivity",
     "sufficient_statistics",
     "summary",
@@ -204,6 +207,7 @@ if TYPE_CHECKING:
     )
     from .pushdown import sufficient_statistics
     from .reports import report
+    from .resumption import resume
     from .row_influence import influence
     from .statistics import SufficientStatistics
     from .summaries import summary

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from . import chains, diagnostics, summaries
+from . import chains, checkpoints, diagnostics, summaries
 from . import inference_data as idatas
 from .errors import HierModelsWarning, OptionError
 
@@ -193,7 +193,7 @@ def called_off(task: HasFolder) -> bool:
 
 
 @contextlib.contextmanager
-def own_folder(task: HasFolder, engine: str) -> Iterator[dict[str, Path]]:
+def own_folder(task: HasFolder, engine: str) -> Iterator[dict[str, Any]]:
     """Where NUTS keeps the files of one try, as an option of ``fit``; nothing for other engines."""
     if engine != "nuts" or task.host != socket.gethostname():
         yield {}
@@ -203,7 +203,7 @@ def own_folder(task: HasFolder, engine: str) -> Iterator[dict[str, Path]]:
     task.folder.mkdir(exist_ok=True)
     own = Path(tempfile.mkdtemp(dir=task.folder))
     try:
-        yield {"output_dir": own}
+        yield {"output_dir": checkpoints.Scratch(own)}
     finally:
         shutil.rmtree(own, ignore_errors=True)
         with contextlib.suppress(OSError):

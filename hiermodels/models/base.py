@@ -163,6 +163,24 @@ class Base(ABC):
         other._options["priors"] = {**waiting, **now}
         return other
 
+    @classmethod
+    def rebuilt(
+        cls,
+        columns: dict[str, Any],
+        options: dict[str, Any],
+        design: Design,
+        standardization: Standardization | None,
+    ) -> Any:
+        """A model of data that were checked when another process made it.
+
+        Its standardization comes along, as it need not be found again to the last digit.
+        """
+        model = object.__new__(cls)
+        model._configure({"frame": design.statistics, **columns, **options}, columns, design)
+        if standardization is not None:
+            model.__dict__["standardization"] = standardization
+        return model
+
     def __repr__(self) -> str:
         d = self.design
         columns = ", ".join(f"{k}={v!r}" for k, v in self.columns.items() if v)

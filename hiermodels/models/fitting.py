@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from datetime import datetime, timezone
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import __version__, chains, diagnostics, effects, marginal, programs, sampling
+from .. import (
+    __version__,
+    chains,
+    checkpoints,
+    diagnostics,
+    effects,
+    marginal,
+    programs,
+    sampling,
+)
 from .. import inference_data as idatas
 from ..errors import ContainerError, OptionError, PriorError, SamplingError
 from . import groups
@@ -120,30 +132,96 @@ def posterior(
 ) -> tuple[Any, list[str]]:
     """The container of a fit, and a line for each thing that is to be warned of."""
     executable = programs.executable(model.program_name(), progress=progress)
-    extra: dict[str, Any] = {}
-    if model.is_marginal:
-        extra["standardization"] = model.standardization.reason
+    leave_out = not_read(model, include)
     sampling_began = time.monotonic()
-    ran = sampling.sample(
-        executable.path,
-        model.stan_data,
-        starts,
+    with contextlib.ExitStack() as stack:
+        kept: dict[str, Any] = {}
+        if output_dir is not None and not isinstance(output_dir, checkpoints.Scratch):
+            begun = checkpoints.Checkpoint(
+                folder=Path(os.path.expanduser(output_dir)).resolve(),
+                stem=sampling.new_stem(executable.path),
+                family=model.family,
+                columns=model.columns,
+                options={k: model._options[k] for k in checkpoints.OPTIONS},
+                design=model.design,
+                standardization=model.standardization if model.is_marginal else None,
+                settings=settings,
+                asked={
+                    "include": list(include),
+                    "pointwise": pointwise,
+                    "effects_kept": effects_kept,
+                },
+                radius=float(starts) if isinstance(starts, (int, float)) else None,
+                program={**_of_program(executable), "key": executable.key},
+            )
+            rows = _needs_rows(model, settings, pointwise, effects_kept)
+            kept = {"stem": begun.stem, "prepared": partial(begun.write, rows=rows)}
+            stack.enter_context(checkpoints.alone(begun.folder, begun.stem))
+        ran = sampling.sample(
+            executable.path,
+            model.stan_data,
+            starts,
+            settings,
+            leave_out=leave_out,
+            parallel_chains=parallel_chains,
+            executor=executor,
+            progress=progress,
+            output_dir=output_dir,
+            **kept,
+        )
+    return gathered(
+        model,
+        ran,
         settings,
-        leave_out=DERIVED if model.is_marginal else [n for n in HELPERS if n not in include],
-        parallel_chains=parallel_chains,
-        executor=executor,
-        progress=progress,
-        output_dir=output_dir,
+        _of_program(executable),
+        include=include,
+        pointwise=pointwise,
+        effects_kept=effects_kept,
+        allow_failed_chains=allow_failed_chains,
+        sampling_seconds=time.monotonic() - sampling_began,
+        began=began,
     )
-    sampling_seconds = time.monotonic() - sampling_began
+
+
+def not_read(model: Base, include: Sequence[str]) -> Sequence[str]:
+    """Stan's variables that are not read back."""
+    return DERIVED if model.is_marginal else [n for n in HELPERS if n not in include]
+
+
+def _needs_rows(
+    model: Base, settings: sampling.Settings, pointwise: bool | str, effects_kept: str
+) -> bool:
+    """Whether a fit that is picked up will ask for the rows."""
+    d = model.design
+    if d.in_memory or not model.is_marginal:
+        return d.has_rows
+    small = effects.pointwise_bytes(d, settings.chains * settings.draws) <= effects.POINTWISE_BUDGET
+    asked = pointwise is True or (pointwise == "auto" and small and effects_kept == "draws")
+    return d.has_rows and asked
+
+
+def gathered(
+    model: Base,
+    ran: list[chains.Chain],
+    settings: sampling.Settings,
+    program: Mapping[str, Any],
+    *,
+    include: Sequence[str],
+    pointwise: bool | str,
+    effects_kept: str,
+    allow_failed_chains: bool,
+    sampling_seconds: float,
+    began: float,
+) -> tuple[Any, list[str]]:
+    """The container of chains that have ended, and what is to be warned of; empties ``ran``."""
     finished = [chain for chain in ran if chain.finished]
     failures, failed = sampling.report(ran), len(ran) - len(finished)
-    del ran  # the draws are large where there are many columns, and are kept once
+    ran.clear()  # the draws are large where there are many columns, and are kept once
     if not finished:
         raise SamplingError(f"no chain finished:\n{failures}")
     attrs = {
         **attributes(model, settings.seed),
-        **_of_program(executable),
+        **program,
         "engine": "nuts",
         "chains": settings.chains,
         "draws": settings.draws,
@@ -154,8 +232,10 @@ def posterior(
         "failed_chains": failed,
         "sampling_seconds": round(sampling_seconds, 3),
     }
+    if model.is_marginal:
+        attrs["standardization"] = model.standardization.reason
     parts, said = _parts(model, finished, settings, include, effects_kept)
-    attrs |= {**extra, **said}
+    attrs |= said
     added, attrs["pointwise"] = pointwise_parts(model, parts["posterior"], settings.seed, pointwise)
     parts |= added
     attrs["seconds"] = round(time.monotonic() - began, 3)
