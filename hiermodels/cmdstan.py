@@ -25,6 +25,7 @@ from pathlib import Path
 from . import cmdstan_install as _install
 from .errors import CmdStanError, OptionError, suggest
 from .progress import processors
+from .termination import terminable
 from .toolchain import Toolchain, make_local, run, say, tail, toolchain, unfit_for_make
 
 __all__ = [
@@ -275,7 +276,7 @@ def install(
     tools = toolchain()
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with _locked(folder, progress), _staging(folder) as staging:
+        with terminable(), _locked(folder, progress), _staging(folder) as staging:
             for origin, number in attempts:
                 done = folder / f"cmdstan-{number}"
                 if not overwrite and done.exists() and not _fault(done):

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from . import chains, checkpoints, diagnostics, summaries
 from . import inference_data as idatas
 from .errors import HierModelsWarning, OptionError
+from .termination import terminable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -178,13 +179,14 @@ class HasFolder(Protocol):
 @contextlib.contextmanager
 def scratch_folder() -> Iterator[Path]:
     """Make a folder for the fits' files; that it is gone tells those under way to end."""
-    folder = Path(tempfile.mkdtemp(prefix="hiermodels-"))
-    try:
-        yield folder
-    finally:
-        for each in folder.glob("*"):
-            end_orphans(each)
-        shutil.rmtree(folder, ignore_errors=True)
+    with terminable():
+        folder = Path(tempfile.mkdtemp(prefix="hiermodels-"))
+        try:
+            yield folder
+        finally:
+            for each in folder.glob("*"):
+                end_orphans(each)
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def called_off(task: HasFolder) -> bool:

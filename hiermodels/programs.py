@@ -35,6 +35,7 @@ from .compiling import (
 )
 from .errors import CompileError, HierModelsError, OptionError, ToolchainError, listed, suggest
 from .progress import bar, wanted
+from .termination import terminable
 from .toolchain import (
     run,
     say,
@@ -201,7 +202,8 @@ def executable(name: str, *, progress: bool | None = None) -> Executable:
     CmdStanError
         CmdStan or the compiler is missing or broken.
     """
-    return _executable(name, progress, None, None)
+    with terminable():
+        return _executable(name, progress, None, None)
 
 
 def _executable(
@@ -337,14 +339,19 @@ def compile_all(
     OptionError
         There is no such program.
     """
-    from concurrent.futures import Future, ThreadPoolExecutor, as_completed, wait
-
     if isinstance(names, str):
         names = [names]
     chosen = list(dict.fromkeys(_names() if names is None else names))
     for name in chosen:
         load(name)
     jobs = cmdstan.check_jobs(jobs)
+    with terminable():
+        return _compile_all(chosen, jobs, progress)
+
+
+def _compile_all(chosen: list[str], jobs: int, progress: bool | None) -> list[Executable]:
+    from concurrent.futures import Future, ThreadPoolExecutor, as_completed, wait
+
     if chosen:
         cmdstan.ensure(progress=progress)
     # Lines would break the bar.

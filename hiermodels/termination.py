@@ -21,11 +21,12 @@ _SIGNALS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasa
 
 @contextmanager
 def terminable() -> Iterator[None]:
-    """Let SIGTERM and SIGHUP unwind what is inside, and then end this process as they always do.
+    """Let SIGTERM and SIGHUP unwind what is inside as SystemExit, whose code is 143 or 129.
 
-    Whoever waits for this process sees the signal that it sent. A caller who has a handler of
-    their own, or ignores a signal (``nohup``), keeps that. Only the main thread can do this, as
-    Python has it; in others :func:`leash` alone sees to the children.
+    A caller who has a handler of their own, or ignores a signal (``nohup``), keeps that. Only the
+    main thread can do this, as Python has it; in others :func:`leash` alone sees to the children.
+    A worker process of a pool would hand the SystemExit to whoever waits for its task: it dies of
+    the signal instead, as it would have, once all is unwound.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -45,8 +46,14 @@ def terminable() -> Iterator[None]:
     finally:
         for number in ours:
             signal.signal(number, signal.SIG_DFL)
-        if came:
+        if came and _is_worker():
             os.kill(os.getpid(), came[0])
+
+
+def _is_worker() -> bool:
+    from multiprocessing import parent_process
+
+    return parent_process() is not None
 
 
 @cache

@@ -445,7 +445,8 @@ def test_an_installation_that_is_killed_is_never_taken_for_a_good_one(home, pypi
     assert leftovers(folder) == ["cmdstan-2.27.0"]
 
 
-def test_an_installation_that_is_interrupted_stops_its_compilers(home, pypi, tmp_path):
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
+def test_an_installation_that_is_interrupted_stops_its_compilers(home, pypi, tmp_path, sign):
     body = "cmdstan.install(source='pypi', progress=False)"
     process = subprocess.Popen(
         fake_cmdstan.driver(tmp_path / "driver.py", body, pypi),
@@ -457,9 +458,12 @@ def test_an_installation_that_is_interrupted_stops_its_compilers(home, pypi, tmp
     wait_for(lambda: pid_file.exists() and pid_file.read_text())
     shell = int(pid_file.read_text())
     assert alive(shell)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(sign)
     _, said = process.communicate(timeout=20)
-    assert "KeyboardInterrupt" in said
+    if sign == signal.SIGINT:
+        assert "KeyboardInterrupt" in said
+    else:
+        assert process.returncode == 143
     wait_for(lambda: not alive(shell), 5)
     assert leftovers(home / ".cmdstan") == []
 

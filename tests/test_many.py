@@ -381,7 +381,10 @@ INTERRUPTED = """
     ["None", "ProcessPoolExecutor(2, mp_context=multiprocessing.get_context('spawn'))"],
     ids=["threads", "processes"],
 )
-def test_ctrl_c_ends_the_fits_and_leaves_nothing(tmp_path: Path, pool: str) -> None:
+@pytest.mark.parametrize(("sign", "code"), [(signal.SIGINT, 77), (signal.SIGTERM, 143)])
+def test_a_signal_ends_the_fits_and_leaves_nothing(
+    tmp_path: Path, pool: str, sign: signal.Signals, code: int
+) -> None:
     script = tmp_path / "fits.py"
     script.write_text(textwrap.dedent(INTERRUPTED.format(pool=pool)))
     work = tmp_path / "tmp"
@@ -397,8 +400,8 @@ def test_ctrl_c_ends_the_fits_and_leaves_nothing(tmp_path: Path, pool: str) -> N
                 if child.is_running() and child.name().startswith("eight_schools")
             ]
         assert running
-        parent.send_signal(signal.SIGINT)
-        assert parent.wait(timeout=30) == 77
+        parent.send_signal(sign)
+        assert parent.wait(timeout=30) == code
         _, alive = psutil.wait_procs(running, timeout=5)
         assert not alive
         assert not list(work.glob("hiermodels-*"))

@@ -478,9 +478,11 @@ def test_an_unknown_name_is_refused_before_anything_is_compiled(fake):
     assert fake_cmdstan.log() == []
 
 
-def test_an_interruption_stops_the_compilers(fake, sources, tmp_path):
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("call", ["compile_all(jobs=1", "executable('tiny_centered'"])
+def test_an_interruption_stops_the_compilers(fake, sources, tmp_path, sign, call):
     process = subprocess.Popen(
-        driver(tmp_path / "driver.py", sources, "programs.compile_all(jobs=1, progress=False)"),
+        driver(tmp_path / "driver.py", sources, f"programs.{call}, progress=False)"),
         env={**os.environ, "FAKE_SECONDS": "60"},
         stderr=subprocess.PIPE,
         text=True,
@@ -489,9 +491,12 @@ def test_an_interruption_stops_the_compilers(fake, sources, tmp_path):
     end = time.monotonic() + 20
     while not (pid_file.exists() and pid_file.read_text()) and time.monotonic() < end:
         time.sleep(0.02)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(sign)
     _, said = process.communicate(timeout=20)
-    assert "KeyboardInterrupt" in said
+    if sign == signal.SIGINT:
+        assert "KeyboardInterrupt" in said
+    else:
+        assert process.returncode == 143
     with pytest.raises(ProcessLookupError):
         # The group's leader is CmdStanPy's process; the shell's group is gone with it.
         os.killpg(os.getpgid(int(pid_file.read_text())), 0)

@@ -259,7 +259,12 @@ INTERRUPTED = """
 
 
 @pytest.mark.stan
-def test_ctrl_c_ends_the_children_and_leaves_nothing(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("sign", "code"), [(signal.SIGINT, 77), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+)
+def test_a_signal_to_the_parent_ends_the_children_and_leaves_nothing(
+    tmp_path: Path, sign: signal.Signals, code: int
+) -> None:
     script = tmp_path / "fit.py"
     script.write_text(textwrap.dedent(INTERRUPTED.format(executor="")))
     work = tmp_path / "tmp"
@@ -268,8 +273,8 @@ def test_ctrl_c_ends_the_children_and_leaves_nothing(tmp_path: Path) -> None:
     try:
         running = waiting(lambda: all_of(4, parent.pid))
         # To the parent alone, as a notebook's kernel gets it; a terminal would tell all of them.
-        parent.send_signal(signal.SIGINT)
-        assert parent.wait(timeout=20) == 77
+        parent.send_signal(sign)
+        assert parent.wait(timeout=20) == code
         _, alive = psutil.wait_procs(running, timeout=5)
         assert not alive
         assert not list(work.glob("hiermodels-*"))
@@ -380,6 +385,19 @@ def test_a_process_that_only_has_the_number_of_a_lost_chain_is_left_alone(tmp_pa
     finally:
         bystander.kill()
         bystander.wait()
+
+
+def test_what_is_left_of_a_lost_chain_is_ended(tmp_path: Path) -> None:
+    task = sleeper(tmp_path, "import time; time.sleep(60)")
+    left = subprocess.Popen([*task.command, str(task.csv)])
+    try:
+        task.pid.write_text(str(left.pid))
+        chains.end_orphan(task)
+        assert left.wait(timeout=10) == -signal.SIGKILL
+        assert not task.pid.exists()
+    finally:
+        left.kill()
+        left.wait()
 
 
 @pytest.fixture(params=["woken", "polled"])

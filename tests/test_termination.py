@@ -1,0 +1,182 @@
+"""An end from outside: real signals to real processes, in the main thread and in others."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+from pathlib import Path
+
+import psutil
+import pytest
+
+from hiermodels import termination
+
+from .test_sampling import all_of, waiting
+
+FIT = """
+    import sys, threading
+    import hiermodels as hm
+    model = hm.EightSchools(
+        hm.datasets.eight_schools(), effect="effect", se="se", group="school",
+        parameterization="noncentered",
+    )
+    def fit():
+        model.fit(chains=2, draws=2_000_000, seed=1, progress=False, parallel_chains=2)
+    {run}
+"""
+IN_A_THREAD = "thread = threading.Thread(target=fit); thread.start(); thread.join()"
+
+
+def started(tmp_path: Path, run: str) -> subprocess.Popen[bytes]:
+    script = tmp_path / "fit.py"
+    script.write_text(textwrap.dedent(FIT.format(run=run)))
+    work = tmp_path / "tmp"
+    work.mkdir()
+    return subprocess.Popen([sys.executable, str(script)], env=os.environ | {"TMPDIR": str(work)})
+
+
+@pytest.mark.stan
+@pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize("run", ["fit()", IN_A_THREAD], ids=["main thread", "thread"])
+def test_chains_end_with_whoever_waits_for_them(
+    tmp_path: Path, run: str, sign: signal.Signals
+) -> None:
+    if not termination.leash():
+        pytest.skip("this system cannot tie a process to another")
+    parent = started(tmp_path, run)
+    try:
+        running = waiting(lambda: all_of(2, parent.pid))
+        parent.send_signal(sign)
+        parent.wait(timeout=20)
+        _, alive = psutil.wait_procs(running, timeout=5)
+        assert not alive
+    finally:
+        parent.kill()
+        parent.wait()
+
+
+def test_a_process_that_does_not_wait_any_more_takes_the_other_with_it() -> None:
+    if not termination.leash():
+        pytest.skip("this system cannot tie a process to another")
+    code = textwrap.dedent(
+        """
+        import subprocess, sys, time
+        from hiermodels.termination import leash
+        child = subprocess.Popen([*leash(), sys.executable, "-c", "import time; time.sleep(60)"])
+        print(child.pid, flush=True)
+        time.sleep(60)
+        """
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as parent:
+        assert parent.stdout is not None
+        child = psutil.Process(int(parent.stdout.readline()))
+        parent.kill()
+    _, alive = psutil.wait_procs([child], timeout=5)
+    assert not alive
+
+
+def test_without_setpriv_commands_stay_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    termination.leash.cache_clear()
+    monkeypatch.setenv("PATH", "/nowhere")
+    try:
+        assert termination.leash() == ()
+    finally:
+        termination.leash.cache_clear()
+
+
+def test_a_setpriv_that_cannot_do_it_is_not_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = tmp_path / "setpriv"
+    other.write_text("#!/bin/sh\necho 'setpriv: unrecognized option: pdeathsig' >&2\nexit 1\n")
+    other.chmod(0o755)
+    termination.leash.cache_clear()
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    try:
+        assert termination.leash() == ()
+    finally:
+        termination.leash.cache_clear()
+
+
+def test_what_is_inside_is_unwound_once_and_the_signals_are_as_before() -> None:
+    unwound = []
+
+    def inside() -> None:
+        with termination.terminable():
+            try:
+                os.kill(os.getpid(), signal.SIGTERM)
+                signal.pause()
+            finally:
+                os.kill(os.getpid(), signal.SIGTERM)  # an impatient one
+                unwound.append(True)
+
+    with pytest.raises(SystemExit) as ended:
+        inside()
+    assert ended.value.code == 143
+    assert unwound == [True]
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
+def test_a_handler_of_the_callers_own_is_kept() -> None:
+    heard: list[int] = []
+    before = signal.signal(signal.SIGTERM, lambda number, _: heard.append(number))
+    try:
+        with termination.terminable():
+            os.kill(os.getpid(), signal.SIGTERM)
+        assert heard == [signal.SIGTERM]
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def test_a_signal_that_is_ignored_stays_so() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does
+    try:
+        with termination.terminable():
+            os.kill(os.getpid(), signal.SIGHUP)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_another_thread_than_the_main_one_leaves_the_signals_alone() -> None:
+    seen = []
+
+    def work() -> None:
+        with termination.terminable():
+            seen.append(signal.getsignal(signal.SIGTERM))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert seen == [signal.SIG_DFL]
+
+
+def test_a_worker_process_dies_of_the_signal_and_sends_no_exit_home(tmp_path: Path) -> None:
+    script = tmp_path / "pool.py"
+    script.write_text(
+        textwrap.dedent(
+            """
+            import os, signal, sys
+            from concurrent.futures import ProcessPoolExecutor
+            from concurrent.futures.process import BrokenProcessPool
+            from hiermodels.termination import terminable
+
+            def work():
+                with terminable():
+                    os.kill(os.getpid(), signal.SIGTERM)
+                    signal.pause()
+
+            if __name__ == "__main__":
+                with ProcessPoolExecutor(1) as pool:
+                    try:
+                        pool.submit(work).result()
+                    except BrokenProcessPool:
+                        sys.exit(5)
+            """
+        )
+    )
+    done = subprocess.run([sys.executable, str(script)], timeout=60, check=False)
+    assert done.returncode == 5
