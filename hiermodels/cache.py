@@ -74,11 +74,7 @@ def cache_folder() -> Path:
     CompileError
         It cannot be made or written to.
     """
-    import platformdirs
-
-    named = os.environ.get("HIERMODELS_CACHE", "")
-    path = Path(os.path.expanduser(named)).absolute() if named else None
-    path = path or platformdirs.user_cache_path("hiermodels", appauthor=False)
+    path = place()
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         for part in ("programs", "locks"):
@@ -88,6 +84,16 @@ def cache_folder() -> Path:
     except OSError as error:
         raise CompileError(no_cache(path, error)) from error
     return path
+
+
+def place() -> Path:
+    """Give the folder of executables, whether it is there or not."""
+    import platformdirs
+
+    named = os.environ.get("HIERMODELS_CACHE", "")
+    if named:
+        return Path(os.path.expanduser(named)).absolute()
+    return platformdirs.user_cache_path("hiermodels", appauthor=False)
 
 
 def no_cache(path: Path, error: OSError) -> str:

@@ -8,13 +8,14 @@ other's.
 
 from __future__ import annotations
 
+import errno
 import importlib
 import math
 import os
 import secrets
 import warnings
 from collections.abc import Hashable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -430,17 +431,54 @@ def save(idata: Container, path: str | os.PathLike[str]) -> Path:
     # Not tempfile, whose files only their owner may read.
     partial = target.with_name(f".{target.name}.{os.getpid()}.{secrets.token_hex(4)}.part")
     try:
+        _reserve(partial, idata)
         if hasattr(idata, "children"):
             idata.to_netcdf(partial, engine="h5netcdf")
         else:
             # Draws hardly compress, and the lines should write alike.
             idata.to_netcdf(str(partial), engine="h5netcdf", compress=False)
         os.replace(partial, target)
-    except (OSError, TypeError, ValueError) as error:
-        raise ContainerError(f"cannot write {target}: {_one_line(error)}") from error
+    except (OSError, RuntimeError, TypeError, ValueError) as error:
+        if full := _no_room(error):
+            full = f"{full}; make room, or name another folder"
+        raise ContainerError(f"cannot write {target}: {full or _one_line(error)}") from error
     finally:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):  # in a read-only folder even what is not there cannot be removed
+            partial.unlink(missing_ok=True)
     return target
+
+
+def _reserve(file: Path, idata: Container) -> None:
+    """Fail now where there is no room for a file: HDF5 may take the process along later.
+
+    (HDF5 2.0, under ArviZ 1.x: it fails to write, fails to close, and at the end of the process
+    dies by SIGSEGV.)
+    """
+    size = 1 << 16
+    for name in groups(idata):
+        ds = dataset(idata, name)
+        size += 1 << 16
+        for variable in ds.variables.values():
+            # A string is a place in a heap, wherever it is short.
+            size += (
+                (1 << 12) + variable.nbytes + 40 * variable.size * (variable.dtype.kind in "OUT")
+            )
+    with open(file, "xb") as stream:
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(stream.fileno(), 0, size)
+
+
+def _no_room(error: BaseException | None) -> str:
+    """That there is no room, where that is behind an error; HDF5 says it with addresses in memory.
+
+    What it raises first is an OSError, and, once more when it closes the file, a RuntimeError.
+    """
+    while error is not None:
+        number = getattr(error, "errno", None)
+        if number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            return os.strerror(number)
+        error = error.__cause__ or error.__context__
+    return ""
 
 
 def load(path: str | os.PathLike[str]) -> Container:

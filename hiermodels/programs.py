@@ -217,7 +217,14 @@ def _executable(
         return seen.executable
     program = load(name)
     found = cmdstan.ensure(progress=progress)
-    cache = cache_folder()
+    try:
+        cache = cache_folder()
+    except CompileError:
+        # What was compiled into a cache that is read-only now (a teaching lab's) can still be run.
+        ready = _ready(_cache.place(), program, found)
+        if ready is None:
+            raise
+        return _remember(ready, found)
     try:
         tools = toolchain(found.path)
     except ToolchainError:

@@ -8,6 +8,7 @@ can run on any ``concurrent.futures`` executor, and what one chain does is that 
 from __future__ import annotations
 
 import contextlib
+import glob
 import os
 import shutil
 import tempfile
@@ -208,6 +209,8 @@ def sample(
             if prepared is not None:
                 prepared()
         except OSError as error:
+            for file in folder.glob(f"{glob.escape(stem)}_*"):
+                file.unlink(missing_ok=True)
             raise unwritten(folder, error) from error
         tasks = tasks_of(
             executable,
