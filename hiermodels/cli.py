@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from . import cli_compare, cli_fit
+from . import cli_compare, cli_fit, cli_resume
 from .console import check_output, console, one_line, printable, say, summary_table, table, typed
 from .errors import HierModelsError, HierModelsWarning, OptionError
 
@@ -34,6 +34,7 @@ cache_app = typer.Typer(**_PLAIN)
 app.add_typer(cli_fit.app, name="fit")
 app.add_typer(cli_compare.app, name="compare")
 app.command("report")(cli_compare.report)
+app.command("resume")(cli_resume.resume)
 app.add_typer(cache_app, name="cache")
 
 # click's base of usage errors: recent releases of typer carry click inside, older ones require it.

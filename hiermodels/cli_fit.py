@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from .priors import Prior
 
-__all__ = ["FAMILIES", "app", "command_of", "read_priors"]
+__all__ = ["FAMILIES", "app", "command_of", "read_priors", "show_fit"]
 
 # Plain help: with rich's, square brackets in an example (mu[x]=...) would be taken for markup.
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
@@ -154,7 +154,8 @@ def _shared(
         typer.Option("--output", "-o", metavar="FIT.nc", help="Where the fit is saved (NetCDF)."),
     ] = None,
     output_dir: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="Keeps Stan's own files.")
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Keeps Stan's files, for `hiermodels resume`."),
     ] = None,
     allow_failed_chains: Annotated[
         bool, typer.Option("--allow-failed-chains", help="Go on with the chains that finished.")
@@ -323,10 +324,11 @@ def _fit(
         ) from error
     saved = None if output is None else inference_data.save(idata, output)
     if not quiet:
-        _show_fit(hiermodels.summary(idata), hiermodels.check(idata), saved)
+        show_fit(hiermodels.summary(idata), hiermodels.check(idata), saved)
 
 
-def _show_fit(summary: pd.DataFrame, diagnostics: Any, saved: Path | None) -> None:
+def show_fit(summary: pd.DataFrame, diagnostics: Any, saved: Path | None) -> None:
+    """Print what came of a fit, and where it is."""
     shown = summary
     if len(summary) > _MOST_ROWS:
         shown = summary[~summary.index.str.match(r"(theta|deviation|eta)\[")]

@@ -711,6 +711,27 @@ def test_an_interrupted_fit_leaves_no_orphan(sign, schools_file, tmp_path):
     assert not list(tmp_path.glob("hiermodels-*"))
 
 
+@pytest.mark.cmdstan
+def test_a_fit_that_was_cut_short_is_resumed(schools_file, tmp_path, run):
+    folder, file, again = tmp_path / "run", tmp_path / "fit.nc", tmp_path / "again.nc"
+    arguments = [*in_file(SCHOOLS, schools_file), "--seed", 1, "--quiet"]
+    assert run(*arguments, "--output-dir", folder, "-o", file)[0] == 0
+    next(folder.glob("*_2.done")).unlink()
+    code, out, err = run("resume", folder, "-o", again)
+    assert (code, err) == (0, "")
+    assert f"The fit is in {again}" in " ".join(out.split())
+    one, other = (
+        inference_data.dataset(inference_data.load(f), "posterior") for f in (file, again)
+    )
+    xr.testing.assert_equal(one, other)
+    code, _, err = run("resume", tmp_path, "-o", again)
+    assert (code, err.count("\n")) == (2, 1)
+    assert "must hold a fit that was begun" in err
+    code, _, err = run("resume", folder, "--quiet")
+    assert code == 2
+    assert "--quiet needs --output" in err
+
+
 def test_the_exact_engine_needs_no_cmdstan(no_cmdstan, schools_file, tmp_path, run):
     exact = [*in_file(SCHOOLS, schools_file), "--engine", "exact"]
     code, out, err = run(*exact, "--seed", 1, "-o", tmp_path / "fit.nc")

@@ -91,7 +91,8 @@ class Model(Base):
         executor : concurrent.futures.Executor, optional
             Where the chains run, one task each; its workers must see this machine's files.
         output_dir : path, optional
-            Folder that keeps Stan's own files.
+            Folder that keeps Stan's own files, and what :func:`hiermodels.resume` needs to go on
+            with a fit that was cut short.
         save_warmup : bool
             Adds the groups ``warmup_posterior`` and ``warmup_sample_stats``.
         include : sequence of {"deviation", "eta", "L_Omega"}
