@@ -9,7 +9,7 @@ from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any
 
-from . import chains, checkpoints, programs, sampling
+from . import chains, checkpoints, programs, running, sampling
 from .checkpoints import Checkpoint
 from .errors import DiagnosticWarning, OptionError
 
@@ -103,7 +103,8 @@ def resume(
         with checkpoints.alone(folder, stem):
             missing = [task for task in tasks(executable) if task.chain not in ran]
             _make_room(missing)
-            again = sampling.run(missing, settings, parallel, executor, progress)
+            each = settings.warmup + settings.draws
+            again = running.run(missing, each, parallel, executor, progress)
         ran |= {chain.number: chain for chain in again}
     idata, trouble = fitting.gathered(
         model,

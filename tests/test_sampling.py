@@ -18,7 +18,7 @@ import psutil
 import pytest
 
 import hiermodels as hm
-from hiermodels import chains, sampling
+from hiermodels import chains, running, sampling
 from hiermodels import inference_data as idatas
 from hiermodels.errors import DiagnosticWarning, OptionError, SamplingError
 
@@ -79,7 +79,7 @@ def test_options_are_checked_before_anything_runs(
     options: dict[str, Any],
     message: str,
 ) -> None:
-    monkeypatch.setattr(sampling, "run_chain", lambda _: pytest.fail("a chain ran"))
+    monkeypatch.setattr(running, "run_chain", lambda _: pytest.fail("a chain ran"))
     with pytest.raises(OptionError, match=message):
         schools.fit(**{"progress": False, **options})
 
