@@ -7,7 +7,7 @@ VENV ?= .venv
 JOBS ?= 2
 BIN = $(VENV)/bin
 
-.PHONY: demo test lint types contract toolchain pictures clean
+.PHONY: demo test lint types contract toolchain pictures wheel clean
 .DEFAULT_GOAL := demo
 
 demo: $(VENV)/.installed toolchain
@@ -71,6 +71,15 @@ $(VENV)/.installed-engines: pyproject.toml | $(VENV)/.installed-for-tests
 	         "with: apt-get install openjdk-17-jre-headless" >&2; exit 2; }
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,engines]'
 	@touch $@
+
+# A wheel for this platform in dist/, with the executables of all programs: where it is installed,
+# a fit needs no compiler and no CmdStan. A program that is in the cache is not compiled again.
+wheel: $(VENV)/.installed toolchain
+	$(BIN)/hiermodels install-cmdstan
+	$(BIN)/hiermodels compile
+	HATCH_BUILD_HOOK_ENABLE_CUSTOM=true $(BIN)/python -m pip wheel --quiet \
+	    --disable-pip-version-check --no-deps --wheel-dir dist .
+	@ls -l dist/hiermodels-*.whl
 
 # The pictures of the README.
 pictures: $(VENV)/.installed

@@ -281,10 +281,15 @@ def _compile(programs: _Programs = None, jobs: _Jobs = None) -> None:
       hiermodels compile one_way_centered one_way_noncentered
     """
     from . import programs as stan
+    from . import shipped
 
     done = stan.compile_all(programs or None, jobs=jobs)
     what = "program is" if len(done) == 1 else "programs are"
-    say(f"{len(done)} {what} compiled, in {stan.cache_folder()}")
+    came = sum(one.path.is_relative_to(shipped.folder()) for one in done)
+    if came < len(done):
+        say(f"{len(done)} {what} compiled, in {stan.cache_folder()}")
+    if came:
+        say(f"{came} came compiled with the package, in {shipped.folder()}")
 
 
 @cache_app.callback(invoke_without_command=True)

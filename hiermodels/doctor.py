@@ -12,7 +12,7 @@ import re
 import shutil
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 
@@ -30,6 +30,8 @@ _OPTIONAL = {
     "pyarrow": ("Parquet files", "large"),
     "polars": ("polars frames", "large"),
 }
+# What compiles programs, which is not needed where the package came with all executables.
+_FOR_COMPILING = ("compiler, make", "CmdStan", "cache", "room for the cache")
 _FULL = 200_000_000  # bytes: less than this is room for a few programs and fits only
 
 
@@ -73,6 +75,7 @@ def examine() -> list[Finding]:
         ("compiler", _compiler),
         ("CmdStan", _cmdstan),
         ("programs", _programs),
+        ("executables", _executables),
         ("cache", _cache),
         ("temporary files", _temporary),
         ("extras", _extras),
@@ -87,6 +90,8 @@ def examine() -> list[Finding]:
             findings.append(
                 Finding(name, False, f"could not be looked at ({type(error).__name__}: {said})")
             )
+    if any(f.name == "executables" and f.ok for f in findings):
+        return [replace(f, needed=f.needed and f.name not in _FOR_COMPILING) for f in findings]
     return findings
 
 
@@ -199,6 +204,23 @@ def _programs() -> list[Finding]:
     return [
         Finding("programs", bool(names), found, "" if names else "pip install hiermodels again")
     ]
+
+
+def _executables() -> list[Finding]:
+    from . import programs, shipped
+
+    came = [shipped.find(programs.load(name)) for name in programs.names()]
+    faults = {e.program.name: shipped.fault(e) for e in came if e is not None}
+    if not faults:
+        return []  # installed from sources
+    bad = [f"{name} {what}" for name, what in faults.items() if what]
+    if bad or None in came:
+        found = "; ".join(bad) or f"{len(faults)} of {len(came)} came with the package"
+        advice = "pip install --force-reinstall of the wheel; until then they are compiled"
+        return [Finding("executables", False, found, advice, needed=False)]
+    versions = sorted({e.cmdstan_version for e in came if e is not None})
+    found = f"of all {len(came)} programs, with CmdStan {', '.join(versions)}, {shipped.folder()}"
+    return [Finding("executables", True, found)]
 
 
 def _cache() -> list[Finding]:

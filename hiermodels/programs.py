@@ -3,7 +3,8 @@
 Programs lie in ``stan_models``; what is compiled from them lies in the cache folder, never beside
 the sources. An executable is kept under a key made of all that goes into it, so that a change of
 program, CmdStan, compiler or flags gives another; each is looked over before its first use in a
-process, and compiled anew where it is not what was put there.
+process, and compiled anew where it is not what was put there. A wheel for one platform brings
+executables along (:mod:`hiermodels.shipped`), which come before the cache.
 
 >>> from hiermodels import programs
 >>> print(programs.load("eight_schools_centered"))  # doctest: +SKIP
@@ -22,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from . import cache as _cache
-from . import cmdstan
+from . import cmdstan, shipped
 from .cache import CacheEntry, cache_folder, entries
 from .compiling import (
     CPP_OPTIONS,
@@ -175,10 +176,11 @@ _seen: dict[str, _Seen] = {}
 
 
 def executable(name: str, *, progress: bool | None = None) -> Executable:
-    """Give a program's executable, out of the cache or compiled now.
+    """Give a program's executable: what came with the package, out of the cache, or compiled now.
 
     Where several processes want the same one, one compiles it and the others wait. Where there is
-    no CmdStan, it is installed first (:func:`hiermodels.cmdstan.ensure`).
+    no CmdStan, it is installed first (:func:`hiermodels.cmdstan.ensure`); what came with the
+    package needs neither CmdStan nor a cache.
 
     Parameters
     ----------
@@ -216,7 +218,21 @@ def _executable(
     if seen is not None and seen.state == _state(seen.watched):
         return seen.executable
     program = load(name)
+    came = shipped.find(program)
+    if came is not None:
+        what = shipped.fault(came)
+        if not what:
+            return _remember(came, shipped.watched(came))
+        say(
+            f"the executable of {name} that came with the package {what}: compiling one instead "
+            "(`pip install --force-reinstall` of the wheel mends it)",
+            progress,
+        )
     found = cmdstan.ensure(progress=progress)
+    depends_on = (
+        *(found.path / "makefile", found.path / "make" / "local", cmdstan.default_directory()),
+        *(() if came is None else shipped.watched(came)),
+    )
     try:
         cache = cache_folder()
     except CompileError:
@@ -224,7 +240,7 @@ def _executable(
         ready = _ready(_cache.place(), program, found)
         if ready is None:
             raise
-        return _remember(ready, found)
+        return _remember(ready, depends_on)
     try:
         tools = toolchain(found.path)
     except ToolchainError:
@@ -232,7 +248,7 @@ def _executable(
         ready = _ready(cache, program, found)
         if ready is None:
             raise
-        return _remember(ready, found)
+        return _remember(ready, depends_on)
     key = key_of(program, found, tools)
     stem = f"{name}-{key[:16]}"
     entry = cache / "programs" / stem
@@ -243,7 +259,7 @@ def _executable(
         if entry.exists() or entry.is_symlink():
             what = _whole_fault(result)
             if not what:
-                return _remember(result, found)
+                return _remember(result, depends_on)
             say(f"the cached executable of {name} {what}: compiling it anew", progress)
         say(f"compiling {name} (once; about 15 s) ...", progress)
         for left in entry.parent.glob(f".*{stem}*"):
@@ -262,7 +278,7 @@ def _executable(
                 f"programs may be run in {cache} (else set HIERMODELS_CACHE to another folder); "
                 f"else remove {found.path} and run `hiermodels install-cmdstan`"
             )
-    return _remember(result, found)
+    return _remember(result, depends_on)
 
 
 def _whole_fault(result: Executable) -> str:
@@ -272,11 +288,8 @@ def _whole_fault(result: Executable) -> str:
     )
 
 
-def _remember(result: Executable, found: cmdstan.CmdStan) -> Executable:
-    watched = (
-        *(result.path, result.program.path, *result.program.includes),
-        *(found.path / "makefile", found.path / "make" / "local", cmdstan.default_directory()),
-    )
+def _remember(result: Executable, depends_on: Iterable[Path]) -> Executable:
+    watched = (result.path, result.program.path, *result.program.includes, *depends_on)
     state = _state(watched)
     # The file may have changed while an earlier state of it was compiled.
     if load(result.program.name).digest == result.program.digest:
@@ -349,17 +362,18 @@ def compile_all(
     if isinstance(names, str):
         names = [names]
     chosen = list(dict.fromkeys(_names() if names is None else names))
-    for name in chosen:
-        load(name)
+    came = [shipped.find(load(name)) for name in chosen]
     jobs = cmdstan.check_jobs(jobs)
     with terminable():
-        return _compile_all(chosen, jobs, progress)
+        return _compile_all(chosen, None in came, jobs, progress)
 
 
-def _compile_all(chosen: list[str], jobs: int, progress: bool | None) -> list[Executable]:
+def _compile_all(
+    chosen: list[str], some_absent: bool, jobs: int, progress: bool | None
+) -> list[Executable]:
     from concurrent.futures import Future, ThreadPoolExecutor, as_completed, wait
 
-    if chosen:
+    if some_absent:
         cmdstan.ensure(progress=progress)
     # Lines would break the bar.
     each = False if wanted(progress) else progress
