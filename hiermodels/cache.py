@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import CompileError
-from .toolchain import run, say, tail
+from .toolchain import run, say, stan_environment, tail
 
 ENTRY_NAME = re.compile(r"(?P<name>\w+)-(?P<key>[0-9a-f]{16})")
 
@@ -230,7 +230,7 @@ def fault(entry: Path, name: str, key: str | None) -> str:
 
 def run_fault(file: Path, version: str) -> str:
     """Say why an executable does not run; it does not where the TBB that it needs has gone."""
-    code, output = run([str(file), "info"], cwd=file.parent)
+    code, output = run([str(file), "info"], cwd=file.parent, env=stan_environment(file))
     said = dict(re.findall(r"stan_version_(\w+)\s*=\s*(\d+)", output))
     if code != 0:
         return f"does not run (code {code}: {' '.join(tail(output, 3).split())})"

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .termination import leash, terminable
+from .toolchain import stan_environment
 
 Array = NDArray[np.float64]
 
@@ -112,7 +113,7 @@ def _run(task: Task) -> int:
             stdin=subprocess.DEVNULL,
             stdout=console,
             stderr=subprocess.STDOUT,
-            env=os.environ | {"STAN_NUM_THREADS": "1"},
+            env=stan_environment(task.command[0]),
         )
     try:
         task.pid.write_text(str(process.pid))

@@ -132,6 +132,16 @@ def build_environment(**changes: str) -> dict[str, str]:
     return {**env, "LC_ALL": "C", **changes}
 
 
+def stan_environment(executable: str | os.PathLike[str]) -> dict[str, str]:
+    """Give the environment for a compiled Stan program: this process's own, and where it lies.
+
+    One that came with the package looks for TBB beside itself, which Linux's loader learns from
+    /proc. Where that is not mounted (a bare chroot), it takes this variable's word for it.
+    """
+    folder = os.path.dirname(os.path.abspath(executable))
+    return {**os.environ, "LD_ORIGIN_PATH": folder, "STAN_NUM_THREADS": "1"}
+
+
 def run(
     command: Sequence[str],
     *,

@@ -212,6 +212,28 @@ def test_it_runs_the_demonstration_where_nothing_can_compile(site, tmp_path):
     assert "of all 15 programs" in looked.stdout
 
 
+@pytest.mark.slow
+@pytest.mark.stan
+def test_it_finds_tbb_where_proc_is_not_mounted(site):
+    # As in a bare chroot: there the loader does not know where an executable lies.
+    hidden = [shutil.which("unshare"), "--mount", "sh", "-c"]
+    if hidden[0] is None or subprocess.run([*hidden, "true"], check=False).returncode != 0:
+        pytest.skip("this user may make no mount namespace")
+    code = (
+        "import os, sys; from pathlib import Path; from hiermodels import cache;"
+        "assert not os.path.exists('/proc/self');"
+        "sys.exit(cache.run_fault(Path(sys.argv[1]), sys.argv[2]) or 0)"
+    )
+    file = site / "hiermodels" / "executables" / "one_way_marginal" / "one_way_marginal"
+    script = 'mount -t tmpfs none /proc && exec "$@"'
+    command = [sys.executable, "-c", code, str(file), cmdstan.find().version_text]
+    env = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [*hidden, script, "sh", *command], env=env, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
 ALL_FAMILIES = """
 import json
 import hiermodels as hm
@@ -244,6 +266,7 @@ def test_it_fits_all_families_with_every_program(site, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.stan
+@pytest.mark.filterwarnings("ignore::hiermodels.errors.DiagnosticWarning")
 def test_its_draws_are_those_of_a_source_install(site, tmp_path):
     import hiermodels as hm
 
@@ -258,8 +281,7 @@ def test_its_draws_are_those_of_a_source_install(site, tmp_path):
     assert done.returncode == 0, done.stderr
     frame = hm.datasets.eight_schools()
     model = hm.EightSchools(frame, effect="effect", se="se", group="school")
-    with pytest.warns(UserWarning, match="ESS"):
-        here = model.fit(seed=3, chains=2, draws=50, progress=False)
+    here = model.fit(seed=3, chains=2, draws=50, progress=False)
     assert here["posterior"]["tau"].values.tobytes().hex() == done.stdout.strip()
 
 
