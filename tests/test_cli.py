@@ -686,7 +686,7 @@ def test_a_fit_prints_its_table_and_is_saved(schools_file, tmp_path, run):
 def test_an_interrupted_fit_leaves_no_orphan(sign, schools_file, tmp_path):
     programs.executable("eight_schools_noncentered", progress=False)
     arguments = [*in_file(SCHOOLS, schools_file), "--parameterization", "noncentered"]
-    command = [sys.executable, "-m", "hiermodels", *map(str, arguments), "--draws", "50000000"]
+    command = [sys.executable, "-m", "hiermodels", *map(str, arguments), "--draws", "20000000"]
     fit = subprocess.Popen(
         command,
         stdout=subprocess.DEVNULL,
