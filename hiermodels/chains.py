@@ -10,6 +10,7 @@ import select
 import shutil
 import signal
 import subprocess
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -281,7 +282,11 @@ def end_orphan(task: Task) -> None:
 def _runs(pid: int, task: Task) -> bool:
     """Whether that process is this chain's: its command line names the chain's file."""
     try:
-        command = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace")
+        for _ in range(50):  # it is empty for a moment while a process becomes another program
+            command = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace")
+            if command:
+                break
+            time.sleep(0.01)
     except OSError:
         ps = ["ps", "-o", "command=", "-p", str(pid)]
         command = subprocess.run(ps, capture_output=True, text=True, check=False).stdout

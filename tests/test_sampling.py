@@ -18,7 +18,7 @@ import psutil
 import pytest
 
 import hiermodels as hm
-from hiermodels import chains, running, sampling
+from hiermodels import chains, running, sampling, termination
 from hiermodels import inference_data as idatas
 from hiermodels.errors import DiagnosticWarning, OptionError, SamplingError
 
@@ -215,6 +215,8 @@ def children(pid: int | None = None, chain: int | None = None) -> list[psutil.Pr
             command = child.cmdline()
         except psutil.Error:
             continue
+        if command[:1] == list(termination.leash()[:1]):
+            continue  # about to become one
         if "method=sample" in command and (chain is None or f"id={chain}" in command):
             found.append(child)
     return found
@@ -245,8 +247,9 @@ def test_a_killed_chain_is_named_and_the_others_are_kept(schools: hm.EightSchool
 
 
 INTERRUPTED = """
-    import sys, tempfile
+    import signal, sys
     import hiermodels as hm
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # tests that run under nohup hand on that it is ignored
     model = hm.EightSchools(
         hm.datasets.eight_schools(), effect="effect", se="se", group="school",
         parameterization="noncentered",
@@ -436,8 +439,12 @@ def test_a_stop_file_ends_a_chain(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("_either_way")
 def test_waiting_for_a_chain_leaves_no_file_open(tmp_path: Path) -> None:
     before = psutil.Process().num_fds()
-    chains.run_chain(sleeper(tmp_path, "pass"))
-    assert psutil.Process().num_fds() == before
+    for number in range(20):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        chains.run_chain(sleeper(folder, "pass"))
+    # Some of what other threads and the garbage collector open and close meanwhile is not ours.
+    assert psutil.Process().num_fds() - before < 10
 
 
 @pytest.mark.stan

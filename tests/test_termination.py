@@ -66,8 +66,9 @@ def test_a_process_that_does_not_wait_any_more_takes_the_other_with_it() -> None
         """
         import subprocess, sys, time
         from hiermodels.termination import leash
-        child = subprocess.Popen([*leash(), sys.executable, "-c", "import time; time.sleep(60)"])
-        print(child.pid, flush=True)
+        # It speaks once setpriv has become it: before, there is nothing that would end it.
+        child = "import os, time; print(os.getpid(), flush=True); time.sleep(60)"
+        subprocess.Popen([*leash(), sys.executable, "-c", child])
         time.sleep(60)
         """
     )
