@@ -249,7 +249,7 @@ def test_a_killed_chain_is_named_and_the_others_are_kept(schools: hm.EightSchool
 INTERRUPTED = """
     import signal, sys
     import hiermodels as hm
-    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # tests that run under nohup hand on that it is ignored
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup it is ignored
     model = hm.EightSchools(
         hm.datasets.eight_schools(), effect="effect", se="se", group="school",
         parameterization="noncentered",
