@@ -95,6 +95,12 @@ class Checkpoint:
     radius: float | None
     program: dict[str, str]
 
+    @property
+    def call(self) -> str:
+        """How it is picked up."""
+        others = any(f.name != f"{self.stem}{_END}" for f in self.folder.glob(f"[!.]*{_END}"))
+        return f"hm.resume({str(self.folder)!r}{f', fit={self.stem!r}' if others else ''})"
+
     def write(self, *, rows: bool) -> None:
         """Write the first file of a fit; with the rows where they are needed.
 

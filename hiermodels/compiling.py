@@ -12,13 +12,14 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from . import cache
+from . import cache, temporary
 from .cmdstan import CmdStan
 from .errors import CompileError
 from .toolchain import Toolchain, build_environment, make_local, run, tail, unfit_for_make
@@ -45,6 +46,32 @@ with cmdstanpy.disable_logging():
     except (RuntimeError, ValueError) as error:
         sys.exit(str(error))
 """
+
+
+LIMIT_VARIABLE = "HIERMODELS_COMPILE_SECONDS"
+_LIMIT = 1800.0  # a hundred times what a program takes on two processors
+
+
+def time_limit() -> float:
+    """Seconds that a program's compilation may take.
+
+    Raises
+    ------
+    CompileError
+        The user has set what is no such number.
+    """
+    said = os.environ.get(LIMIT_VARIABLE, "")
+    if not said:
+        return _LIMIT
+    try:
+        most = float(said)
+    except ValueError:
+        most = 0.0
+    if not 0 < most <= threading.TIMEOUT_MAX:
+        raise CompileError(
+            f"{LIMIT_VARIABLE} must be a number of seconds above 0, got {said!r}; next: correct it"
+        )
+    return most
 
 
 @dataclass(frozen=True)
@@ -164,8 +191,7 @@ def compile_into_cache(
         A folder cannot be written to, or a disk is full.
     """
     program, entry = target.program, target.path.parent
-    with tempfile.TemporaryDirectory(prefix="hiermodels-", dir=_work_room(entry)) as temporary:
-        work = Path(temporary)
+    with temporary.folder(_work_room(entry)) as work:
         for name, text in {f"{program.name}.stan": program.source, **program.included}.items():
             file = work / name
             file.parent.mkdir(parents=True, exist_ok=True)
@@ -175,12 +201,21 @@ def compile_into_cache(
             "stanc_options": {**STANC_OPTIONS, "include-paths": [str(work)]},
             "cpp_options": CPP_OPTIONS,
         }
-        code, output = run(
-            [sys.executable, "-W", "ignore", "-c", _COMPILE_SCRIPT, json.dumps(options)],
-            cwd=work,
-            env=build_environment(CMDSTAN=str(found.path), MAKE=tools.make, TMPDIR=str(work)),
-            children=children,
-        )
+        most = time_limit()
+        try:
+            code, output = run(
+                [sys.executable, "-W", "ignore", "-c", _COMPILE_SCRIPT, json.dumps(options)],
+                cwd=work,
+                env=build_environment(CMDSTAN=str(found.path), MAKE=tools.make, TMPDIR=str(work)),
+                seconds=most,
+                children=children,
+            )
+        except subprocess.TimeoutExpired:
+            raise CompileError(
+                f"the Stan program {program.name} must compile within {most:g} seconds, and "
+                f"{tools.cxx_version} was still at it; next: see to the compiler (`hiermodels "
+                f"doctor`), or set {LIMIT_VARIABLE} to more seconds"
+            ) from None
         built = work / program.name
         if code != 0 or not built.is_file():
             raise CompileError(

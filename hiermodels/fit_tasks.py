@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from . import chains, checkpoints, diagnostics, summaries
+from . import chains, checkpoints, diagnostics, summaries, temporary
 from . import inference_data as idatas
 from .errors import HierModelsWarning, OptionError
 from .termination import terminable
@@ -179,14 +179,12 @@ class HasFolder(Protocol):
 @contextlib.contextmanager
 def scratch_folder() -> Iterator[Path]:
     """Make a folder for the fits' files; that it is gone tells those under way to end."""
-    with terminable():
-        folder = Path(tempfile.mkdtemp(prefix="hiermodels-"))
+    with terminable(), temporary.folder() as folder:
         try:
             yield folder
         finally:
             for each in folder.glob("*"):
                 end_orphans(each)
-            shutil.rmtree(folder, ignore_errors=True)
 
 
 def called_off(task: HasFolder) -> bool:

@@ -9,7 +9,7 @@ from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any
 
-from . import chains, checkpoints, programs, running, sampling
+from . import chains, checkpoints, programs, running, sampling, temporary
 from .checkpoints import Checkpoint
 from .errors import DiagnosticWarning, OptionError
 
@@ -117,6 +117,7 @@ def resume(
         allow_failed_chains=allow_failed_chains,
         sampling_seconds=time.monotonic() - sampling_began,
         began=began,
+        resumed=begun.call,
     )
     for line in trouble:
         warnings.warn(line, DiagnosticWarning, stacklevel=2)
@@ -153,6 +154,8 @@ def _same_executable(begun: Checkpoint, progress: bool | None) -> Path:
 def _make_room(missing: list[chains.Task]) -> None:
     """Remove what the unfinished chains have left, and the processes that still write it."""
     try:
+        # One that began as its parent was killed has no file that gives its number.
+        temporary.end_writers(str(missing[0].stop.with_suffix("")) + "_")
         for task in missing:
             chains.clear(task)
             task.stop.unlink(missing_ok=True)

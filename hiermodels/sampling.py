@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import glob
 import os
-import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -23,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import progress as bars
+from . import temporary
 from .chains import Chain, Task
 from .errors import OptionError, SamplingError, shown, suggest
 from .running import run
@@ -240,14 +240,12 @@ def _run_folder(output_dir: str | os.PathLike[str] | None) -> Iterator[Path]:
     if output_dir is not None:
         yield Path(os.path.expanduser(output_dir)).resolve()
         return
-    try:
-        folder = Path(tempfile.mkdtemp(prefix="hiermodels-"))
-    except OSError as error:
-        raise unwritten(Path(tempfile.gettempdir()), error) from error
-    try:
+    with contextlib.ExitStack() as stack:
+        try:
+            folder = stack.enter_context(temporary.folder())
+        except OSError as error:
+            raise unwritten(Path(tempfile.gettempdir()), error) from error
         yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def new_stem(executable: Path) -> str:

@@ -12,6 +12,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -147,6 +148,7 @@ def run(
     *,
     cwd: Path,
     env: Mapping[str, str] | None = None,
+    seconds: float | None = None,
     on_line: Callable[[str], None] | None = None,
     children: set[subprocess.Popen[str]] | None = None,
 ) -> tuple[int, str]:
@@ -163,6 +165,8 @@ def run(
         Where it runs.
     env : mapping, optional
         Its environment; this process's own by default.
+    seconds : float, optional
+        How long it may take.
     on_line : callable, optional
         Called with each line.
     children : set, optional
@@ -172,6 +176,11 @@ def run(
     -------
     tuple of int and str
         Exit code (minus the signal's number where one ended it); at most the last 400 lines.
+
+    Raises
+    ------
+    subprocess.TimeoutExpired
+        It took longer, and was ended.
     """
     try:
         process = subprocess.Popen(
@@ -191,6 +200,16 @@ def run(
             raise
         return 127, f"{command[0]}: {error.strerror}"
     lines: deque[str] = deque(maxlen=400)
+    late = threading.Event()
+
+    def end() -> None:
+        late.set()
+        stop(process)
+
+    clock = threading.Timer(seconds or 0, end)
+    clock.daemon = True
+    if seconds is not None:
+        clock.start()
     if children is not None:
         children.add(process)
     try:
@@ -205,8 +224,11 @@ def run(
         stop(process)
         raise
     finally:
+        clock.cancel()
         if children is not None:
             children.discard(process)
+    if late.is_set() and seconds is not None:
+        raise subprocess.TimeoutExpired(list(command), seconds)
     return code, "\n".join(lines)
 
 
@@ -215,11 +237,12 @@ def stop(process: subprocess.Popen[str]) -> None:
     for sign, seconds in ((signal.SIGTERM, 5.0), (signal.SIGKILL, 5.0)):
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, sign)
-        try:
+        with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(seconds)
-            return
-        except subprocess.TimeoutExpired:
-            continue
+            break
+    # The first of them has ended; one that it started may be deaf to SIGTERM.
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 def tail(output: str, most: int = 15) -> str:

@@ -29,7 +29,10 @@ from hiermodels.errors import SamplingError
 
 from .test_sampling import children, waiting
 
-pytestmark = pytest.mark.filterwarnings("ignore::hiermodels.errors.DiagnosticWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::hiermodels.errors.DiagnosticWarning"),
+    pytest.mark.usefixtures("unharmed"),
+]
 
 NAMESPACE = ("unshare", "--user", "--map-root-user", "--mount")
 BEGIN = """
@@ -328,6 +331,7 @@ def test_a_chain_killed_at_any_point_is_named_and_the_other_is_kept(
     with pytest.raises(SamplingError, match=r"chain 1 \(of 0 to 1\) was killed by SIG") as caught:
         model.fit(**options, output_dir=tmp_path / "killed")
     killer.join()
+    assert f"hm.resume({str(tmp_path / 'killed')!r}) runs the others again" in str(caught.value)
     kept = idatas.dataset(caught.value.idata, "posterior")
     assert kept["chain"].values.tolist() == [0]
     again = hm.resume(tmp_path / "killed", progress=False)

@@ -26,6 +26,7 @@ from .test_sampling import all_of, children, waiting
 
 pytestmark = [
     pytest.mark.stan,
+    pytest.mark.usefixtures("unharmed"),
     # Short fits; that they say so is not what is tested here.
     pytest.mark.filterwarnings("ignore::hiermodels.errors.DiagnosticWarning"),
 ]

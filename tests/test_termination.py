@@ -17,6 +17,8 @@ from hiermodels import termination
 
 from .test_sampling import all_of, waiting
 
+pytestmark = pytest.mark.usefixtures("unharmed")
+
 FIT = """
     import sys, threading
     import hiermodels as hm

@@ -136,6 +136,7 @@ def posterior(
     sampling_began = time.monotonic()
     with contextlib.ExitStack() as stack:
         kept: dict[str, Any] = {}
+        resumed = ""
         if output_dir is not None and not isinstance(output_dir, checkpoints.Scratch):
             begun = checkpoints.Checkpoint(
                 folder=Path(os.path.expanduser(output_dir)).resolve(),
@@ -157,6 +158,7 @@ def posterior(
             rows = _needs_rows(model, settings, pointwise, effects_kept)
             kept = {"stem": begun.stem, "prepared": partial(begun.write, rows=rows)}
             stack.enter_context(checkpoints.alone(begun.folder, begun.stem))
+            resumed = begun.call
         ran = sampling.sample(
             executable.path,
             model.stan_data,
@@ -180,6 +182,7 @@ def posterior(
         allow_failed_chains=allow_failed_chains,
         sampling_seconds=time.monotonic() - sampling_began,
         began=began,
+        resumed=resumed,
     )
 
 
@@ -212,13 +215,18 @@ def gathered(
     allow_failed_chains: bool,
     sampling_seconds: float,
     began: float,
+    resumed: str,
 ) -> tuple[Any, list[str]]:
-    """The container of chains that have ended, and what is to be warned of; empties ``ran``."""
+    """The container of chains that have ended, and what is to be warned of; empties ``ran``.
+
+    ``resumed`` is the call that runs again those that failed; "" where there is none.
+    """
     finished = [chain for chain in ran if chain.finished]
     failures, failed = sampling.report(ran), len(ran) - len(finished)
     ran.clear()  # the draws are large where there are many columns, and are kept once
     if not finished:
-        raise SamplingError(f"no chain finished:\n{failures}")
+        again = f"\n{resumed} runs them again, with the same seeds" if resumed else ""
+        raise SamplingError(f"no chain finished:\n{failures}{again}")
     attrs = {
         **attributes(model, settings.seed),
         **program,
@@ -242,9 +250,10 @@ def gathered(
     idata = idatas.container(parts, attrs)
     trouble = diagnostics.warnings_for(diagnostics.check(idata, variables=_sampled(model, parts)))
     if failures and not allow_failed_chains:
+        again = f"; {resumed} runs the others again, with the same seeds" if resumed else ""
         raise SamplingError(
             f"{failures}\n{len(finished)} of {settings.chains} chains finished and are kept: they "
-            "are in this error's .idata, and fit(allow_failed_chains=True) returns them",
+            f"are in this error's .idata, and fit(allow_failed_chains=True) returns them{again}",
             idata,
         )
     if failures:
