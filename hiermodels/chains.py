@@ -97,6 +97,8 @@ def run_chain(task: Task) -> Chain:
         except OSError as error:
             why = error.strerror or error
             return Chain(task.chain, failure=f"could not be started ({why})")
+        except _RemovedError as error:
+            return Chain(task.chain, failure=f"was ended, as {error} was removed while it ran")
     if code != 0:
         messages = _last_messages(task.console)
         return Chain(task.chain, failure=_how_it_ended(code), messages=messages)
@@ -118,7 +120,7 @@ def _run(task: Task) -> int:
         )
     try:
         task.pid.write_text(str(process.pid))
-        return _wait(process, task.stop)
+        return _wait(process, task)
     finally:
         _end(process)
         with suppress(OSError):
@@ -222,12 +224,23 @@ def _digest(file: Path) -> str:
 # ---- the process ---------------------------------------------------------------------------------
 
 
-def _wait(process: subprocess.Popen[bytes], stop: Path) -> int:
+class _RemovedError(Exception):
+    """What a chain writes to is gone: all that it would still draw is lost."""
+
+
+def _wait(process: subprocess.Popen[bytes], task: Task) -> int:
+    begun = False
     with _ending(process) as ended:
         while not ended(_STOP_CHECK):
-            if stop.exists() or not stop.parent.exists():
+            folder, csv = task.csv.parent.exists(), task.csv.exists()
+            removed = not folder or (begun and not csv)
+            if removed or task.stop.exists():
                 process.terminate()
-                return process.wait(timeout=GRACE)
+                code = process.wait(timeout=GRACE)
+                if removed:
+                    raise _RemovedError(f"its file {task.csv}" if folder else task.csv.parent)
+                return code
+            begun = csv
     return process.wait()
 
 

@@ -97,8 +97,11 @@ class Checkpoint:
 
     @property
     def call(self) -> str:
-        """How it is picked up."""
-        others = any(f.name != f"{self.stem}{_END}" for f in self.folder.glob(f"[!.]*{_END}"))
+        """How it is picked up; "" where what was written of it is gone."""
+        there = {file.name for file in self.folder.glob(f"[!.]*{_END}")}
+        if f"{self.stem}{_END}" not in there:
+            return ""
+        others = len(there) > 1
         return f"hm.resume({str(self.folder)!r}{f', fit={self.stem!r}' if others else ''})"
 
     def write(self, *, rows: bool) -> None:

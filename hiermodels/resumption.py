@@ -117,7 +117,7 @@ def resume(
         allow_failed_chains=allow_failed_chains,
         sampling_seconds=time.monotonic() - sampling_began,
         began=began,
-        resumed=begun.call,
+        begun=begun,
     )
     for line in trouble:
         warnings.warn(line, DiagnosticWarning, stacklevel=2)

@@ -136,7 +136,7 @@ def posterior(
     sampling_began = time.monotonic()
     with contextlib.ExitStack() as stack:
         kept: dict[str, Any] = {}
-        resumed = ""
+        begun: checkpoints.Checkpoint | None = None
         if output_dir is not None and not isinstance(output_dir, checkpoints.Scratch):
             begun = checkpoints.Checkpoint(
                 folder=Path(os.path.expanduser(output_dir)).resolve(),
@@ -158,7 +158,6 @@ def posterior(
             rows = _needs_rows(model, settings, pointwise, effects_kept)
             kept = {"stem": begun.stem, "prepared": partial(begun.write, rows=rows)}
             stack.enter_context(checkpoints.alone(begun.folder, begun.stem))
-            resumed = begun.call
         ran = sampling.sample(
             executable.path,
             model.stan_data,
@@ -182,7 +181,7 @@ def posterior(
         allow_failed_chains=allow_failed_chains,
         sampling_seconds=time.monotonic() - sampling_began,
         began=began,
-        resumed=resumed,
+        begun=begun,
     )
 
 
@@ -215,17 +214,18 @@ def gathered(
     allow_failed_chains: bool,
     sampling_seconds: float,
     began: float,
-    resumed: str,
+    begun: checkpoints.Checkpoint | None,
 ) -> tuple[Any, list[str]]:
     """The container of chains that have ended, and what is to be warned of; empties ``ran``.
 
-    ``resumed`` is the call that runs again those that failed; "" where there is none.
+    ``begun`` is what those that failed can be picked up from.
     """
     finished = [chain for chain in ran if chain.finished]
     failures, failed = sampling.report(ran), len(ran) - len(finished)
+    call = begun.call if failures and begun is not None else ""
     ran.clear()  # the draws are large where there are many columns, and are kept once
     if not finished:
-        again = f"\n{resumed} runs them again, with the same seeds" if resumed else ""
+        again = f"\n{call} runs them again, with the same seeds" if call else ""
         raise SamplingError(f"no chain finished:\n{failures}{again}")
     attrs = {
         **attributes(model, settings.seed),
@@ -250,7 +250,7 @@ def gathered(
     idata = idatas.container(parts, attrs)
     trouble = diagnostics.warnings_for(diagnostics.check(idata, variables=_sampled(model, parts)))
     if failures and not allow_failed_chains:
-        again = f"; {resumed} runs the others again, with the same seeds" if resumed else ""
+        again = f"; {call} runs the others again, with the same seeds" if call else ""
         raise SamplingError(
             f"{failures}\n{len(finished)} of {settings.chains} chains finished and are kept: they "
             f"are in this error's .idata, and fit(allow_failed_chains=True) returns them{again}",
