@@ -23,6 +23,7 @@ from hiermodels.many import ManyFits, fit_many
 
 pytestmark = [
     pytest.mark.stan,
+    pytest.mark.usefixtures("unharmed"),
     # Short fits; that they say so is not what is tested here.
     pytest.mark.filterwarnings("ignore::hiermodels.errors.DiagnosticWarning"),
 ]
@@ -200,6 +201,18 @@ def test_a_worker_of_a_cluster_that_is_killed_costs_its_fit_a_second_try(
     with client.get_executor() as pool:
         there = disturbed(lambda: fit_many(schools, products, executor=pool, **QUICK))
     assert_same(there, undisturbed)
+
+
+def test_a_worker_of_a_cluster_that_is_killed_costs_its_simulation_a_second_try(
+    schools: hm.EightSchools, client: Any
+) -> None:
+    model = schools.replace(priors={"mu": hm.Normal(0, 10), "tau": hm.HalfNormal(10)})
+    options: dict[str, Any] = {"simulations": 4, "seed": 3, "progress": False}
+    with client.get_executor() as pool:
+        there = disturbed(lambda: hm.calibrate(model, executor=pool, **options))
+    here = hm.calibrate(model, **options)
+    assert there.failures == here.failures == {}
+    pd.testing.assert_frame_equal(there.ranks, here.ranks)
 
 
 @pytest.fixture

@@ -146,6 +146,42 @@ def test_a_disk_too_full_to_begin_is_named_and_nothing_is_left(tmp_path: Path, f
     assert said.endswith("['fill']\n")
 
 
+@pytest.mark.cmdstan
+@pytest.mark.parametrize("full", ["TMPDIR", "HIERMODELS_CACHE"])
+def test_a_disk_that_fills_while_a_program_is_compiled_is_named(tmp_path: Path, full: str) -> None:
+    work = tmp_path / "work"
+    work.mkdir()
+    places = {name: str(work) for name in ("TMPDIR", "HIERMODELS_CACHE")} | {
+        full: str(tmp_path / "disk"),
+        "FAKE_LOG": str(tmp_path / "log"),
+    }
+    room = "100k" if full == "TMPDIR" else "2m"
+    # The real CmdStan's stanc writes 100 kB; the compiler is not needed to fill a cache.
+    code = """
+        from tests import fake_cmdstan
+        if os.environ["TMPDIR"] != str(folder):
+            tree = fake_cmdstan.tree(folder.with_name("cmdstan-2.27.0"))
+            with open(tree / "bin" / "program", "a") as file:
+                file.write("#" * 3_000_000)
+            os.environ["CMDSTAN"] = str(tree)
+        tried(lambda: hm.programs.executable(model.program_name(), progress=False))
+        print(hm.programs.entries(), [p.name for p in Path(os.environ["TMPDIR"]).iterdir()
+                                      if p.name.startswith("hiermodels-")])
+        print([p.name for p in Path(os.environ["HIERMODELS_CACHE"]).glob("programs/*")])
+    """
+    root = str(Path(__file__).parents[1])
+    said = run(
+        tmp_path / "disk",
+        SMALL_DISK.replace("size=1m", f"size={room}"),
+        code,
+        PYTHONPATH=root,
+        **places,
+    )
+    assert said.startswith("CompileError")
+    assert "No space left on device" in said
+    assert said.endswith("[] []\n[]\n")
+
+
 def test_a_disk_that_fills_while_a_fit_is_saved_keeps_the_file_before(tmp_path: Path) -> None:
     said = run(
         tmp_path / "disk",

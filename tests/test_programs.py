@@ -13,6 +13,7 @@ import time
 from datetime import datetime, timezone
 from pathlib import Path
 
+import psutil
 import pytest
 
 from hiermodels import cache, cmdstan, compiling, programs
@@ -390,6 +391,33 @@ def test_a_program_that_does_not_compile_says_why_and_leaves_nothing(
     assert "exited with code" not in str(caught.value)
     assert os.listdir(tmp_path / "tmp") == []
     assert programs.entries() == []
+
+
+@pytest.mark.parametrize("deaf", ["", "trap '' TERM; "], ids=["as usual", "deaf to SIGTERM"])
+def test_a_compiler_that_hangs_is_ended_in_time(fake, unharmed, tmp_path, monkeypatch, deaf):
+    makefile = (fake / "makefile").read_text()
+    hangs = f"%: %.stan\n\t@{deaf}echo $$$$ > $(FAKE_LOG).pid; sleep 300\n"
+    (fake / "makefile").write_text(makefile[: makefile.index("%: %.stan")] + hangs)
+    monkeypatch.setenv("HIERMODELS_COMPILE_SECONDS", "2")
+    began = time.monotonic()
+    with pytest.raises(
+        CompileError,
+        match=r"tiny_pooled must compile within 2 seconds, and .* was still at it; "
+        r"next: .*, or set HIERMODELS_COMPILE_SECONDS to more",
+    ):
+        programs.executable("tiny_pooled", progress=False)
+    assert time.monotonic() - began < 60
+    assert not psutil.pid_exists(int((tmp_path / "log.pid").read_text()))
+    assert programs.entries() == []
+    (fake / "makefile").write_text(makefile)
+    assert programs.executable("tiny_pooled", progress=False).path.is_file()
+
+
+@pytest.mark.parametrize("said", ["soon", "0", "-1", "nan", "inf"])
+def test_a_time_limit_that_is_none_is_named(fake, monkeypatch, said):
+    monkeypatch.setenv("HIERMODELS_COMPILE_SECONDS", said)
+    with pytest.raises(CompileError, match=f"must be a number of seconds above 0, got '{said}'"):
+        programs.executable("tiny_pooled", progress=False)
 
 
 def test_an_executable_that_does_not_run_is_no_success(fake):
