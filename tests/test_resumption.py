@@ -158,7 +158,7 @@ def killed_and_picked_up(
     script.write_text(textwrap.dedent(KILLED))
     parent = subprocess.Popen([sys.executable, str(script), str(folder)])
     try:
-        waiting(lambda: list(folder.glob("*.csv")), 60)
+        waiting(lambda: list(folder.glob("*_fit.npz")), 60)
         running = children(parent.pid)
         time.sleep(share * undisturbed[1])
         parent.send_signal(sign)
@@ -183,15 +183,20 @@ def test_a_fit_that_was_ended_goes_on_where_it_was(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_a_kill_at_any_time_costs_no_draw(tmp_path: Path, undisturbed: tuple[Any, float]) -> None:
-    rng = np.random.default_rng()
+    # From before the first chain to beyond the end; half of them by a signal that can be heard.
+    shares = np.random.default_rng().permuted(
+        (np.arange(20) + np.random.default_rng().random()) / 18
+    )
+    signs = [signal.SIGKILL, signal.SIGTERM] * 10
     found = [
-        killed_and_picked_up(
-            tmp_path / f"fit-{trial}", undisturbed, signal.SIGKILL, rng.uniform(0, 1)
-        )
-        for trial in range(20)
+        killed_and_picked_up(tmp_path / f"fit-{trial}", undisturbed, sign, share)
+        for trial, (sign, share) in enumerate(zip(signs, shares, strict=True))
     ]
-    assert min(found) < 4, "every fit was over before it was killed"
+    print(sorted(zip(shares.round(2).tolist(), found, strict=True)))
+    assert min(found) == 0, "no fit was killed before its first chain was finished"
+    assert set(found) - {0, 4}, "no fit was killed between its chains"
 
 
 def test_a_chain_that_was_killed_is_run_again(tmp_path: Path) -> None:
