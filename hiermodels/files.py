@@ -23,6 +23,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from . import file_sizes
 from .errors import DataError, listed, shown
 
 KINDS = {
@@ -34,8 +35,8 @@ KINDS = {
     ".gz": "csv",
 }
 
-# Bytes on the disk up to which a single file is read by pandas.
-SMALL = 100_000_000
+# Letters of a header, beyond which it is none.
+LONGEST_HEADER = 1 << 24
 # DuckDB's own limit, beyond which it goes to the disk; Python and its packages come on top.
 MEMORY = "1GB"
 # What pandas reads as missing in a CSV file, so that a file means the same however it is read.
@@ -61,6 +62,7 @@ def read(path: str | os.PathLike[str]) -> Any:
         with scan(path, in_order=True) as relation:
             return relation.df()
     file = found[0]
+    file_sizes.check_memory(found, kind)
     try:
         if kind == "parquet":
             return pd.read_parquet(file)
@@ -73,6 +75,8 @@ def read(path: str | os.PathLike[str]) -> Any:
         raise DataError(
             f"data file: reading {file.name!r} needs pyarrow; pip install 'hiermodels[large]'"
         ) from error
+    except MemoryError as error:
+        raise file_sizes.too_large(file) from error
     except (ValueError, OSError, EOFError, zlib.error) as error:  # the last two: a damaged .csv.gz
         raise _unread(file, error) from error
     _check_header(file, kind, list(frame.columns))
@@ -88,17 +92,19 @@ def read(path: str | os.PathLike[str]) -> Any:
 def stays(path: str | os.PathLike[str]) -> bool:
     """Whether the rows stay on the disk: for patterns, folders, and large files with DuckDB.
 
-    A single file of at most 100 MB is read by pandas, and so is any where DuckDB is missing.
+    A single file of at most 100 MB is read by pandas, unless it holds far more than it seems (a
+    compressed CSV file of more than 100 MB when unpacked, a Parquet file of more than 1 GB in
+    memory), and so is any where DuckDB is missing.
 
     Raises
     ------
     DataError
         As :func:`find`.
     """
-    found, _ = find(path)
+    found, kind = find(path)
     if not _is_file(path):
         return True
-    return found[0].stat().st_size > SMALL and importlib.util.find_spec("duckdb") is not None
+    return importlib.util.find_spec("duckdb") is not None and file_sizes.is_large(found[0], kind)
 
 
 def find(path: str | os.PathLike[str]) -> tuple[list[Path], str]:
@@ -290,10 +296,18 @@ def _header(file: Path, kind: str) -> list[str]:
     opener: Any = gzip.open if file.suffix.lower() == ".gz" else open
     try:
         with opener(file, "rt", encoding="utf-8-sig", newline="") as lines:
-            rows = csv.reader(lines, delimiter="\t" if kind == "tsv" else ",")
+            rows = csv.reader(_short(lines), delimiter="\t" if kind == "tsv" else ",")
             return next((row for row in rows if row), [])
     except (OSError, EOFError, ValueError, csv.Error, zlib.error):
         return []
+
+
+def _short(lines: Any) -> Iterator[str]:
+    """Lines of a file, none of which may fill the memory."""
+    while line := lines.readline(LONGEST_HEADER):
+        if len(line) == LONGEST_HEADER:
+            raise ValueError("the line does not end")
+        yield line
 
 
 def _check_header(file: Path, kind: str, columns: list[Any]) -> None:

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import columns as rules
-from . import files, labels
+from . import file_sizes, files, labels
 from .errors import DataError, OptionError, listed
 from .files import read
 from .labels import Labels
@@ -127,6 +127,7 @@ def table(
     wanted = [*roles.values(), group, *predictors]
     if isinstance(frame, (str, os.PathLike)):
         if files.stays(frame):
+            file_sizes.check_memory(*files.find(frame), columns=len(wanted))
             with files.scan(frame, columns=wanted, in_order=True) as relation:
                 return table(
                     relation,

@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from hiermodels import files, frames
+from hiermodels import file_sizes, files, frames
 from hiermodels.errors import DataError, DataWarning
 
 from .test_pushdown import DATA, of
@@ -57,7 +57,7 @@ def test_a_small_file_is_read_here_and_a_large_one_by_duckdb(
     DATA.to_parquet(parquet, index=False)
     assert not frames.is_lazy(csv)
     assert of(parquet).labels.tolist() == DATA["school"].unique().tolist()
-    monkeypatch.setattr(files, "SMALL", 100)
+    monkeypatch.setattr(file_sizes, "SMALL", 100)
     for path in (csv, parquet):
         assert frames.is_lazy(path)
         alike(of(path), of(DATA))
@@ -179,7 +179,7 @@ def test_without_duckdb_a_single_file_is_read_here_and_a_folder_is_refused_with_
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     DATA.to_parquet(tmp_path / "rows.parquet", index=False)
-    monkeypatch.setattr(files, "SMALL", 100)
+    monkeypatch.setattr(file_sizes, "SMALL", 100)
     find_spec, load = files.importlib.util.find_spec, builtins.__import__
 
     def none(name: str, *args: Any, **options: Any) -> Any:
