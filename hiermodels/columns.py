@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import datetime
 import math
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import narwhals.stable.v2 as nw
+import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from .errors import ColumnError, DataError, DataWarning, OptionError, listed, shown, suggest
@@ -113,6 +116,35 @@ def no_numbers(what: str, dtype: Any) -> DataError:
         else "convert the column to numbers first"
     )
     return DataError(f"{what} must be a column of numbers, got {came}; {hint}")
+
+
+def check_no_dates(name: str, kinds: Iterable[Any]) -> None:
+    """Refuse a predictor of dates, of which nothing says whether they are numbers or levels.
+
+    ``kinds`` are the column's type, or those of its Python objects.
+    """
+    for kind in kinds:
+        if came := _TIMES.get(kind) or _TIMES.get(type(kind)):
+            raise DataError(
+                f"predictor {name!r} must be numbers or a factor, got {came}; make a column of "
+                "numbers, such as the days since the first, or of text if each is a level"
+            )
+
+
+_TIMES: dict[Any, str] = {
+    nw.Date: "dates",
+    nw.Datetime: "dates",
+    nw.Duration: "durations",
+    nw.Time: "times of day",
+    datetime.date: "dates",
+    datetime.datetime: "dates",
+    datetime.timedelta: "durations",
+    datetime.time: "times of day",
+    pd.Timestamp: "dates",
+    pd.Timedelta: "durations",
+    np.datetime64: "dates",
+    np.timedelta64: "durations",
+}
 
 
 def missing_values(counts: Mapping[str, int], dropped: int, n: int, missing: str) -> None:

@@ -160,6 +160,7 @@ def table(
             raw[name] = _numbers(series[name], f"predictor {name!r}")
             absent[name] = np.isnan(raw[name])
         else:
+            rules.check_no_dates(name, _kinds(series[name]))
             if _without_levels(series[name]):
                 raise rules.no_numbers(f"predictor {name!r}", _kind(series[name]))
             factors[name] = labels.of_series(series[name], name)
@@ -300,11 +301,17 @@ def _numbers(series: Any, what: str) -> Array:
     raise rules.no_numbers(what, _kind(series))
 
 
+def _kinds(series: Any) -> set[Any]:
+    """The type of a column, or those of its Python objects."""
+    if series.dtype == nw.Object:
+        return {type(value) for value in series.to_list()}
+    return {series.dtype}
+
+
 def _without_levels(series: Any) -> bool:
     """Whether a column holds what text could be made of, but no factor: lists, complex numbers."""
     if series.dtype == nw.Object:
-        kinds = {type(value) for value in series.to_list()}
-        return any(kind.__hash__ is None or issubclass(kind, complex) for kind in kinds)
+        return any(kind.__hash__ is None or issubclass(kind, complex) for kind in _kinds(series))
     return series.dtype in (nw.Unknown, nw.List, nw.Array, nw.Struct, nw.Binary)
 
 

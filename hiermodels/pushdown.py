@@ -119,6 +119,8 @@ def statistics(
     rules.check_names(schema.names(), {"y": y}, group, columns)
     if not schema[y].is_numeric():
         raise rules.no_numbers(f"y={y!r}", schema[y])
+    for name in columns:
+        rules.check_no_dates(name, [schema[name]])
     rows = _Rows.of(data, schema, (y, *columns), group)
     overview = rows.overview(missing)
     parts: list[_Column] = []
