@@ -45,12 +45,12 @@ def read_priors(given: Sequence[str]) -> dict[str, Any]:
         prior = _prior(text, family, numbers)
         if element is None:
             if name in priors:
-                raise PriorError(f"--prior: {name} has a prior already, got {text!r} as well")
+                raise PriorError(f"--prior: {name} has a prior already, got {shown(text)} as well")
             priors[name] = prior
             continue
         by_element = priors.setdefault(name, {})
         if not isinstance(by_element, dict) or element in by_element:
-            raise PriorError(f"--prior: {name}[{element}] has a prior already, got {text!r} too")
+            raise PriorError(f"--prior: {name}[{element}] has one already, got {shown(text)} too")
         by_element[element] = prior
     return priors
 
@@ -61,7 +61,7 @@ def _prior(text: str, family: str, numbers: str) -> Prior:
     kinds = priors.FAMILIES
     if family not in kinds:
         raise PriorError(
-            f"--prior: there is no family {family!r}, in {text!r}; there are "
+            f"--prior: there is no family {shown(family)}, in {shown(text)}; there are "
             f"{', '.join(kinds)}{suggest(family, kinds)}"
         )
     parameters = inspect.signature(kinds[family]).parameters
@@ -76,17 +76,18 @@ def _prior(text: str, family: str, numbers: str) -> Prior:
         name = named.strip() if equals else "".join(takes[place : place + 1])
         if name not in takes or name in values:
             wants = f"takes {', '.join(takes)}" if takes else "takes no numbers"
-            raise PriorError(f"--prior: {family} {wants}; got {text!r}")
+            raise PriorError(f"--prior: {family} {wants}; got {shown(text)}")
         try:
             values[name] = float(number)
         except ValueError:
             raise PriorError(
-                f"--prior: {family}: {name} must be a number, got {number.strip()!r} in {text!r}"
+                f"--prior: {family}: {name} must be a number, got {shown(number.strip())} in "
+                f"{shown(text)}"
             ) from None
     try:
         return kinds[family](**values)
     except TypeError:
-        raise PriorError(f"--prior: {family} takes {', '.join(takes)}; got {text!r}") from None
+        raise PriorError(f"--prior: {family} takes {', '.join(takes)}; got {shown(text)}") from None
 
 
 # ---- fit ----------------------------------------------------------------------------------------

@@ -152,7 +152,7 @@ def suggest(name: str, known: Iterable[str]) -> str:
     if not near:
         # Case and surrounding blanks are the misses that the ratio does not see as near.
         near = [k for k in known if k.strip().casefold() == name.strip().casefold()]
-    return f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
+    return f"; did you mean {' or '.join(map(_name, near))}?" if near else ""
 
 
 def shown(value: object, most: int = 60) -> str:
@@ -170,8 +170,14 @@ def count_of(number: int, noun: str) -> str:
 
 def listed(items: Iterable[object], most: int = 8) -> str:
     """Name items in a message, at most ``most`` of them: ``'A', 'B' and 3 more``."""
-    # NumPy's strings would print as np.str_('A').
-    names = [repr(str(i)) if isinstance(i, str) else str(i) for i in items]
+    names = [_name(i) for i in items]
     if len(names) <= most:
         return ", ".join(names)
     return f"{', '.join(names[:most])} and {len(names) - most} more"
+
+
+def _name(item: object, most: int = 100) -> str:
+    """A name as it is quoted in a message; a damaged file has names without end."""
+    # NumPy's strings would print as np.str_('A').
+    text = repr(str(item)) if isinstance(item, str) else str(item)
+    return text if len(text) <= most else f"{text[: most // 2]}... ({len(text)} letters)"
