@@ -318,10 +318,10 @@ def _split(model: Any, data: Any, by: str) -> tuple[list[Any], Iterable[Any]]:
     import numpy as np
     import pandas as pd
 
-    from . import files
+    from . import files, frames
 
     frame: Any = nw.from_native(files.read(data) if isinstance(data, (str, os.PathLike)) else data)
-    frame = frame.collect() if isinstance(frame, nw.LazyFrame) else frame
+    frame = frames.computed(frame) if isinstance(frame, nw.LazyFrame) else frame
     if not isinstance(by, str):
         raise OptionError(f"by must be the name of a column (a string), got {by!r}")
     if by not in frame.columns:

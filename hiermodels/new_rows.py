@@ -105,7 +105,7 @@ def read(model: Base, frame: Any, target: str) -> NewRows:
     rules.check_names(names, roles, d.group, predictors)
     data = data.select(*roles.values(), d.group, *predictors)
     if isinstance(data, nw.LazyFrame):
-        data = data.collect()
+        data = frames.computed(data)
     for name in predictors:
         _check_kind(data[name], name, found)
     table = frames.table(
