@@ -268,6 +268,5 @@ CASES = [
             [rows(), pd.DataFrame(np.zeros((24, 100_000))).add_prefix("c")], axis=1
         ),
         answer=SAME,
-        slow=True,
     ),
 ]

@@ -256,6 +256,14 @@ CASES = [
             "('tau=HalfCauchy((((((((((((((((((((((((((((((((((((((((( ...)"
         ),
     ),
+    _prior(
+        "has a number of 10,000 letters",
+        f"tau=HalfCauchy({'x' * 10_000})",
+        says=(
+            "--prior: HalfCauchy: scale must be a number, got a str ('xxx...) in a str "
+            "('tau=HalfCauchy(xxx...)"
+        ),
+    ),
     Words(
         "two priors of one parameter",
         [*FIT, *OUT, "--prior", "tau=HalfCauchy(5)", "--prior", "tau=HalfCauchy(6)"],

@@ -7,6 +7,7 @@ from fractions import Fraction
 
 import numpy as np
 import pandas as pd
+import polars as pl
 
 from .case import Case, like_plain, rows
 
@@ -14,6 +15,13 @@ SAME = like_plain()
 NEAR = like_plain(rtol=0.02)  # where the kind holds fewer digits
 Y = rows()["y"]
 DAYS = pd.date_range("2024-01-01", periods=24)
+
+
+def _no_dates(came: str) -> str:
+    return (
+        f"predictor 'x' must be numbers or a factor, got {came}; make a column of numbers, such as "
+        "the days since the first, or of text if each is a level"
+    )
 
 
 def _no_numbers(came: str, hint: str = "convert the column to numbers first") -> str:
@@ -167,11 +175,28 @@ RESPONSES = [
         rows(x=DAYS),
         "VaryingSlopes",
         typed="parquet",
-        says=(
-            "there must be more rows than coefficients, got 24 rows for 24 "
-            "coefficients; leave columns out (one with a level for each row is a "
-            "label, not a predictor)"
-        ),
+        says=_no_dates("dates"),
+    ),
+    Case(
+        "a predictor of durations",
+        rows(x=DAYS - DAYS[0]),
+        "VaryingSlopes",
+        typed="parquet",
+        says=_no_dates("durations"),
+    ),
+    Case(
+        "a predictor of Python's dates",
+        rows(x=pd.Series(DAYS.date, dtype=object)),
+        "VaryingSlopes",
+        typed="parquet",
+        says=_no_dates("dates"),
+    ),
+    Case(
+        "a predictor of polars' dates, lazy",
+        pl.from_pandas(rows(x=DAYS)).lazy(),
+        "VaryingSlopes",
+        typed="",
+        says=_no_dates("dates"),
     ),
     Case(
         "a predictor of lists",

@@ -127,12 +127,11 @@ CASES = [
         says="group='g' must name each group once, got 6 more than once ('a', 'b', 'c', 'd', "
         "'e', 'f'); rows of single observations are for OneWay",
     ),
-    Case("a million rows in two groups", _million(2), answer=finite, slow=True, typed="parquet"),
+    Case("a million rows in two groups", _million(2), answer=finite, typed="parquet"),
     Case(
         "a million rows in half a million groups",
         _million(500_000),
         answer=_simulated,
-        slow=True,
         fit={"draws": 5},
         typed="parquet",
     ),
@@ -140,7 +139,6 @@ CASES = [
         "a million rows in ten thousand groups",
         _million(10_000),
         answer=_simulated,
-        slow=True,
         typed="parquet",
     ),
     Case(
