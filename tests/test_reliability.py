@@ -49,3 +49,34 @@ def test_every_row_names_tests_that_are_there(name: str) -> None:
             known = held_by(TESTS / file)
             assert test in known, f"{file} has no {test}"
             assert known[test] == bool(slow), f"is {test} slow?"
+
+
+FAULTS = (
+    "a chain killed",
+    "the parent interrupted",
+    "terminated (SIGTERM)",
+    "a full disk while compiling",
+    "a full disk while sampling",
+    "a full disk while a NetCDF file",
+    "a read-only cache",
+    "a read-only working folder",
+    "no home folder",
+    "two and eight processes compiling and fitting at once",
+    "a cache entry truncated, emptied",
+    "replaced by a folder",
+    "of another version",
+    "a compiler that fails",
+    "a compiler that hangs",
+    "a compiler or make that is missing",
+    "CmdStan removed between two fits",
+    "a Dask worker lost during a fit",
+    "a Dask worker lost during `calibrate`",
+    "a clock set back",
+    "output of a fit deleted while it runs",
+    "10,000 fits in one process",
+)
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_every_fault_has_a_row(fault: str) -> None:
+    assert [row for row in rows("Faults") if fault in row[0]]

@@ -186,9 +186,8 @@ def test_a_fit_that_was_ended_goes_on_where_it_was(
 @pytest.mark.timeout(1800)
 def test_a_kill_at_any_time_costs_no_draw(tmp_path: Path, undisturbed: tuple[Any, float]) -> None:
     # From before the first chain to beyond the end; half of them by a signal that can be heard.
-    shares = np.random.default_rng().permuted(
-        (np.arange(20) + np.random.default_rng().random()) / 18
-    )
+    rng = np.random.default_rng()
+    shares = rng.permuted((np.arange(20) + rng.random()) / 18)
     signs = [signal.SIGKILL, signal.SIGTERM] * 10
     found = [
         killed_and_picked_up(tmp_path / f"fit-{trial}", undisturbed, sign, share)
