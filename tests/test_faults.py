@@ -34,7 +34,10 @@ pytestmark = [
     pytest.mark.usefixtures("unharmed"),
 ]
 
-NAMESPACE = ("unshare", "--user", "--map-root-user", "--mount")
+NAMESPACES = (
+    ("unshare", "--user", "--map-root-user", "--mount"),
+    ("unshare", "--mount"),  # root, where users may have none of their own
+)
 BEGIN = """
 import os, resource, sys, warnings
 from pathlib import Path
@@ -70,23 +73,25 @@ def fit(**options):
 
 
 @cache
-def may_mount() -> bool:
-    if shutil.which("unshare") is None:
-        return False
-    command = [*NAMESPACE, "mount", "-t", "tmpfs", "none", "/mnt"]
-    return subprocess.run(command, capture_output=True, check=False).returncode == 0
+def namespace() -> tuple[str, ...]:
+    """What gives a process mounts of its own; nothing where the system allows none."""
+    for begin in NAMESPACES if shutil.which("unshare") else ():
+        command = [*begin, "mount", "-t", "tmpfs", "none", "/mnt"]
+        if subprocess.run(command, capture_output=True, check=False).returncode == 0:
+            return begin
+    return ()
 
 
 def run(folder: Path, mount: str, code: str, **environment: str) -> str:
     """What a script says that runs where a folder has been mounted in its own way."""
-    if not may_mount():
+    if not namespace():
         pytest.skip("this system allows no mounts of one's own")
     folder.mkdir(exist_ok=True)
     script = folder.with_name("script.py")
     script.write_text(BEGIN + textwrap.dedent(code))
     inner = f'{mount} && exec "$2" "$3" "$1"'
     done = subprocess.run(
-        [*NAMESPACE, "sh", "-c", inner, "sh", folder, sys.executable, script],
+        [*namespace(), "sh", "-c", inner, "sh", folder, sys.executable, script],
         env=os.environ | environment,
         capture_output=True,
         text=True,
