@@ -127,16 +127,20 @@ def table(
     wanted = [*roles.values(), group, *predictors]
     if isinstance(frame, (str, os.PathLike)):
         if files.stays(frame):
-            file_sizes.check_memory(*files.find(frame), columns=len(wanted))
-            with files.scan(frame, columns=wanted, in_order=True) as relation:
-                return table(
-                    relation,
-                    roles=roles,
-                    group=group,
-                    predictors=predictors,
-                    missing=missing,
-                    levels=levels,
-                )
+            found, kind = files.find(frame)
+            file_sizes.check_memory(found, kind, columns=len(wanted))
+            try:
+                with files.scan(frame, columns=wanted, in_order=True) as relation:
+                    return table(
+                        relation,
+                        roles=roles,
+                        group=group,
+                        predictors=predictors,
+                        missing=missing,
+                        levels=levels,
+                    )
+            except MemoryError as error:
+                raise file_sizes.too_large(found[0]) from error
         frame = read(frame)
     data = opened(frame)
     lazy = isinstance(data, nw.LazyFrame)
