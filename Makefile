@@ -104,3 +104,11 @@ calibration: $(VENV)/.installed-for-tests toolchain
 	$(BIN)/hiermodels install-cmdstan
 	$(BIN)/hiermodels compile
 	$(BIN)/python -m benchmarks.calibration
+
+# Inputs that reach new code in the reading of files, priors and command lines (Atheris, Linux).
+# It fails on what it finds; make fuzz SECONDS=60 looks for a minute.
+SECONDS ?= 600
+.PHONY: fuzz
+fuzz: $(VENV)/.installed-for-tests
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'atheris>=3.0'
+	$(BIN)/python -m tests.fuzz --seconds $(SECONDS)
