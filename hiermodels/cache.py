@@ -24,9 +24,11 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+from . import ownership
 from .errors import CompileError
 from .toolchain import run, say, stan_environment, tail
 
+_PARTS = ("programs", "locks")
 ENTRY_NAME = re.compile(r"(?P<name>\w+)-(?P<key>[0-9a-f]{16})")
 
 
@@ -67,33 +69,70 @@ def cache_folder() -> Path:
     Returns
     -------
     Path
-        ``$HIERMODELS_CACHE``, else the place that this system has for a user's caches.
+        ``$HIERMODELS_CACHE``, else the place that this system has for a user's caches; links are
+        followed.
 
     Raises
     ------
     CompileError
-        It cannot be made or written to.
+        It cannot be made or written to, or others can write to it.
     """
     path = place()
     try:
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for part in ("programs", "locks"):
-            (path / part).mkdir(mode=0o700, exist_ok=True)
-            if not os.access(path / part, os.W_OK | os.X_OK):
-                raise PermissionError(f"{path / part} is read-only")
+        check_safe()
+        for folder in (path, *(path / part for part in _PARTS)):
+            ownership.make_folder(folder)
+            if not os.access(folder, os.W_OK | os.X_OK):
+                raise PermissionError(f"{folder} is read-only")
+        # Another user may have been quicker.
+        check_safe()
     except OSError as error:
         raise CompileError(no_cache(path, error)) from error
     return path
 
 
 def place() -> Path:
-    """Give the folder of executables, whether it is there or not."""
+    """Give the folder of executables, whether it is there or not, with links followed.
+
+    What is looked over and what is run are then one path, and no link can be turned in between.
+    """
+    return Path(os.path.realpath(_named()))
+
+
+def _named() -> Path:
     import platformdirs
 
     named = os.environ.get("HIERMODELS_CACHE", "")
     if named:
         return Path(os.path.expanduser(named)).absolute()
     return platformdirs.user_cache_path("hiermodels", appauthor=False)
+
+
+def check_safe() -> None:
+    """Refuse a folder of executables in which another user could have put one.
+
+    Raises
+    ------
+    CompileError
+        It, or a part of it, can be written to by others, or belongs to another user.
+    OSError
+        It cannot be looked at.
+    """
+    path = place()
+    what = ownership.way_fault(_named())
+    for folder in (path, *(path / part for part in _PARTS)):
+        if what or not os.path.lexists(folder):
+            continue
+        if folder.is_symlink():
+            what = f"holds {folder.name}, which is a link"
+        elif what := ownership.fault(folder):
+            what = what if folder == path else f"holds {folder.name}, which {what}"
+    if what:
+        raise CompileError(
+            "the cache folder for compiled Stan programs must be one that only you or root can "
+            f"write to, and {str(path)!r} {what}; next: remove it (it holds nothing that cannot be "
+            "compiled again), or set HIERMODELS_CACHE to a folder of your own"
+        )
 
 
 def no_cache(path: Path, error: OSError) -> str:
@@ -203,8 +242,28 @@ def digest_of_file(path: Path) -> str:
         return hashlib.sha256(file.read()).hexdigest()
 
 
-def fault(entry: Path, name: str, key: str | None) -> str:
-    """Say what is wrong with an entry of the cache, as the end of a sentence; "" for nothing."""
+def fault(entry: Path, name: str, key: str | None, like: Path | None = None) -> str:
+    """Say what is wrong with an entry of the cache, as the end of a sentence; "" for nothing.
+
+    Parameters
+    ----------
+    entry : Path
+        Its folder.
+    name : str
+        Its program.
+    key : str or None
+        What its key must be; None for any.
+    like : Path, optional
+        A folder whose owner and group are trusted too, as that of an installed package is.
+    """
+    if like is None and entry.is_symlink():
+        return "is a link"
+    try:
+        for path in (entry, entry / "manifest.json", entry / name):
+            if what := ownership.fault(path, like):
+                return what
+    except OSError:
+        pass  # what is not there is said below
     try:
         manifest = read_manifest(entry)
     except (OSError, TypeError, ValueError):
@@ -247,7 +306,7 @@ def locked(
     from filelock import FileLock, Timeout
 
     # Lock files stay: one that is removed while another process waits for it locks nothing.
-    lock = FileLock(cache / "locks" / f"{stem}.lock")
+    lock = FileLock(cache / "locks" / f"{stem}.lock", mode=ownership.PRIVATE_FILE)
     try:
         lock.acquire(timeout=0)
     except Timeout:

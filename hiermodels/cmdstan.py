@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from . import cmdstan_install as _install
+from . import ownership
 from .errors import CmdStanError, OptionError, suggest
 from .progress import processors
 from .termination import terminable
@@ -146,6 +147,8 @@ def _fault(path: Path) -> str:
         return "is not a folder"
     if bad := unfit_for_make(path):
         return f"has {bad} in its path, which make cannot handle"
+    if bad := _open_fault(path):
+        return bad
     version = _version(path)
     if version is None:
         return "has no makefile of CmdStan"
@@ -162,6 +165,24 @@ def _fault(path: Path) -> str:
     elsewhere = "TBB_LIB" in os.environ or "TBB_LIB" in make_local(path)
     if not elsewhere and not any(tbb.glob("libtbb*")) and not any(tbb.glob("tbb*.dll")):
         return f"has no libtbb in {tbb.relative_to(path)} ({built})"
+    return ""
+
+
+def _open_fault(path: Path) -> str:
+    """Say that everyone can change what a CmdStan runs; that it is another's own is as with gcc.
+
+    The headers that a program is compiled from are looked at before one is compiled.
+    """
+    parts = [path, path / "makefile", path / "bin", path / "make", path / "src" / "cmdstan"]
+    parts += [*path.glob("bin/*stan*"), *path.glob("make/*"), *path.glob("src/cmdstan/main*.o")]
+    tbb = path / "stan" / "lib" / "stan_math" / "lib" / "tbb"
+    parts += [tbb, *tbb.glob("*tbb*")]
+    if what := ownership.way_fault(path):
+        return what
+    for part in parts:
+        with contextlib.suppress(OSError):  # whether it is there is another question
+            if what := ownership.open_fault(part):
+                return what if part == path else f"holds {part.relative_to(path)}, which {what}"
     return ""
 
 
@@ -275,7 +296,8 @@ def install(
         )
     tools = toolchain()
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        if not folder.is_dir():
+            ownership.make_folder(folder)
         with terminable(), _locked(folder, progress), _staging(folder) as staging:
             for origin, number in attempts:
                 done = folder / f"cmdstan-{number}"

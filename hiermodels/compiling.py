@@ -13,15 +13,16 @@ import subprocess
 import sys
 import tempfile
 import threading
+import uuid
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from . import cache, temporary
+from . import cache, ownership, temporary
 from .cmdstan import CmdStan
-from .errors import CompileError
+from .errors import CmdStanError, CompileError
 from .toolchain import Toolchain, build_environment, make_local, run, tail, unfit_for_make
 
 # Options for stanc and the C++ compiler, as CmdStanPy takes them; part of the key.
@@ -187,10 +188,18 @@ def compile_into_cache(
     ------
     CompileError
         stanc or the compiler does not accept the program.
+    CmdStanError
+        Everyone can write to a part of CmdStan.
     OSError
         A folder cannot be written to, or a disk is full.
     """
     program, entry = target.program, target.path.parent
+    if what := ownership.open_in(found.path):
+        raise CmdStanError(
+            f"CmdStan must be a folder that not everyone can write to, and {str(found.path)!r} "
+            f"{what}; next: `chmod -R o-w {found.path}` where you trust what is there, else "
+            "`hiermodels install-cmdstan --overwrite`"
+        )
     with temporary.folder(_work_room(entry)) as work:
         for name, text in {f"{program.name}.stan": program.source, **program.included}.items():
             file = work / name
@@ -209,6 +218,7 @@ def compile_into_cache(
                 env=build_environment(CMDSTAN=str(found.path), MAKE=tools.make, TMPDIR=str(work)),
                 seconds=most,
                 children=children,
+                umask=0o077,
             )
         except subprocess.TimeoutExpired:
             raise CompileError(
@@ -238,10 +248,15 @@ def compile_into_cache(
                 "cmdstan_version": found.version_text,
                 "cmdstan_path": str(found.path),
                 "compiler": dataclasses.asdict(tools),
+                "options": [STANC_OPTIONS, CPP_OPTIONS],
                 "created": datetime.now(tz=timezone.utc).isoformat(timespec="seconds"),
             }
             (new / "manifest.json").write_text(json.dumps(manifest, indent=1), encoding="utf-8")
+            (new / "manifest.json").chmod(ownership.PRIVATE_FILE)
             cache.remove(entry)
+            if os.path.lexists(entry):
+                # Another user's files cannot be removed, but put out of the way.
+                entry.rename(entry.with_name(f".old-{entry.name}-{uuid.uuid4().hex}"))
             new.rename(entry)
         except BaseException:
             cache.remove(new)

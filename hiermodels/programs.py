@@ -13,17 +13,18 @@ executables along (:mod:`hiermodels.shipped`), which come before the cache.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import tempfile
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from . import cache as _cache
-from . import cmdstan, shipped
+from . import cmdstan, ownership, shipped
 from .cache import CacheEntry, cache_folder, entries
 from .compiling import (
     CPP_OPTIONS,
@@ -297,16 +298,24 @@ def _remember(result: Executable, depends_on: Iterable[Path]) -> Executable:
     return result
 
 
-def _state(watched: Iterable[Path]) -> tuple[Any, ...]:
-    """Give what an executable depends on and may change in a process's life, for comparison."""
+def _state(watched: Sequence[Path]) -> tuple[Any, ...]:
+    """Give what an executable depends on and may change in a process's life, for comparison.
+
+    The executable comes first; of the folders that it lies in, it is who can write to them.
+    """
     state: list[Any] = [str(folder()), STANC_OPTIONS.copy(), CPP_OPTIONS.copy()]
+    for above in watched[0].parents[:3]:
+        with contextlib.suppress(OSError):
+            state.append(ownership.state(above))
     for path in watched:
         try:
             status = os.lstat(path)
         except OSError:
             state.append(None)
         else:
-            state.append((status.st_mtime_ns, status.st_size, status.st_ino, status.st_mode))
+            state.append(
+                (status.st_mtime_ns, status.st_size, status.st_ino, status.st_mode, status.st_uid)
+            )
     for variable in ("CMDSTAN", "HIERMODELS_CACHE", "HOME", "MAKE", "PATH", "XDG_CACHE_HOME"):
         state.append(os.environ.get(variable))
     state.extend(os.environ.get(variable) for variable in FLAG_VARIABLES)
@@ -314,13 +323,27 @@ def _state(watched: Iterable[Path]) -> tuple[Any, ...]:
 
 
 def _ready(cache: Path, program: Program, found: cmdstan.CmdStan) -> Executable | None:
-    """Find an executable of this program and this CmdStan, by whatever compiler."""
+    """Find an executable of this program, this CmdStan and our options, by whatever compiler.
+
+    Flags that the user of a compiler has set (CXXFLAGS, ``make/local``) need not be those of now:
+    who fills a cache for others chooses them.
+    """
+    try:
+        _cache.check_safe()
+    except (CompileError, OSError):
+        return None
     for entry in sorted((cache / "programs").glob(f"{program.name}-*")):
         if not _cache.ENTRY_NAME.fullmatch(entry.name) or _cache.fault(entry, program.name, None):
             continue
         manifest = _cache.read_manifest(entry)
-        same = (program.digest, found.version_text, str(found.path))
-        if tuple(manifest.get(k) for k in ("digest", "cmdstan_version", "cmdstan_path")) != same:
+        same = {
+            "digest": program.digest,
+            "cmdstan_version": found.version_text,
+            "cmdstan_path": str(found.path),
+        }
+        if any(manifest.get(what) != value for what, value in same.items()):
+            continue
+        if manifest.get("options", [{}, {}]) != [STANC_OPTIONS, CPP_OPTIONS]:
             continue
         if not _cache.run_fault(entry / program.name, found.version_text):
             key = str(manifest["key"])

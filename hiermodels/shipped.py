@@ -22,7 +22,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from . import cache
+from . import cache, ownership
 from .compiling import CPP_OPTIONS, STANC_OPTIONS, Executable, Program
 
 # What a manifest says of the making of an executable, and the key rests on.
@@ -90,18 +90,27 @@ def watched(executable: Executable) -> tuple[Path, ...]:
 
 
 def fault(executable: Executable) -> str:
-    """Say why an executable that came is not one to use, as a sentence's end; "" for nothing."""
+    """Say why an executable that came is not one to use, as a sentence's end; "" for nothing.
+
+    Whoever can change the package's own folder (an administrator, a conda environment's group) can
+    change its executables: their Python code runs already. Nobody else can.
+    """
     entry, program = executable.path.parent, executable.program
+    package = Path(__file__).parent
     try:
+        if what := ownership.fault(entry.parent, package):
+            return f"lies in {entry.parent}, which {what}"
         manifest = cache.read_manifest(entry)
     except (OSError, TypeError, ValueError):
         return "has no manifest that can be read"
     if manifest.get("digest") != program.digest:
         return "was compiled from another text"
-    if what := cache.fault(entry, program.name, executable.key):
+    if what := cache.fault(entry, program.name, executable.key, package):
         return what
     library = entry.parent / str(manifest["library"])
     try:
+        if what := ownership.fault(library, package):
+            return f"needs {library.name}, which {what}"
         whole = cache.digest_of_file(library) == manifest["library_sha256"]
     except OSError as error:
         return f"needs {library.name}, which cannot be read ({error.strerror})"

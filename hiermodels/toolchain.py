@@ -151,6 +151,7 @@ def run(
     seconds: float | None = None,
     on_line: Callable[[str], None] | None = None,
     children: set[subprocess.Popen[str]] | None = None,
+    umask: int = -1,
 ) -> tuple[int, str]:
     """Run a command to its end and give its exit code and the end of what it printed.
 
@@ -171,6 +172,8 @@ def run(
         Called with each line.
     children : set, optional
         Holds the process while it runs, for another thread to stop (see :func:`stop`).
+    umask : int
+        Its umask; this process's own by default.
 
     Returns
     -------
@@ -194,6 +197,7 @@ def run(
             encoding="utf-8",
             errors="replace",
             start_new_session=True,
+            umask=umask,
         )
     except OSError as error:
         if error.errno == errno.ENOSPC:
