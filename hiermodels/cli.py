@@ -238,7 +238,7 @@ def _install_cmdstan(
         str | None, typer.Option(metavar="auto|github|pypi", show_default="auto")
     ] = None,
     version: Annotated[
-        str | None, typer.Option(metavar="V", help="Such as 2.36.0.", show_default="current")
+        str | None, typer.Option(metavar="V", help="Such as 2.35.0.", show_default="current")
     ] = None,
     jobs: _Jobs = None,
     directory: Annotated[

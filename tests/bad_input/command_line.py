@@ -330,8 +330,8 @@ CASES = [
         "a CmdStan of no version",
         ["install-cmdstan", "--version", "newest"],
         says=(
-            "version must be a release of CmdStan such as '2.40.0', and is 'newest'; "
-            "next: leave it out for 2.40.0"
+            "version must be a release of CmdStan such as '2.39.0', and is 'newest'; "
+            "next: leave it out for 2.39.0"
         ),
     ),
     Words(
