@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from . import ownership
 from . import progress as bars
 from . import temporary
 from .chains import Chain, Task
@@ -131,7 +132,8 @@ def check_place(executor: Any, output_dir: str | os.PathLike[str] | None) -> Non
         return
     folder = Path(os.path.expanduser(output_dir)).resolve()
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        if not folder.is_dir():
+            ownership.make_folder(folder)
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
