@@ -21,9 +21,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from . import ownership
+from . import ownership, temporary
 from . import progress as bars
-from . import temporary
 from .chains import Chain, Task
 from .errors import OptionError, SamplingError, shown, suggest
 from .running import run
