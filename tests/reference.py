@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import xarray as xr
 
 from hiermodels import inference_data as idatas
 
@@ -98,3 +99,16 @@ def assert_same_posterior(a: Any, b: Any, names: dict[str, Any], limit: float = 
             if not abs(z) < limit:
                 wrong.append(f"{label} {method}: z = {z:.2f}")
     assert not wrong, "; ".join(wrong)
+
+
+def mcse_of_sd(ds: xr.Dataset) -> xr.Dataset:
+    """MCSE of the sd by the delta method, from ArviZ's ESS of the squared deviations.
+
+    Not every az.mcse has it so: that of ArviZ 0.20 supposes normal draws, and that of arviz-stats
+    1.0 to 1.3.0 takes the ESS of the draws themselves.
+    """
+    squares = (ds - ds.mean(("chain", "draw"))) ** 2
+    variance = squares.mean(("chain", "draw"))
+    spread = (squares**2).mean(("chain", "draw")) - variance**2
+    ess = idatas.arviz().ess(squares, method="mean")
+    return (spread / ess / variance / 4) ** 0.5

@@ -11,13 +11,15 @@ import xarray as xr
 
 from hiermodels import measures, rulers
 
+from . import reference
+
 ARVIZ = {
     "r_hat": lambda ds: az.rhat(ds),
     "ess_bulk": lambda ds: az.ess(ds, method="bulk"),
     # ArviZ 1.x takes the tails from its own interval's width, if it is not told.
     "ess_tail": lambda ds: az.ess(ds, method="tail", prob=(0.05, 0.95)),
     "mcse_mean": lambda ds: az.mcse(ds, method="mean"),
-    "mcse_sd": lambda ds: az.mcse(ds, method="sd"),
+    "mcse_sd": reference.mcse_of_sd,
 }
 ENTRIES = 5
 

@@ -12,6 +12,7 @@ import xarray as xr
 from hiermodels import rulers
 from hiermodels.errors import ContainerError
 
+from . import reference
 from .test_inference_data import draws
 
 RULERS = [
@@ -23,7 +24,7 @@ RULERS = [
         lambda ds: az.ess(ds, method="tail", prob=(0.05, 0.95)),
     ),
     (rulers.mcse, lambda ds: az.mcse(ds)),
-    (lambda ds: rulers.mcse(ds, "sd"), lambda ds: az.mcse(ds, method="sd")),
+    (lambda ds: rulers.mcse(ds, "sd"), reference.mcse_of_sd),
 ]
 
 

@@ -9,6 +9,7 @@ import hiermodels as hm
 from hiermodels import inference_data
 from hiermodels.errors import ContainerError, OptionError
 
+from . import reference
 from .test_diagnostics import COLUMNS, DIMS, fit, posterior
 
 
@@ -40,7 +41,10 @@ def test_the_table_agrees_with_arvizs_own():
     tails = az.ess(posterior(), method="tail", prob=(0.05, 0.95))
     expected = [tails["mu"], tails["tau"], *tails["theta"]]
     np.testing.assert_allclose(ours["ess_tail"], np.asarray(expected, dtype=float), rtol=1e-9)
-    for column in ("ess_bulk", "r_hat", "mcse_mean", "mcse_sd"):
+    errors = reference.mcse_of_sd(posterior())
+    expected = [errors["mu"], errors["tau"], *errors["theta"]]
+    np.testing.assert_allclose(ours["mcse_sd"], np.asarray(expected, dtype=float), rtol=1e-9)
+    for column in ("ess_bulk", "r_hat", "mcse_mean"):
         np.testing.assert_allclose(ours[column], theirs[column].astype(float), rtol=1e-9)
 
 
