@@ -7,7 +7,7 @@ VENV ?= .venv
 JOBS ?= 2
 BIN = $(VENV)/bin
 
-.PHONY: demo test lint types contract toolchain pictures wheel clean
+.PHONY: demo test test-slow lint types contract toolchain pictures wheel clean
 .DEFAULT_GOAL := demo
 
 demo: $(VENV)/.installed toolchain
@@ -17,12 +17,18 @@ demo: $(VENV)/.installed toolchain
 test: $(VENV)/.installed-for-tests $(VENV)/.installed-engines toolchain lint types
 	$(BIN)/hiermodels install-cmdstan
 	$(BIN)/hiermodels compile
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile -m "not slow"
+
+# What takes longer than a test run should: all of a kind, large sizes, the wheel.
+test-slow: $(VENV)/.installed-for-tests $(VENV)/.installed-engines toolchain
+	$(BIN)/hiermodels install-cmdstan
+	$(BIN)/hiermodels compile
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile -m slow
 
 # What depends on which ArviZ is installed, for an environment of another Python.
 contract: $(VENV)/.installed-for-tests toolchain
 	$(BIN)/hiermodels install-cmdstan
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile \
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile -m "not slow" \
 	    tests/test_container.py tests/test_inference_data.py tests/test_rulers.py \
 	    tests/test_summaries.py tests/test_diagnostics.py tests/plots tests/test_package.py \
 	    tests/test_importance.py tests/test_leave_one_out.py tests/test_loo_comparison.py \
@@ -77,6 +83,7 @@ $(VENV)/.installed-engines: pyproject.toml | $(VENV)/.installed-for-tests
 wheel: $(VENV)/.installed toolchain
 	$(BIN)/hiermodels install-cmdstan
 	$(BIN)/hiermodels compile
+	rm -f dist/hiermodels-*.whl
 	HATCH_BUILD_HOOK_ENABLE_CUSTOM=true $(BIN)/python -m pip wheel --quiet \
 	    --disable-pip-version-check --no-deps --wheel-dir dist .
 	@ls -l dist/hiermodels-*.whl
