@@ -247,9 +247,13 @@ def test_a_killed_chain_is_named_and_the_others_are_kept(schools: hm.EightSchool
 
 
 INTERRUPTED = """
-    import signal, sys
+    import faulthandler, signal, sys
     import hiermodels as hm
-    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup it is ignored
+    # Whoever runs the tests may ignore or block signals: nohup, a shell's background.
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.pthread_sigmask(signal.SIG_SETMASK, [])
+    faulthandler.register(signal.SIGUSR1)
     model = hm.EightSchools(
         hm.datasets.eight_schools(), effect="effect", se="se", group="school",
         parameterization="noncentered",
@@ -277,7 +281,12 @@ def test_a_signal_to_the_parent_ends_the_children_and_leaves_nothing(
         running = waiting(lambda: all_of(4, parent.pid))
         # To the parent alone, as a notebook's kernel gets it; a terminal would tell all of them.
         parent.send_signal(sign)
-        assert parent.wait(timeout=20) == code
+        try:
+            assert parent.wait(timeout=20) == code
+        except subprocess.TimeoutExpired:
+            parent.send_signal(signal.SIGUSR1)  # it says where it is
+            time.sleep(2)
+            raise
         _, alive = psutil.wait_procs(running, timeout=5)
         assert not alive
         assert not list(work.glob("hiermodels-*"))
