@@ -136,7 +136,7 @@ CASES = [
     _path(
         "a path with a NUL",
         "a\0.csv",
-        says="data file: 'a\\x00.csv' cannot be opened (embedded null byte); check the path",
+        says="data file: 'a\\x00.csv' cannot be opened (...); check the path",
         typed="",
     ),
     _path(
