@@ -218,7 +218,7 @@ def scan(
                         # Nothing is guessed of what pandas takes as it is.
                         comment="",
                         quotechar='"',
-                        auto_type_candidates=["BIGINT", "HUGEINT", "DOUBLE", "VARCHAR"],
+                        auto_type_candidates=_types(duckdb.__version__),
                         # A column's type is that of all its rows, not of the first ones.
                         sample_size=-1,
                         hive_partitioning=hive,
@@ -262,7 +262,7 @@ def _with_booleans(relation: Any, columns: Sequence[str]) -> Any:
     for rows in (relation.limit(1000), relation):
         if text:
             words = "('true', 'True', 'TRUE', 'false', 'False', 'FALSE')"
-            found = rows.aggregate(", ".join(f"bool_and({c} in {words})" for c in text))
+            found = rows.aggregate(", ".join(f"bool_and({c}::varchar in {words})" for c in text))
             text = [c for c, yes in zip(text, found.fetchall()[0], strict=True) if yes]
     casts = ", ".join(f"{c}::boolean as {c}" for c in text)
     return relation.project(f"* replace ({casts})") if text else relation
@@ -308,6 +308,12 @@ def _short(lines: Any) -> Iterator[str]:
         if len(line) == LONGEST_HEADER:
             raise ValueError("the line does not end")
         yield line
+
+
+def _types(version: str) -> list[str]:
+    """Types that a column of a CSV file may have; DuckDB before 2.0 cannot find HUGEINT."""
+    wide = ["HUGEINT"] if int(version.partition(".")[0]) >= 2 else []
+    return ["BIGINT", *wide, "DOUBLE", "VARCHAR"]
 
 
 def _check_header(file: Path, kind: str, columns: list[Any]) -> None:

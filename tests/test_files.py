@@ -8,6 +8,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pandas as pd
 import pytest
 
@@ -102,6 +103,11 @@ def test_a_csv_file_means_the_same_to_both_readers(tmp_path: Path, text: str) ->
     options: dict[str, Any] = {"y": "y", "group": "g", "columns": [], "missing": "drop"}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DataWarning)
+        if text == CSV["large integers"] and duckdb.__version__ < "2":
+            # DuckDB 1.x, the newest for Python 3.10, takes them for 2.0 ** 64: that is refused.
+            with pytest.raises(DataError, match="must all fit 64 bits"):
+                of(tmp_path, **options)
+            return
         here, there = (of(path, **options) for path in (tmp_path / "1.csv", tmp_path))
         table = frames.table(tmp_path, roles={"y": "y"}, group="g", missing="drop")
     assert here.labels.dtype.kind == there.labels.dtype.kind
