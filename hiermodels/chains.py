@@ -98,7 +98,7 @@ def run_chain(task: Task) -> Chain:
             why = error.strerror or error
             return Chain(task.chain, failure=f"could not be started ({why})")
         except _RemovedError as error:
-            return Chain(task.chain, failure=f"was ended, as {error} was removed while it ran")
+            return Chain(task.chain, failure=f"{error} was removed while it ran")
     if code != 0:
         messages = _last_messages(task.console)
         return Chain(task.chain, failure=_how_it_ended(code), messages=messages)
@@ -238,10 +238,14 @@ def _wait(process: subprocess.Popen[bytes], task: Task) -> int:
                 process.terminate()
                 code = process.wait(timeout=GRACE)
                 if removed:
-                    raise _RemovedError(f"its file {task.csv}" if folder else task.csv.parent)
+                    what = f"its file {task.csv}" if folder else task.csv.parent
+                    raise _RemovedError(f"was ended, as {what}")
                 return code
             begun = csv
-    return process.wait()
+    code = process.wait()
+    if code == 0 and not task.csv.exists():  # made and removed between two looks
+        raise _RemovedError(f"has no draws, as its file {task.csv}")
+    return code
 
 
 @contextmanager

@@ -102,7 +102,7 @@ def run(folder: Path, mount: str, code: str, **environment: str) -> str:
     return done.stdout
 
 
-SMALL_DISK = 'mount -t tmpfs -o size=1m none "$1"'
+SMALL_DISK = 'mount -t tmpfs -o size=1m,mode=700 none "$1"'
 READ_ONLY = 'mount --bind "$1" "$1" && mount -o remount,ro,bind "$1"'
 
 

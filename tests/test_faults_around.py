@@ -8,6 +8,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,7 @@ pytestmark = [
 
 LONG: dict[str, Any] = {
     "chains": 2,
-    "draws": 40_000,
+    "draws": 60_000,
     "seed": 3,
     "progress": False,
     "pointwise": False,
@@ -84,6 +85,7 @@ def fit_without(folder: Path, lose: Callable[[Path], None], **options: Any) -> A
         waiting(lambda: all_of(2))
         waiting(lambda: [f for f in folder.glob("**/*_1.csv") if f.stat().st_size > 100_000])
         (inside,) = {file.parent for file in folder.glob("**/*_1.csv")}
+        time.sleep(0.3)  # until whoever watches the chains has seen the files
         lost.append(bool(children()))
         lose(inside)
 

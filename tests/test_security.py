@@ -6,7 +6,6 @@ import ast
 import json
 import os
 import pickle
-import re
 import shutil
 import stat
 import subprocess
@@ -422,22 +421,3 @@ def test_what_a_user_saves_is_as_his_umask_says(tmp_path):
             [sys.executable, "-W", "ignore", "-c", code, umask, str(source), str(target)], text=True
         )
         assert said.strip() == mode
-
-
-# ---- the page -----------------------------------------------------------------------------------
-
-
-def test_every_test_that_the_page_names_exists():
-    root = Path(__file__).parent
-    files = ("test_archives.py", "test_cmdstan.py", "test_ownership.py", "test_security.py")
-    tests = set()
-    for name in files:
-        tree = ast.parse((root / name).read_text(encoding="utf-8"))
-        tests |= {n.name for n in tree.body if isinstance(n, ast.FunctionDef)}
-    page = (root.parent / "docs" / "reliability.md").read_text(encoding="utf-8")
-    section = page.partition("\n## Security\n")[2].partition("\n## ")[0]
-    rows = [line.rsplit("|", 2)[1] for line in section.splitlines() if line.startswith("| ")]
-    named = [name for row in rows for name in re.findall(r"`([a-z_]+)(?:\.\.\.)?`", row)]
-    assert len(named) >= 40
-    for name in named:
-        assert any(test.startswith(f"test_{name}") for test in tests), name

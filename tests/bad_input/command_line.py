@@ -341,7 +341,7 @@ CASES = [
     ),
     Words(
         "no jobs",
-        ["install-cmdstan", "--version", "2.36.0", "--jobs", "0"],
+        ["install-cmdstan", "--version", "2.35.0", "--jobs", "0"],
         says="jobs must be a whole number of at least 1, and is 0",
     ),
 ]
