@@ -181,6 +181,9 @@ def _objects(values: list[Any]) -> NDArray[np.object_]:
     return array
 
 
+_EXACT = 2**53  # whole numbers up to here have a double of their own
+
+
 def whole(values: Any, name: str) -> NDArray[Any]:
     """Whole numbers of any type as int64, or as uint64 where they need it; never as floats.
 
@@ -194,13 +197,21 @@ def whole(values: Any, name: str) -> NDArray[Any]:
     Raises
     ------
     DataError
-        Neither type holds them all.
+        Neither type holds them all, or they came as floats that cannot tell them apart.
     """
     array: NDArray[Any] = np.asarray(values)
     if array.dtype.kind in "iu" and array.dtype != np.uint64:
         return array.astype(np.int64)
     exact = [int(v) for v in array]
     low, high = min(exact, default=0), max(exact, default=0)
+    fit = -(2**63) <= low and high < 2**64
+    large = (v for v, number in zip(array, exact, strict=True) if abs(number) > _EXACT)
+    if fit and any(isinstance(v, (float, np.floating)) for v in large):
+        raise DataError(
+            f"group labels in column {name!r} must be at most 2**53 where they come as floats, "
+            f"which tell no larger ones apart, got {low} to {high}; make the labels integers or "
+            "text"
+        )
     if -(2**63) <= low and high < 2**63:
         return np.array(exact, dtype=np.int64)
     if low >= 0 and high < 2**64:

@@ -128,9 +128,17 @@ def test_sorted_labels_are_the_same_labels() -> None:
         ([2**64, 1], "must all fit 64 bits .* got 1 to 18446744073709551616; make the labels text"),
         ([1e300], "got a number of 301 digits to"),
         ([2**63, -1], "must all fit 64 bits .*; make the labels text"),
+        ([1, 2.0**53 + 2], r"at most 2\*\*53 where they come as floats"),
         (["a"] * 200 + [1], "a mix of int, str"),
     ],
 )
 def test_labels_of_several_types_are_refused(values: list[Any], message: str) -> None:
     with pytest.raises(DataError, match=message):
         of(objects(values))
+
+
+def test_floats_are_labels_only_as_far_as_they_are_told_apart() -> None:
+    assert of(pd.Series([2.0**53, -(2.0**53)])).levels.tolist() == [2**53, -(2**53)]
+    # 2**53 + 3 has become the same float as 2**53 + 4.
+    with pytest.raises(DataError, match=r"at most 2\*\*53 where they come as floats"):
+        of(pd.Series([2**53 + 4, 2**53 + 3], dtype=float))
