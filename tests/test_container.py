@@ -226,7 +226,10 @@ def test_pointwise_groups_are_left_out_above_the_budget_and_added_by_one_call(
     model.add_pointwise(idata)
     for group in ("log_likelihood", "posterior_predictive"):
         expected = idatas.dataset(fits["OneWay"], group)["y"]
-        np.testing.assert_array_equal(idatas.dataset(idata, group)["y"], expected)
+        # Not to the last bit: NumPy 2.0 rounds by where in memory an array lies.
+        np.testing.assert_allclose(
+            idatas.dataset(idata, group)["y"], expected, rtol=1e-13, atol=1e-12
+        )
     with pytest.raises(ContainerError, match="must be a fit of this model"):
         model.replace(pooling="complete").add_pointwise(idata)
 
