@@ -143,7 +143,8 @@ def test_cmdstan_that_is_removed_between_two_fits_is_named(tmp_path: Path) -> No
         "true",
         """
         one = fit(draws=50)
-        found = str(hm.cmdstan.find().path)
+        # Named, as hiermodels would install another where none is named and none is found.
+        found = os.environ["CMDSTAN"] = str(hm.cmdstan.find().path)
         assert os.system(f"mount -t tmpfs none '{found}'") == 0
         tried(lambda: fit(draws=50))
         print(model.fit(engine="exact", draws=50, seed=1, progress=False) is not None)
