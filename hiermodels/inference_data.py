@@ -35,6 +35,7 @@ __all__ = [
     "arviz_line",
     "arviz_version",
     "attributes",
+    "check_importable",
     "container",
     "dataset",
     "groups",
@@ -90,7 +91,27 @@ def arviz() -> Any:
                 f"the installed ArviZ {arviz_version()} cannot be imported ({_one_line(error)}); "
                 "it needs a cache folder that it can write: set XDG_CACHE_HOME to one"
             ) from error
+        except RuntimeError as error:
+            # Matplotlib asks pathlib for the home of a user whom the system does not know.
+            raise ContainerError(
+                f"the installed ArviZ {arviz_version()} cannot be imported ({_one_line(error)}); "
+                "its Matplotlib needs a home folder: set HOME to a folder that you can write to"
+            ) from error
     return arviz
+
+
+def check_importable() -> None:
+    """Refuse before anything is sampled what could not be wrapped afterwards.
+
+    ArviZ 0.x is imported; containers of 1.x are xarray's own.
+
+    Raises
+    ------
+    ContainerError
+        It cannot be imported.
+    """
+    if arviz_line() == "0.x":
+        arviz()
 
 
 # ---- building and reading -----------------------------------------------------------------------

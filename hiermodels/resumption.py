@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from . import chains, checkpoints, programs, running, sampling, temporary
+from . import inference_data as idatas
 from .checkpoints import Checkpoint
 from .errors import DiagnosticWarning, OptionError
 
@@ -75,6 +76,7 @@ def resume(
     begun = checkpoints.read(folder, stem)
     settings, include = begun.settings, begun.asked["include"]
     parallel = sampling.check_parallel(parallel_chains, settings.chains, 1)
+    idatas.check_importable()
     model = _family(begun).rebuilt(
         begun.columns, begun.options, begun.design, begun.standardization
     )

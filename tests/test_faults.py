@@ -8,10 +8,12 @@ test_resumption.py for fits that are picked up.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import textwrap
 import threading
 from functools import cache
@@ -327,6 +329,59 @@ def test_no_home_folder_is_needed_where_the_others_are_named(tmp_path: Path) -> 
         check=False,
     )
     assert (done.returncode, done.stdout) == (0, "50\n"), done.stderr
+
+
+def test_a_user_without_any_home_is_told_so_before_anything_is_sampled(tmp_path: Path) -> None:
+    """No HOME, and a number that no account has, as in many containers."""
+    if os.geteuid() != 0:
+        (pytest.fail if os.environ.get("CI") else pytest.skip)("this needs to run as root")
+    given = Path(tempfile.mkdtemp())
+    try:
+        os.chown(given, 12345, 12345)
+        code = """
+            from hiermodels.models import engines, fitting
+            exact = engines.exact
+            def drawn(*args, **options):
+                print("draws")
+                return exact(*args, **options)
+            def sampled(*args, **options):
+                print("samples")
+                return None, []
+            engines.exact, fitting.posterior = drawn, sampled
+            tried(lambda: model.fit(engine="exact", seed=1, progress=False))
+            tried(fit)
+            os.environ["HOME"] = str(folder)
+            tried(lambda: model.fit(engine="exact", seed=1, progress=False))
+            print([p for p in os.listdir() if p.startswith("~")])
+        """
+        script = tmp_path / "script.py"
+        script.write_text(BEGIN + textwrap.dedent(code))
+        # What Python is made of may lie where only root can read: this user may read it as well.
+        user = (
+            *("setpriv", "--reuid", "12345", "--regid", "12345", "--clear-groups"),
+            *("--inh-caps", "+dac_read_search", "--ambient-caps", "+dac_read_search"),
+        )
+        bare = {k: v for k, v in os.environ.items() if not k.startswith(("XDG_", "MPL"))}
+        bare.pop("HOME", None)
+        done = subprocess.run(
+            [*user, sys.executable, script, given],
+            cwd=given,
+            env=bare | {"MPLBACKEND": "Agg", "TMPDIR": str(given)},
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+    finally:
+        shutil.rmtree(given)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    if idatas.arviz_line() == "0.x":
+        says = r"ContainerError .* cannot be imported \(.*home.*\); .*: set HOME to a folder .*"
+        assert all(re.fullmatch(says, line) for line in lines[:2]), done.stdout
+        assert lines[2:] == ["draws", "[]"]
+    else:  # needs no home
+        assert lines == ["draws", "samples", "draws", "[]"]
 
 
 # ---- a chain that is killed ----------------------------------------------------------------------

@@ -60,7 +60,7 @@ FAULTS = (
     "a full disk while a NetCDF file",
     "a read-only cache",
     "a read-only working folder",
-    "a home folder that does not exist",
+    "no home folder",
     "two and eight processes compiling and fitting at once",
     "a cache entry truncated, emptied",
     "replaced by a folder",

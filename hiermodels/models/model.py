@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import inference_data as idatas
 from .. import prediction, sampling
 from ..errors import DiagnosticWarning, OptionError, shown
 from . import engines, fitting, groups
@@ -183,6 +184,7 @@ class Model(Base):
         )
         if engine != "nuts":
             engines.refuse_options(engine, asked)
+            idatas.check_importable()
             # Whatever its parameterization for NUTS: the posterior is the same.
             model = self._marginal_twin(f"engine={engine!r} has no use for one")
             common: dict[str, Any] = {
@@ -216,6 +218,7 @@ class Model(Base):
         kept = fitting.effects_to_keep(self, effects, chains * draws, pointwise, include)
         parallel = sampling.check_parallel(parallel_chains, chains, threads)
         sampling.check_place(executor, output_dir)
+        idatas.check_importable()
         # Mode and curvature take a moment with many groups: after all that costs nothing.
         if self.is_marginal and self.standardization.near_normal:
             usual = adapt_delta is None and self.standardization.efficiency >= _EASY
