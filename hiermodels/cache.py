@@ -83,7 +83,7 @@ def cache_folder() -> Path:
         for folder in (path, *(path / part for part in _PARTS)):
             ownership.make_folder(folder)
             if not os.access(folder, os.W_OK | os.X_OK):
-                raise PermissionError(f"{folder} is read-only")
+                raise PermissionError(f"{folder} {ownership.closed(folder)}")
         # Another user may have been quicker.
         check_safe()
     except OSError as error:
@@ -144,14 +144,19 @@ def no_cache(path: Path, error: OSError) -> str:
 
 
 def entries() -> list[CacheEntry]:
-    """List what is in the cache, by name and then by time.
+    """List what is in the cache, by name and then by time; nothing is made, or written.
 
     Returns
     -------
     list of CacheEntry
+
+    Raises
+    ------
+    CompileError
+        It cannot be looked at, or others can write to it.
     """
     found = []
-    for path in (cache_folder() / "programs").iterdir():
+    for path in _listing():
         match = ENTRY_NAME.fullmatch(path.name)
         if match is None:
             continue
@@ -159,6 +164,20 @@ def entries() -> list[CacheEntry]:
         with contextlib.suppress(FileNotFoundError):
             found.append(_entry(path, match["name"], match["key"]))
     return sorted(found, key=lambda entry: (entry.name, entry.created))
+
+
+def _listing() -> list[Path]:
+    path = place()
+    try:
+        check_safe()
+        return list((path / "programs").iterdir())
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise CompileError(
+            f"the cache folder for compiled Stan programs must be one that can be read, and "
+            f"{str(path)!r} is not ({error}); next: set HIERMODELS_CACHE to another folder"
+        ) from error
 
 
 def _entry(path: Path, name: str, key: str) -> CacheEntry:

@@ -280,14 +280,14 @@ def _compile(programs: _Programs = None, jobs: _Jobs = None) -> None:
     Example:
       hiermodels compile one_way_centered one_way_noncentered
     """
+    from . import cache, shipped
     from . import programs as stan
-    from . import shipped
 
     done = stan.compile_all(programs or None, jobs=jobs)
     what = "program is" if len(done) == 1 else "programs are"
     came = sum(one.path.is_relative_to(shipped.folder()) for one in done)
     if came < len(done):
-        say(f"{len(done)} {what} compiled, in {stan.cache_folder()}")
+        say(f"{len(done)} {what} compiled, in {cache.place()}")
     if came:
         say(f"{came} came compiled with the package, in {shipped.folder()}")
 
@@ -313,9 +313,9 @@ def _cache_show() -> None:
     Example:
       hiermodels cache show
     """
-    from . import programs
+    from . import cache
 
-    entries = programs.entries()
+    entries = cache.entries()
     if entries:
         rows = [
             [
@@ -329,7 +329,7 @@ def _cache_show() -> None:
         ]
         table(["program", "CmdStan", "compiled", "", "size"], rows, left=4)
     total = sum(e.size for e in entries) / 1e6
-    say(f"{len(entries)} compiled programs, {total:.1f} MB, in {programs.cache_folder()}")
+    say(f"{len(entries)} compiled programs, {total:.1f} MB, in {cache.place()}")
 
 
 @cache_app.command("clear")

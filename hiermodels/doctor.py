@@ -224,22 +224,32 @@ def _executables() -> list[Finding]:
 
 
 def _cache() -> list[Finding]:
-    from . import programs
+    from . import cache
 
     try:
-        folder = programs.cache_folder()
+        folder, kind = cache.cache_folder(), ""
+        entries = cache.entries()
     except HierModelsError as error:
-        what, advice = _split(error)
-        return [Finding("cache", False, what, advice)]
-    entries = programs.entries()
+        try:
+            # One that is filled for others need not be written to: fits use what is in it.
+            folder, kind, entries = cache.place(), "read-only, ", cache.entries()
+        except HierModelsError:
+            entries = []
+        if not entries:
+            what, advice = _split(error)
+            return [Finding("cache", False, what, advice)]
     size = sum(entry.size for entry in entries)
-    found = f"{len(entries)} compiled programs, {size / 1e6:.1f} MB, {folder}"
-    broken = [entry.name for entry in entries if not entry.ok]
+    found = f"{kind}{len(entries)} compiled programs, {size / 1e6:.1f} MB, {folder}"
+    broken = ", ".join(sorted({entry.name for entry in entries if not entry.ok}))
+    if broken and kind:
+        advice = f"damaged: {broken}; have them compiled anew, or set HIERMODELS_CACHE to another"
+        return [Finding("cache", False, found, advice, needed=False)]
     if broken:
         # It mends itself: the next fit compiles them anew.
-        advice = f"damaged, compiled anew when needed: {', '.join(sorted(set(broken)))}"
+        advice = f"damaged, compiled anew when needed: {broken}"
         return [Finding("cache", False, found, advice, needed=False)]
-    return [Finding("cache", True, found), *_room("room for the cache", folder, "HIERMODELS_CACHE")]
+    room = [] if kind else _room("room for the cache", folder, "HIERMODELS_CACHE")
+    return [Finding("cache", True, found), *room]
 
 
 def _temporary() -> list[Finding]:

@@ -70,6 +70,22 @@ def open_fault(path: Path) -> str:
     return ""
 
 
+def closed(folder: Path) -> str:
+    """Say why this user cannot write to a folder, as a sentence's end.
+
+    Raises
+    ------
+    OSError
+        It cannot be looked at.
+    """
+    status = os.stat(folder)
+    if hasattr(os, "statvfs") and os.statvfs(folder).f_flag & os.ST_RDONLY:
+        return "is on a read-only file system"
+    if hasattr(os, "geteuid") and status.st_uid != os.geteuid():
+        return f"belongs to {_user(status.st_uid)} ({_mode(status)})"
+    return f"is closed to you ({_mode(status)})"
+
+
 def way_fault(path: Path) -> str:
     """Say that another user can put something else in a path's place; "" where none can.
 

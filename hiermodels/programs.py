@@ -330,9 +330,10 @@ def _ready(cache: Path, program: Program, found: cmdstan.CmdStan) -> Executable 
     """
     try:
         _cache.check_safe()
-    except (CompileError, OSError):
+        there = sorted((cache / "programs").glob(f"{program.name}-*"))
+    except (CompileError, OSError):  # one that only its owner can look into is such a one too
         return None
-    for entry in sorted((cache / "programs").glob(f"{program.name}-*")):
+    for entry in there:
         if not _cache.ENTRY_NAME.fullmatch(entry.name) or _cache.fault(entry, program.name, None):
             continue
         manifest = _cache.read_manifest(entry)
@@ -430,6 +431,8 @@ def _compile_all(
         pool.shutdown()
     if failed:
         first = failed[min(failed, key=chosen.index)]
+        if len(failed) == len(chosen) and len({str(error) for error in failed.values()}) == 1:
+            raise first  # the one program's own, or what keeps all from compiling
         raise CompileError(
             f"{len(failed)} of {len(chosen)} Stan programs did not compile "
             f"({listed(sorted(failed))}); the first of them: {first}"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import stat
 import subprocess
@@ -206,9 +207,9 @@ def test_a_part_of_the_cache_may_not_be_a_link(place, tmp_path):
 
 
 AS_USER = """
-import os, sys
+import contextlib, io, os, sys
 from pathlib import Path
-from hiermodels import compiling, programs
+from hiermodels import cli, compiling, doctor, programs
 from hiermodels.errors import HierModelsError
 
 class Quick:
@@ -218,6 +219,10 @@ compiling.sys = Quick
 programs.folder = lambda: Path(sys.argv[4])
 # What Python still has to load may lie where only root can read.
 programs.executable("tiny", progress=False)
+for command in (["cache"], ["compile", "tiny"]):
+    with contextlib.redirect_stdout(io.StringIO()):
+        cli.main(command)
+doctor._cache()
 programs._seen.clear()
 uid = int(sys.argv[1])
 os.setgroups([])
@@ -225,6 +230,14 @@ os.setresgid(uid, uid, uid)
 os.setresuid(uid, uid, uid)
 os.environ["HIERMODELS_CACHE"] = sys.argv[2]
 os.environ["FAKE_LOG"] = sys.argv[5]
+if sys.argv[6:] == ["doctor"]:
+    for finding in doctor._cache():
+        print(finding.ok, finding.found, "->", finding.advice)
+    sys.exit()
+if sys.argv[6:]:
+    sys.stderr = sys.stdout
+    print("exit code", cli.main(sys.argv[6:]))
+    sys.exit()
 try:
     print(programs.executable("tiny", progress=False).path)
 except HierModelsError as error:
@@ -255,10 +268,10 @@ def common(fake: Path, tmp_path: Path) -> Iterator[Path]:
     shutil.rmtree(folder)
 
 
-def as_user(uid: int, common: Path, cache: str = "a") -> str:
-    """Ask for the executable as a user; gives its path, or the error."""
+def as_user(uid: int, common: Path, *command: str) -> str:
+    """Ask for the executable as a user; gives its path, or the error, or what a command says."""
     shared = common / "shared"
-    given = (uid, shared / cache, common / "quick", common / "sources", common / "log")
+    given = (uid, shared / "a", common / "quick", common / "sources", common / "log", *command)
     done = subprocess.run(
         [sys.executable, "-c", AS_USER, *map(str, given)],
         env={**os.environ, "CMDSTAN": str(common / "cmdstan"), "TMPDIR": str(shared)},
@@ -290,6 +303,41 @@ def test_one_who_is_not_root_makes_a_cache_and_uses_it_and_not_anothers(root, co
     assert as_user(THIRD, common) == mine
     assert as_user(OTHER, common) == mine
     assert (common / "log").read_text().split() == ["tiny"]
+
+
+def test_a_cache_that_root_filled_for_others_is_listed_and_is_no_fault(root, common):
+    place = common / "shared" / "a"
+    made = Path(as_user(0, common)).parent
+    for path in (place, *place.rglob("*")):
+        path.chmod(0o755)
+    before = sorted(place.rglob("*"))
+    found = as_user(OTHER, common, "doctor")
+    assert re.fullmatch(rf"True read-only, 1 compiled programs, 0\.0 MB, {place} -> ", found + " ")
+    said = as_user(OTHER, common, "cache").splitlines()
+    assert said[1].split()[:2] == ["tiny", "2.27.0"]
+    assert said[-2:] == [f"1 compiled programs, 0.0 MB, in {place}", "exit code 0"]
+    said = as_user(OTHER, common, "compile", "tiny").splitlines()
+    assert said[-2:] == [f"1 program is compiled, in {place}", "exit code 0"]
+    assert sorted(place.rglob("*")) == before
+    # What is damaged there does not mend itself.
+    (made / "tiny").write_text("")
+    assert re.match(r"False read-only, .* -> damaged: tiny; have", as_user(OTHER, common, "doctor"))
+    # One that cannot be written to and has nothing in it is of no use.
+    shutil.rmtree(made)
+    says = rf"{place} belongs to the user root \(mode 0755\)\).* set HIERMODELS_CACHE to another"
+    for command in ("doctor", "compile tiny"):
+        said = as_user(OTHER, common, *command.split())
+        assert re.search(says, said), said
+        assert not said.startswith("True")
+        assert "1 of 1" not in said
+
+
+def test_a_cache_that_cannot_be_read_is_said_to_be_its_owners(root, common):
+    place = common / "shared" / "a"
+    as_user(0, common)
+    said = as_user(OTHER, common)
+    assert f"{place} belongs to the user root (mode 0700)" in said
+    assert "read-only" not in said
 
 
 def test_what_cannot_be_removed_is_put_out_of_the_way(root, common):
