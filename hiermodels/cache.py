@@ -75,11 +75,16 @@ def cache_folder() -> Path:
     Raises
     ------
     CompileError
-        It cannot be made or written to, or others can write to it.
+        It cannot be made or written to, is a link to nothing, or others can write to it.
     """
     path = place()
     try:
         check_safe()
+        for way in (_named(), *_named().parents):
+            if way.is_symlink() and not way.exists():
+                raise FileNotFoundError(
+                    f"{way} is a link to {os.readlink(way)}, which is not there"
+                )
         for folder in (path, *(path / part for part in _PARTS)):
             ownership.make_folder(folder)
             if not os.access(folder, os.W_OK | os.X_OK):
@@ -120,6 +125,10 @@ def check_safe() -> None:
     """
     path = place()
     what = ownership.way_fault(_named())
+    advice = "remove it (it holds nothing that cannot be compiled again), or "
+    if what:  # to remove the cache would leave the way to it as it is
+        open_to_all = "which everyone can write to" in what
+        advice = "see that others cannot (`chmod o-w` of that folder), or " if open_to_all else ""
     for folder in (path, *(path / part for part in _PARTS)):
         if what or not os.path.lexists(folder):
             continue
@@ -130,8 +139,8 @@ def check_safe() -> None:
     if what:
         raise CompileError(
             "the cache folder for compiled Stan programs must be one that only you or root can "
-            f"write to, and {str(path)!r} {what}; next: remove it (it holds nothing that cannot be "
-            "compiled again), or set HIERMODELS_CACHE to a folder of your own"
+            f"write to, and {str(path)!r} {what}; next: {advice}set "
+            "HIERMODELS_CACHE to a folder of your own"
         )
 
 

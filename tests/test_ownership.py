@@ -159,7 +159,11 @@ def test_a_cache_below_a_folder_that_everyone_can_write_to_is_refused(tmp_path, 
     (tmp_path / "shared").mkdir()
     (tmp_path / "shared").chmod(0o777)
     monkeypatch.setenv("HIERMODELS_CACHE", str(tmp_path / "shared" / "mine" / "cache"))
-    with pytest.raises(CompileError, match=r"lies in .*/shared, which everyone can write to"):
+    with pytest.raises(
+        CompileError,
+        match=r"lies in .*/shared, which everyone can write to .*; next: see that others cannot "
+        r"\(`chmod o-w` of that folder\), or set HIERMODELS_CACHE to a folder of your own$",
+    ):
         programs.cache_folder()
     assert list((tmp_path / "shared").iterdir()) == []
     # As in /tmp: there nobody can take away what is another's.
@@ -176,7 +180,10 @@ def test_what_another_user_made_in_a_folder_like_tmp_is_refused(root, tmp_path, 
     (shared / "bait").chmod(0o1777)
     os.chown(shared / "bait", OTHER, OTHER)
     monkeypatch.setenv("HIERMODELS_CACHE", str(shared / "bait" / "cache"))
-    with pytest.raises(CompileError, match=rf"bait, which is the user {OTHER}'s, and everyone can"):
+    with pytest.raises(
+        CompileError,
+        match=rf"bait, which is the user {OTHER}'s, and everyone can put .*; next: set HIERMODELS_",
+    ):
         programs.cache_folder()
     # Nor is one followed that leads to a good place, and can be turned.
     (shared / "link").symlink_to(tmp_path)
@@ -196,6 +203,16 @@ def test_a_cache_may_be_a_link_to_a_place_that_is_ones_own(place, tmp_path, monk
     (tmp_path / "scratch").chmod(0o777)
     with pytest.raises(CompileError, match=r"/scratch' can be written to by everyone"):
         programs.executable("tiny", progress=False)
+
+
+@pytest.mark.parametrize("below", ["", "a/b"])
+def test_a_cache_is_not_made_where_a_link_leads_to_nothing(tmp_path, monkeypatch, below):
+    (tmp_path / "link").symlink_to(tmp_path / "gone")
+    monkeypatch.setenv("HIERMODELS_CACHE", str(tmp_path / "link" / below))
+    says = "/link is a link to .*/gone, which is not there.*; next: set HIERMODELS_CACHE"
+    with pytest.raises(CompileError, match=says):
+        programs.executable("tiny", progress=False)
+    assert not (tmp_path / "gone").exists()
 
 
 def test_a_part_of_the_cache_may_not_be_a_link(place, tmp_path):
