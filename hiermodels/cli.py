@@ -19,7 +19,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from . import cli_compare, cli_fit, cli_resume
-from .console import check_output, console, one_line, printable, say, summary_table, table, typed
+from .console import (
+    check_output,
+    console,
+    one_line,
+    printable,
+    say,
+    show,
+    summary_table,
+    table,
+    typed,
+)
 from .errors import HierModelsError, HierModelsWarning, OptionError
 
 if TYPE_CHECKING:
@@ -370,7 +380,7 @@ def _doctor() -> None:
         grid.add_row(Text(*mark), Text(f.name), Text(printable(f.found)))
         if f.advice:
             grid.add_row("", "", Text(f"-> {printable(f.advice)}"))
-    console(60).print(grid)
+    show(grid, 60)
     missing = [f.name for f in findings if f.needed and not f.ok]
     say()
     if missing:

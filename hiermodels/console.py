@@ -56,6 +56,18 @@ def console(least: int = 0) -> Console:
     return screen if screen.width >= least else Console(**plain, width=least)
 
 
+def show(grid: Table, least: int = 0) -> None:
+    """Print a table; outside of a terminal without the blanks that fill its last column."""
+    out = console(least)
+    if out.is_terminal:
+        out.print(grid)
+        return
+    with out.capture() as caught:
+        out.print(grid)
+    for line in caught.get().rstrip("\n").split("\n"):
+        say(line.rstrip())
+
+
 def say(text: str = "") -> None:
     """Print a line that the terminal wraps, not we."""
     console().print(text, soft_wrap=True)

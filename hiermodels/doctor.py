@@ -32,6 +32,7 @@ _OPTIONAL = {
 }
 # What compiles programs, which is not needed where the package came with all executables.
 _FOR_COMPILING = ("compiler, make", "CmdStan", "cache", "room for the cache")
+_MEND = "mend what this names, and run `hiermodels doctor` again"
 _FULL = 200_000_000  # bytes: less than this is room for a few programs and fits only
 
 
@@ -87,9 +88,8 @@ def examine() -> list[Finding]:
         except Exception as error:
             # The one who asks a doctor has something broken, of whatever kind.
             said = " ".join(str(error).split())
-            findings.append(
-                Finding(name, False, f"could not be looked at ({type(error).__name__}: {said})")
-            )
+            what = f"could not be looked at ({type(error).__name__}: {said})"
+            findings.append(Finding(name, False, what, _MEND))
     if any(f.name == "executables" and f.ok for f in findings):
         return [replace(f, needed=f.needed and f.name not in _FOR_COMPILING) for f in findings]
     return findings
@@ -294,4 +294,4 @@ def _split(error: Exception) -> tuple[str, str]:
     """Part a message into what was found and what to do."""
     text = re.sub(r"\s+", " ", str(error))
     what, _, advice = text.partition("; next: ")
-    return what, advice
+    return what, advice or _MEND

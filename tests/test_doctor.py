@@ -7,8 +7,8 @@ from collections import namedtuple
 
 import pytest
 
-from hiermodels import cli, doctor, inference_data
-from hiermodels.errors import ContainerError
+from hiermodels import cli, cmdstan, doctor, inference_data
+from hiermodels.errors import ContainerError, HierModelsError
 
 from . import fake_cmdstan
 
@@ -129,7 +129,19 @@ def test_whatever_breaks_is_a_finding(monkeypatch):
         raise RuntimeError("all\nis lost")
 
     monkeypatch.setattr(doctor, "_cache", broken)
-    assert examined()["cache"].found == "could not be looked at (RuntimeError: all is lost)"
+    finding = examined()["cache"]
+    assert finding.found == "could not be looked at (RuntimeError: all is lost)"
+    assert finding.advice == "mend what this names, and run `hiermodels doctor` again"
+
+
+def test_what_comes_without_a_next_step_is_given_one(monkeypatch):
+    def broken(path):
+        raise HierModelsError("no compiler answers")
+
+    monkeypatch.setattr(cmdstan, "toolchain", broken)
+    finding = examined()["compiler, make"]
+    assert finding.found == "no compiler answers"
+    assert finding.advice == "mend what this names, and run `hiermodels doctor` again"
 
 
 def test_the_command_prints_all_and_its_exit_code_says_whether_a_fit_can_run(capsys, monkeypatch):
@@ -137,6 +149,7 @@ def test_the_command_prints_all_and_its_exit_code_says_whether_a_fit_can_run(cap
     out = capsys.readouterr().out
     assert all(f.name in out for f in doctor.examine())
     assert "All that a fit needs is there." in out
+    assert not [line for line in out.splitlines() if line != line.rstrip()]
     monkeypatch.setenv("CMDSTAN", "/no/such/folder")
     assert cli.main(["doctor"]) == 1
     captured = capsys.readouterr()
