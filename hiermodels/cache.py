@@ -110,7 +110,18 @@ def _named() -> Path:
     named = os.environ.get("HIERMODELS_CACHE", "")
     if named:
         return Path(os.path.expanduser(named)).absolute()
-    return platformdirs.user_cache_path("hiermodels", appauthor=False)
+    why = "there is no home folder"
+    try:
+        usual = platformdirs.user_cache_path("hiermodels", appauthor=False)
+    except RuntimeError as error:
+        usual, why = Path("~"), " ".join(str(error).split())
+    if not usual.is_absolute():  # "~/.cache", in whatever folder this process works
+        raise CompileError(
+            "the cache folder for compiled Stan programs must lie in your home folder, which is "
+            f"not known ({why}); next: set HOME or HIERMODELS_CACHE to a folder that you can "
+            "write to"
+        )
+    return usual
 
 
 def check_safe() -> None:

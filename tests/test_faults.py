@@ -348,6 +348,7 @@ def test_a_user_without_any_home_is_told_so_before_anything_is_sampled(tmp_path:
                 print("samples")
                 return None, []
             engines.exact, fitting.posterior = drawn, sampled
+            tried(hm.programs.cache_folder)
             tried(lambda: model.fit(engine="exact", seed=1, progress=False))
             tried(fit)
             os.environ["HOME"] = str(folder)
@@ -362,7 +363,8 @@ def test_a_user_without_any_home_is_told_so_before_anything_is_sampled(tmp_path:
             *("--inh-caps", "+dac_read_search", "--ambient-caps", "+dac_read_search"),
         )
         bare = {k: v for k, v in os.environ.items() if not k.startswith(("XDG_", "MPL"))}
-        bare.pop("HOME", None)
+        for name in ("HOME", "HIERMODELS_CACHE"):
+            bare.pop(name, None)
         done = subprocess.run(
             [*user, sys.executable, script, given],
             cwd=given,
@@ -375,7 +377,8 @@ def test_a_user_without_any_home_is_told_so_before_anything_is_sampled(tmp_path:
     finally:
         shutil.rmtree(given)
     assert done.returncode == 0, done.stderr
-    lines = done.stdout.splitlines()
+    first, *lines = done.stdout.splitlines()
+    assert re.fullmatch(r"CompileError .*; next: set HOME or HIERMODELS_CACHE to a .*", first)
     if idatas.arviz_line() == "0.x":
         says = r"ContainerError .* cannot be imported \(.*home.*\); .*: set HOME to a folder .*"
         assert all(re.fullmatch(says, line) for line in lines[:2]), done.stdout
