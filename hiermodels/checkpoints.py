@@ -206,6 +206,18 @@ def find(folder: Path, fit: str | None) -> str:
     )
 
 
+def progress(folder: Path) -> dict[str, tuple[int, int]]:
+    """Chains that have finished, and chains in all, of each fit in a folder that can be read."""
+    found = {}
+    for file in sorted(folder.glob(f"[!.]*{_END}")):
+        stem = file.name[: -len(_END)]
+        with suppress(OptionError):
+            chains = read(folder, stem).settings.chains
+            done = sum((folder / f"{stem}_{n}.done").exists() for n in range(chains))
+            found[stem] = done, chains
+    return found
+
+
 def read(folder: Path, stem: str) -> Checkpoint:
     """A fit that was begun.
 

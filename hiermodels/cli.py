@@ -1,18 +1,17 @@
 """The command line: each command calls the package and prints what comes back.
 
-Exit codes: 0 done; 1 a run that failed, or diagnostics that say no; 2 bad input; 130 interrupted.
+Exit codes: 0 done; 1 a run that failed, or diagnostics that say no; 2 bad input; 130 interrupted,
+143 terminated, 129 hung up.
 Errors and warnings are one line each on standard error, in words that can be typed here.
 """
 
 from __future__ import annotations
 
 import os
-import signal
 import sys
-import threading
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -31,6 +30,7 @@ from .console import (
     typed,
 )
 from .errors import HierModelsError, HierModelsWarning, OptionError
+from .termination import terminable
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -53,6 +53,9 @@ _UsageError: Any = typer.BadParameter.__mro__[2]
 
 # ---- errors and warnings ------------------------------------------------------------------------
 
+_ENDS = {130: "interrupted", 143: "terminated", 129: "hung up"}
+"""What an end from outside is called, by its exit code."""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line.
@@ -71,7 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # A label that the terminal's encoding lacks is no reason to fail.
         with suppress(AttributeError, ValueError, OSError):
             stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
-    with warnings.catch_warnings(), _terminable():
+    with warnings.catch_warnings(), terminable():
         warnings.simplefilter("always", HierModelsWarning)
         warnings.showwarning = _show_warning
         try:
@@ -83,7 +86,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         except _UsageError as error:
             return _fail(error.format_message(), int(error.exit_code))
         except (KeyboardInterrupt, typer.Abort):
-            code = 130
+            return _ended(130)
+        except SystemExit as ended:
+            return _ended(ended.code, getattr(ended, "left", ""))
         except BrokenPipeError:
             # Whoever read has enough (`| head`); nothing may be flushed into the pipe at the end.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -93,9 +98,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _fail(f"out of memory: {said}; ask for fewer draws, or --effects summary", 1)
         except OSError as error:
             return _fail(f"{error.filename or 'output'}: {error.strerror or error}", 1)
-    if code == 130:
-        return _fail("interrupted", 130, label="")
-    return code if isinstance(code, int) else 0
+    return _ended(code) if code in _ENDS else code if isinstance(code, int) else 0
 
 
 def _fail(what: object, code: int, label: str = "error: ") -> int:
@@ -103,25 +106,16 @@ def _fail(what: object, code: int, label: str = "error: ") -> int:
     return code
 
 
+def _ended(code: object, left: str = "") -> int:
+    """Say what ended the process from outside, and what is left of its work."""
+    number = code if isinstance(code, int) else 1
+    with suppress(OSError):  # the terminal that hung up takes no more words
+        _fail(f"{_ENDS.get(number, 'ended')}{left}", number, label="")
+    return number
+
+
 def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
     print(f"warning: {one_line(message)}", file=sys.stderr)
-
-
-@contextmanager
-def _terminable() -> Iterator[None]:
-    """Let a batch system's SIGTERM stop the chains as Ctrl-C does."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def stop(number: int, _: Any) -> None:
-        raise SystemExit(128 + number)
-
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 # ---- what comes after a fit ---------------------------------------------------------------------
@@ -409,7 +403,8 @@ def _top(
 ) -> None:
     """Hierarchical models: hand-written Stan programs, NUTS, ArviZ.
 
-    Exit codes: 0 done; 1 a run that failed; 2 bad input; 130 interrupted.
+    Exit codes: 0 done; 1 a run that failed; 2 bad input; 130 interrupted;
+    143 terminated (SIGTERM); 129 hung up (SIGHUP).
 
     \b
     Example:

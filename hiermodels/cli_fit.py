@@ -6,7 +6,8 @@ import functools
 import inspect
 import re
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -312,7 +313,8 @@ def _fit(
     if not quiet:
         say(printable(repr(model)[1:-1]))
     try:
-        idata = model.fit(output_dir=output_dir, progress=False if quiet else None, **settings)
+        with picked_up(output_dir):
+            idata = model.fit(output_dir=output_dir, progress=False if quiet else None, **settings)
     except SamplingError as error:
         if error.idata is None or output is None:
             raise
@@ -326,6 +328,29 @@ def _fit(
     saved = None if output is None else inference_data.save(idata, output)
     if not quiet:
         show_fit(hiermodels.summary(idata), hiermodels.check(idata), saved)
+
+
+@contextmanager
+def picked_up(folder: Path | None) -> Iterator[None]:
+    """Let an end from outside say what is kept of a fit in a folder, and how one goes on."""
+    from . import checkpoints
+
+    before = {} if folder is None else checkpoints.progress(folder)
+    try:
+        yield
+    except (KeyboardInterrupt, SystemExit) as end:
+        now = {} if folder is None else checkpoints.progress(folder)
+        changed = [stem for stem in now if now[stem] != before.get(stem)]
+        code = 130 if isinstance(end, KeyboardInterrupt) else end.code
+        ended = SystemExit(code)
+        if len(changed) == 1:
+            done, chains = now[changed[0]]
+            which = f" --fit {changed[0]}" if len(now) > 1 else ""
+            ended.left = (  # type: ignore[attr-defined]
+                f"; {done} of {chains} chains are kept; next: hiermodels resume "
+                f"{shlex.quote(str(folder))}{which} -o fit.nc"
+            )
+        raise ended from end
 
 
 def show_fit(summary: pd.DataFrame, diagnostics: Any, saved: Path | None) -> None:

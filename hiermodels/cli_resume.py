@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from .cli_fit import show_fit
+from .cli_fit import picked_up, show_fit
 from .console import check_output
 from .errors import OptionError
 
@@ -49,12 +49,13 @@ def resume(
 
     from . import inference_data
 
-    idata = hiermodels.resume(
-        folder,
-        fit=fit,
-        progress=False if quiet else None,
-        allow_failed_chains=allow_failed_chains,
-    )
+    with picked_up(folder):
+        idata = hiermodels.resume(
+            folder,
+            fit=fit,
+            progress=False if quiet else None,
+            allow_failed_chains=allow_failed_chains,
+        )
     saved = None if output is None else inference_data.save(idata, output)
     if not quiet:
         show_fit(hiermodels.summary(idata), hiermodels.check(idata), saved)

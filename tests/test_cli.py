@@ -706,9 +706,29 @@ def test_an_interrupted_fit_leaves_no_orphan(sign, schools_file, tmp_path):
     if sign == signal.SIGINT:
         assert (fit.returncode, err.strip()) == (130, "interrupted")
     else:
-        assert (fit.returncode, err) == (143, "")
+        assert (fit.returncode, err.strip()) == (143, "terminated")
     assert not [c for c in children if c.is_running() and c.status() != psutil.STATUS_ZOMBIE]
     assert not list(tmp_path.glob("hiermodels-*"))
+
+
+@pytest.mark.cmdstan
+def test_a_fit_that_is_hung_up_says_how_one_goes_on(schools_file, tmp_path):
+    programs.executable("eight_schools_noncentered", progress=False)
+    folder = tmp_path / "my run"
+    arguments = [*in_file(SCHOOLS, schools_file), "--parameterization", "noncentered"]
+    arguments += ["--draws", "20000000", "--output-dir", folder]
+    command = [sys.executable, "-m", "hiermodels", *map(str, arguments)]
+    with subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    ) as fit:
+        until = time.monotonic() + 60
+        while not list(folder.glob("*_0.csv")) and time.monotonic() < until:
+            time.sleep(0.1)
+        fit.send_signal(signal.SIGHUP)
+        _, err = fit.communicate(timeout=30)
+    assert fit.returncode == 129
+    next_step = f"hiermodels resume '{folder}' -o fit.nc"
+    assert err.strip().splitlines()[-1] == f"hung up; 0 of 4 chains are kept; next: {next_step}"
 
 
 @pytest.mark.cmdstan
