@@ -178,12 +178,12 @@ def _prior(plain: Mapping[str, Any]) -> Prior | dict[str, Any]:
 
 
 def find(folder: Path, fit: str | None) -> str:
-    """The stem of the one fit in a folder, or of the one that is named.
+    """The stem of the one fit in a folder, of the only unfinished one, or of the one that is named.
 
     Raises
     ------
     OptionError
-        There is none, or there are several and none is named, or none of that name.
+        There is none, or none of that name, or none is named where several could be meant.
     """
     if not folder.is_dir():
         raise OptionError(
@@ -200,9 +200,14 @@ def find(folder: Path, fit: str | None) -> str:
         return stems[0]
     if fit in stems:
         return str(fit)
+    if fit is None:
+        there = progress(folder)
+        unfinished = [s for s in stems if s not in there or there[s][0] < there[s][1]]
+        if len(unfinished) == 1:
+            return unfinished[0]
     raise OptionError(
         f"fit must name one of the {len(stems)} fits in {str(folder)!r} ({listed(stems)}), got "
-        f"{fit!r}"
+        f"{'none' if fit is None else repr(fit)}"
     )
 
 

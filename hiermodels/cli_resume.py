@@ -18,7 +18,7 @@ def resume(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="What --output-dir named.")],
     fit: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="Which fit, where the folder holds several."),
+        typer.Option(metavar="NAME", help="Which fit, where several are unfinished."),
     ] = None,
     output: Annotated[
         Path | None,

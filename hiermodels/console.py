@@ -22,9 +22,30 @@ _OPTION_IN_PYTHON = re.compile(
 )
 
 
+# How the messages on a folder to go on from speak of it in Python, and here.
+_RESUME = (
+    (
+        "output_dir must be the folder of a fit(..., output_dir=)",
+        "FOLDER must be one that a fit's --output-dir named",
+    ),
+    ("output_dir must hold a fit", "FOLDER must hold a fit"),
+    (
+        "fit the model with output_dir= to begin one",
+        "`hiermodels fit` with --output-dir begins one",
+    ),
+    (
+        "a whole file that fit(..., output_dir=) wrote",
+        "a whole file that a fit with --output-dir wrote",
+    ),
+    ("fit must name one of the", "--fit must name one of the"),
+)
+
+
 def typed(text: str) -> str:
     """Remedies as one types them here: ``adapt_delta=0.99`` -> ``--adapt-delta 0.99``."""
     text = re.sub(r"fit\(allow_failed_chains=True\)", "--allow-failed-chains", text)
+    for python, here in _RESUME:
+        text = text.replace(python, here)
     text = _OPTION_IN_PYTHON.sub(lambda m: f"--{m[1].replace('_', '-')} {m[3]}", text)
     # The option is named once in "parameterization='marginal', then 'noncentered'".
     return re.sub(r"(--parameterization )(\w+), then '(\w+)'", r"\1\2, then \1\3", text)

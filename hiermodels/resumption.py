@@ -39,7 +39,8 @@ def resume(
     output_dir : path
         The folder that the fit was given.
     fit : str, optional
-        Which fit, where the folder holds several: what the names of its files begin with.
+        Which fit, where the folder holds several: what the names of its files begin with. The only
+        unfinished one by default.
     parallel_chains, progress, executor, allow_failed_chains
         As for ``fit``.
 

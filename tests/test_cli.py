@@ -746,7 +746,14 @@ def test_a_fit_that_was_cut_short_is_resumed(schools_file, tmp_path, run):
     xr.testing.assert_equal(one, other)
     code, _, err = run("resume", tmp_path, "-o", again)
     assert (code, err.count("\n")) == (2, 1)
-    assert "must hold a fit that was begun" in err
+    assert err.startswith("error: FOLDER must hold a fit that was begun, and ")
+    assert err.endswith("; `hiermodels fit` with --output-dir begins one\n")
+    code, _, err = run("resume", tmp_path / "nowhere")
+    assert err.startswith("error: FOLDER must be one that a fit's --output-dir named, and ")
+    assert run(*arguments, "--output-dir", folder, "-o", file)[0] == 0
+    code, _, err = run("resume", folder)
+    assert (code, err.partition(" the 2 fits")[0]) == (2, "error: --fit must name one of")
+    assert err.endswith("), got none\n")
     code, _, err = run("resume", folder, "--quiet")
     assert code == 2
     assert "--quiet needs --output" in err

@@ -261,11 +261,14 @@ def test_of_two_fits_in_a_folder_one_has_to_be_named(tmp_path: Path) -> None:
     first = schools().fit(**QUICK, output_dir=tmp_path)
     (stem,) = (p.name.removesuffix("_fit.npz") for p in tmp_path.glob("*_fit.npz"))
     schools().fit(**{**QUICK, "seed": 4}, output_dir=tmp_path)
-    with pytest.raises(OptionError, match=r"fit must name one of the 2 fits in .*, got None"):
+    with pytest.raises(OptionError, match=r"fit must name one of the 2 fits in .*, got none"):
         hm.resume(tmp_path)
     with pytest.raises(OptionError, match="got 'other'"):
         hm.resume(tmp_path, fit="other")
     assert_same(hm.resume(tmp_path, fit=stem, progress=False), first)
+    # The only one that is unfinished is meant, and as it was begun.
+    (tmp_path / f"{stem}_1.done").unlink()
+    assert_same(hm.resume(tmp_path, progress=False), first)
 
 
 @pytest.fixture(scope="module")
