@@ -72,6 +72,11 @@ def _prior(text: str, family: str, numbers: str) -> Prior:
         # Uniform(0, 10) is Uniform(10): a standard deviation begins at 0.
         first, _, rest = numbers.partition(",")
         numbers = rest if first.strip() in ("0", "0.0") else numbers
+    if family == "Uniform" and not re.fullmatch(r"\s*(upper\s*=)?[^,=]*", numbers):
+        raise PriorError(
+            "--prior: Uniform takes its upper end only, as it begins at 0, where a standard "
+            f"deviation does: write Uniform(10); got {shown(text)}"
+        )
     for place, part in enumerate(numbers.split(",") if numbers.strip() else []):
         named, equals, number = part.rpartition("=")
         name = named.strip() if equals else "".join(takes[place : place + 1])
@@ -118,7 +123,7 @@ def _shared(
         typer.Option(
             metavar="NAME=FAMILY(NUMBERS)",
             help="A prior in place of the default, in quotes: 'tau=HalfCauchy(5)', "
-            "'mu[x]=Normal(0, 1)'. Repeatable.",
+            "'mu[x]=Normal(0, 1)'; Uniform(10) is from 0 to 10. Repeatable.",
         ),
     ] = None,
     missing: Annotated[

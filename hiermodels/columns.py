@@ -178,8 +178,9 @@ def check_spread(name: str, low: float, high: float) -> None:
     half = high / 2 - low / 2 or abs(high) / 2
     if math.isfinite(half) and half and not SMALLEST <= 2 * half <= LARGEST:
         raise DataError(
-            f"column {name!r} must spread over {SMALLEST:g} to {LARGEST:g}, got values from "
-            f"{low:.3g} to {high:.3g}; take other units (multiply it by a constant)"
+            f"the spread of column {name!r} (largest minus smallest value) must lie between "
+            f"{SMALLEST:g} and {LARGEST:g}, got values from {low:.3g} to {high:.3g}; mend or leave "
+            "out values that are wrong, or take other units"
         )
 
 

@@ -16,6 +16,7 @@ import glob
 import gzip
 import importlib.util
 import os
+import re
 import tempfile
 import zlib
 from collections.abc import Iterator, Sequence
@@ -84,7 +85,7 @@ def read(path: str | os.PathLike[str]) -> Any:
         # Pandas would take the first fields for the rows' names, and shift the others.
         raise DataError(
             f"data file: {file.name!r} must have as many fields in each row as its header has "
-            f"names, got {frame.index.nlevels} more in the rows; mend the header"
+            f"names, got {frame.index.nlevels} more in the rows; mend the header or the rows"
         )
     return frame
 
@@ -345,6 +346,11 @@ def _unread(path: Path, error: Exception) -> DataError:
             f"data file: {path.name!r} could not be read as {kind}: it must be text in UTF-8, got "
             f"byte 0x{error.object[error.start]:02x}; save it as UTF-8, or read it with "
             "pandas.read_csv(..., encoding=...)"
+        )
+    if long := re.search(r"Expected (\d+) fields in line (\d+), saw (\d+)", str(error)):
+        return DataError(
+            f"data file: {path.name!r} must have as many fields in each row as its header has "
+            f"names, got {long[3]} in line {long[2]}, where {long[1]} are expected; mend the row"
         )
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return DataError(

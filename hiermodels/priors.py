@@ -345,7 +345,7 @@ class Uniform(Prior):
             bounds = (*bounds, upper)
         if len(bounds) not in (1, 2) or (len(bounds) == 2 and bounds[0] != 0):
             raise PriorError(
-                f"Uniform: takes its upper end, as Uniform(10) or Uniform(0, 10), and begins at 0, "
+                "Uniform: takes its upper end, as Uniform(10) or Uniform(0, 10), and begins at 0, "
                 f"where a standard deviation does; got {', '.join(map(repr, bounds)) or 'nothing'}"
             )
         object.__setattr__(self, "upper", bounds[-1])

@@ -217,7 +217,9 @@ def test_a_file_of_labels_that_repeat_is_refused_with_the_reason(tmp_path: Path)
 
 def test_rows_whose_squares_overflow_are_refused_without_a_warning() -> None:
     data = pd.DataFrame({"y": [1e200, -1e200, 3e200], "g": [1, 2, 1]})
-    with pytest.raises(DataError, match=r"must spread over .*take other units"):
+    with pytest.raises(
+        DataError, match=r"spread of column 'y' .*mend or leave out .*take other units"
+    ):
         of(data, y="y", group="g", columns=[])
 
 

@@ -217,6 +217,17 @@ CASES = [
         "tau=HalfCauchy(5, scale=6)",
         says="--prior: HalfCauchy takes scale; got 'tau=HalfCauchy(5, scale=6)'",
     ),
+    *(
+        _prior(
+            f"is uniform on {numbers}",
+            f"tau=Uniform({numbers})",
+            says=(
+                "--prior: Uniform takes its upper end only, as it begins at 0, where a standard "
+                f"deviation does: write Uniform(10); got 'tau=Uniform({numbers})'"
+            ),
+        )
+        for numbers in ("1, 10", "10, 0", "lower=0,upper=10")
+    ),
     _prior(
         "has a number of no name",
         "tau=HalfCauchy(width=5)",

@@ -428,9 +428,8 @@ CASES = [
         "data.csv",
         CSV + "f,1,2,3\n",
         says=(
-            "data file: 'data.csv' could not be read as csv: Error tokenizing data. C"
-            " error: Expected 3 fields in line 26, saw 4; is it whole, and of that "
-            "kind?"
+            "data file: 'data.csv' must have as many fields in each row as its header"
+            " has names, got 4 in line 26, where 3 are expected; mend the row"
         ),
     ),
     _file(
@@ -439,7 +438,7 @@ CASES = [
         CSV.replace("\n", ",9\n").replace("y,9", "y"),
         says=(
             "data file: 'data.csv' must have as many fields in each row as its header"
-            " has names, got 1 more in the rows; mend the header"
+            " has names, got 1 more in the rows; mend the header or the rows"
         ),
     ),
     _file(

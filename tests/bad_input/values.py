@@ -13,8 +13,8 @@ G = rows()["g"].map({k: i for i, k in enumerate("abcdef")}).astype(float)
 
 
 _SPREAD = (
-    "column 'y' must spread over 1e-60 to 1e+60, got values from ... to ...; take other units "
-    "(multiply it by a constant)"
+    "the spread of column 'y' (largest minus smallest value) must lie between 1e-60 and 1e+60, got "
+    "values from ... to ...; mend or leave out values that are wrong, or take other units"
 )
 
 _FAR = "se='se' must lie between 1e-60 and 1e+60, got ... (...); mend it, or take other units"
@@ -63,8 +63,9 @@ CASES = [
         "a response around 1e300",
         rows(y=Y + 1e300),
         says=(
-            "column 'y' must spread over 1e-60 to 1e+60, got values from 1e+300 to "
-            "1e+300; take other units (multiply it by a constant)"
+            "the spread of column 'y' (largest minus smallest value) must lie between 1e-60 "
+            "and 1e+60, got values from 1e+300 to 1e+300; mend or leave out values that are "
+            "wrong, or take other units"
         ),
     ),
     Case(
@@ -78,24 +79,27 @@ CASES = [
         "the smallest numbers that there are",
         rows(y=np.arange(24) % 5 * 5e-324),
         says=(
-            "column 'y' must spread over 1e-60 to 1e+60, got values from 0 to "
-            "1.98e-323; take other units (multiply it by a constant)"
+            "the spread of column 'y' (largest minus smallest value) must lie between 1e-60 "
+            "and 1e+60, got values from 0 to 1.98e-323; mend or leave out values that are "
+            "wrong, or take other units"
         ),
     ),
     Case(
         "the largest numbers that there are",
         rows(y=np.where(Y > 0, 1, -1) * np.finfo(float).max),
         says=(
-            "column 'y' must spread over 1e-60 to 1e+60, got values from -1.8e+308 to"
-            " 1.8e+308; take other units (multiply it by a constant)"
+            "the spread of column 'y' (largest minus smallest value) must lie between 1e-60 "
+            "and 1e+60, got values from -1.8e+308 to 1.8e+308; mend or leave out values that are "
+            "wrong, or take other units"
         ),
     ),
     Case(
         "one value of 1e300 among others",
         rows(y=Y.mask(Y.index == 3, 1e300)),
         says=(
-            "column 'y' must spread over 1e-60 to 1e+60, got values from -5.86 to "
-            "1e+300; take other units (multiply it by a constant)"
+            "the spread of column 'y' (largest minus smallest value) must lie between 1e-60 "
+            "and 1e+60, got values from -5.86 to 1e+300; mend or leave out values that are "
+            "wrong, or take other units"
         ),
     ),
     Case("values of 1e-300 and of 1e300", rows(y=np.where(Y > 0, 1e-300, 1e300)), says=_SPREAD),
@@ -114,8 +118,9 @@ CASES = [
         "a response of 1e300 only",
         rows(y=1e300),
         says=(
-            "column 'y' must spread over 1e-60 to 1e+60, got values from 1e+300 to "
-            "1e+300; take other units (multiply it by a constant)"
+            "the spread of column 'y' (largest minus smallest value) must lie between 1e-60 "
+            "and 1e+60, got values from 1e+300 to 1e+300; mend or leave out values that are "
+            "wrong, or take other units"
         ),
     ),
     Case(
