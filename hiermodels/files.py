@@ -17,15 +17,17 @@ import gzip
 import importlib.util
 import os
 import re
-import tempfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from . import file_sizes
+from . import file_sizes, temporary
 from .errors import DataError, listed, shown
+from .termination import interruptible
 
 KINDS = {
     ".parquet": "parquet",
@@ -61,7 +63,7 @@ def read(path: str | os.PathLike[str]) -> Any:
     found, kind = find(path)
     if not _is_file(path):
         with scan(path, in_order=True) as relation:
-            return relation.df()
+            return answer(relation.df)
     file = found[0]
     file_sizes.check_memory(found, kind)
     try:
@@ -169,6 +171,31 @@ def find(path: str | os.PathLike[str]) -> tuple[list[Path], str]:
     return files, kinds.pop()
 
 
+# DuckDB's connection to the files that are being read, if any are.
+_CONNECTION: ContextVar[Any] = ContextVar("connection", default=None)
+
+
+def answer(query: Callable[[], Any]) -> Any:
+    """What a query gives; one to the files of :func:`scan` ends at once when it is interrupted.
+
+    DuckDB itself looks for signals between two pieces of its work, which may be minutes apart, and
+    raises an error of its own in place of the interruption. Only its first look at the types of a
+    CSV file's columns cannot be cut short.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        Another DuckDB connection's query, one of the caller's, was interrupted.
+    """
+    connection = _CONNECTION.get()
+    try:
+        return query() if connection is None else interruptible(query, connection.interrupt)
+    except Exception as error:
+        if "Query interrupted" in str(error):
+            raise KeyboardInterrupt from error
+        raise
+
+
 @contextmanager
 def scan(
     path: str | os.PathLike[str], *, columns: Sequence[str] = (), in_order: bool = False
@@ -198,33 +225,31 @@ def scan(
     folder, first = Path(os.path.expanduser(path)), files[0]
     inner = first.relative_to(folder) if folder.is_dir() else first
     hive = inner != folder and any("=" in part for part in inner.parent.parts)
-    with tempfile.TemporaryDirectory(prefix="hiermodels-") as spill:
+    with temporary.folder() as spill:
         settings: dict[str, Any] = {
             "memory_limit": MEMORY,
-            "temp_directory": spill,
+            "temp_directory": str(spill / "duckdb"),
             "preserve_insertion_order": in_order,
         }
         with duckdb.connect(":memory:", config=settings) as connection:
+            token = _CONNECTION.set(connection)
             try:
+                how: dict[str, Any] = {"hive_partitioning": hive, "union_by_name": True}
                 if kind == "parquet":
-                    relation: Any = connection.read_parquet(
-                        names, hive_partitioning=hive, union_by_name=True
-                    )
+                    relation = answer(partial(connection.read_parquet, names, **how))
                 else:
-                    relation = connection.read_csv(
-                        names,
-                        header=True,
-                        sep="\t" if kind == "tsv" else ",",
-                        na_values=list(BLANKS),
+                    how |= {
+                        "header": True,
+                        "sep": "\t" if kind == "tsv" else ",",
+                        "na_values": list(BLANKS),
                         # Nothing is guessed of what pandas takes as it is.
-                        comment="",
-                        quotechar='"',
-                        auto_type_candidates=_types(duckdb.__version__),
+                        "comment": "",
+                        "quotechar": '"',
+                        "auto_type_candidates": _types(duckdb.__version__),
                         # A column's type is that of all its rows, not of the first ones.
-                        sample_size=-1,
-                        hive_partitioning=hive,
-                        union_by_name=True,
-                    )
+                        "sample_size": -1,
+                    }
+                    relation = answer(partial(connection.read_csv, names, **how))
                 _check_header(files[0], kind, relation.columns)
                 if kind != "parquet":
                     relation = _with_booleans(relation, columns or relation.columns)
@@ -237,6 +262,8 @@ def scan(
                 if isinstance(error.__cause__, duckdb.Error):  # met by whoever summed up the rows
                     raise _unread(Path(path), error.__cause__) from error
                 raise
+            finally:
+                _CONNECTION.reset(token)
 
 
 def _is_file(path: str | os.PathLike[str]) -> bool:
@@ -264,7 +291,7 @@ def _with_booleans(relation: Any, columns: Sequence[str]) -> Any:
         if text:
             words = "('true', 'True', 'TRUE', 'false', 'False', 'FALSE')"
             found = rows.aggregate(", ".join(f"bool_and({c}::varchar in {words})" for c in text))
-            text = [c for c, yes in zip(text, found.fetchall()[0], strict=True) if yes]
+            text = [c for c, yes in zip(text, answer(found.fetchall)[0], strict=True) if yes]
     casts = ", ".join(f"{c}::boolean as {c}" for c in text)
     return relation.project(f"* replace ({casts})") if text else relation
 

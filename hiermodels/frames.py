@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from . import columns as rules
 from . import file_sizes, files, labels
 from .errors import DataError, OptionError, listed
-from .files import read
+from .files import answer, read
 from .labels import Labels
 
 Array = NDArray[np.float64]
@@ -274,9 +274,11 @@ def computed(data: Any, **how: Any) -> Any:
     ------
     DataError
         Its engine fails at them: on a cast that cannot be, a file that is gone.
+    KeyboardInterrupt
+        It was interrupted.
     """
     try:
-        return data.collect(**how)
+        return answer(lambda: data.collect(**how))
     except MemoryError:
         raise
     except Exception as error:

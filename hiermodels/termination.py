@@ -1,7 +1,8 @@
 """An end from outside (SIGTERM, SIGHUP) while children run: they end first, then this process.
 
 Python itself turns SIGINT into an exception, so that Ctrl-C passes through every ``finally``. Of
-the other two it dies on the spot: its children go on, and its temporary files stay.
+the other two it dies on the spot: its children go on, and its temporary files stay. Either way
+Python acts between two of its own steps only, so that long work of a library goes to a thread.
 """
 
 from __future__ import annotations
@@ -9,14 +10,21 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from functools import cache
 from types import FrameType
+from typing import Any, TypeVar
 
-__all__ = ["leash", "terminable"]
+__all__ = ["interruptible", "leash", "terminable"]
+
+_T = TypeVar("_T")
 
 _SIGNALS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
+_PATIENCE = 5.0
+"""Seconds that the first signal's unwinding has before a further one ends the process."""
 
 
 @contextmanager
@@ -25,6 +33,8 @@ def terminable() -> Iterator[None]:
 
     A caller who has a handler of their own, or ignores a signal (``nohup``), keeps that. Only the
     main thread can do this, as Python has it; in others :func:`leash` alone sees to the children.
+    A second signal is no reason to leave the first one's unwinding half done, unless that has taken
+    more than five seconds: of that one the process dies, as it would without this.
     A worker process of a pool would hand the SystemExit to whoever waits for its task: it dies of
     the signal instead, as it would have, once all is unwound.
     """
@@ -32,11 +42,18 @@ def terminable() -> Iterator[None]:
         yield
         return
     came: list[int] = []
+    since = 0.0
 
     def unwind(number: int, _: FrameType | None) -> None:
+        nonlocal since
         came.append(number)
-        if len(came) == 1:  # a second one is no reason to leave the first one's work half done
+        if len(came) == 1:
+            since = time.monotonic()
             raise SystemExit(128 + number)
+        if time.monotonic() - since > _PATIENCE:
+            # A library may wait for its own end, or have swallowed the exception.
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
 
     ours = [number for number in _SIGNALS if signal.getsignal(number) is signal.SIG_DFL]
     for number in ours:
@@ -48,6 +65,45 @@ def terminable() -> Iterator[None]:
             signal.signal(number, signal.SIG_DFL)
         if came and _is_worker():
             os.kill(os.getpid(), came[0])
+
+
+def interruptible(work: Callable[[], _T], stop: Callable[[], object]) -> _T:
+    """Do what keeps a library busy in a thread, so that signals are heard meanwhile.
+
+    Parameters
+    ----------
+    work : callable
+        What is to be done.
+    stop : callable
+        Ends it early, from another thread. It may come too soon, or too late.
+
+    Returns
+    -------
+    object
+        What ``work`` returns; what it raises is raised.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return work()  # no signals come here
+    begun, dropped = threading.Event(), threading.Event()
+
+    def run() -> Any:
+        begun.wait()
+        return None if dropped.is_set() else work()
+
+    with ThreadPoolExecutor(1) as pool:
+        try:
+            future = pool.submit(run)
+            begun.set()
+            result: _T = future.result()
+        except BaseException:
+            if begun.is_set():
+                while not future.done():
+                    stop()
+                    wait([future], timeout=0.05)
+            dropped.set()  # a signal came while the thread was being made
+            begun.set()
+            raise
+    return result
 
 
 def _is_worker() -> bool:

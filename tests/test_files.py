@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import builtins
 import gzip
+import os
+import signal
+import subprocess
+import sys
 import warnings
 from pathlib import Path
 from typing import Any
@@ -200,3 +204,58 @@ def test_without_duckdb_a_single_file_is_read_here_and_a_folder_is_refused_with_
     alike(of(tmp_path / "rows.parquet"), of(DATA))
     with pytest.raises(DataError, match=r"needs DuckDB; pip install 'hiermodels\[large\]'"):
         of(tmp_path)
+
+
+# 600 rows to the fifth power: nobody waits for that.
+OWN = """
+import os, sys, signal, threading, time
+import duckdb
+import narwhals as nw
+from hiermodels import files, frames
+from hiermodels.termination import terminable
+
+def interrupt():
+    time.sleep(1)
+    os.kill(os.getpid(), int(sys.argv[2]))
+
+def query(connection):
+    own = "select sum(a.score * b.score * c.score * d.score * e.score) from t a, t b, t c, t d, t e"
+    return nw.from_native(connection.query("t", own))
+
+threading.Thread(target=interrupt).start()
+try:
+    with terminable():
+        {rows}
+except (KeyboardInterrupt, SystemExit) as end:
+    print(type(end).__name__, end.args)
+"""
+OF_FILES = """with files.scan(sys.argv[1]) as rows:
+            frames.computed(query(rows))"""
+OF_THE_CALLER = """own = duckdb.connect(config={"threads": 1})
+        rows = own.sql("from range(1e15::bigint) as t(i)")
+        frames.computed(nw.from_native(rows.aggregate("sum(i)")))"""
+
+
+@pytest.mark.parametrize(
+    ("rows", "number", "said"),
+    [
+        (OF_FILES, signal.SIGINT, "KeyboardInterrupt ()"),
+        (OF_FILES, signal.SIGTERM, "SystemExit (143,)"),
+        (OF_THE_CALLER, signal.SIGINT, "KeyboardInterrupt ()"),
+    ],
+    ids=["SIGINT, files", "SIGTERM, files", "SIGINT, the caller's own query"],
+)
+def test_a_query_that_is_interrupted_ends_at_once_as_an_interruption(
+    tmp_path: Path, rows: str, number: int, said: str
+) -> None:
+    DATA.to_csv(tmp_path / "rows.csv", index=False)
+    ended = subprocess.run(
+        [sys.executable, "-c", OWN.replace("{rows}", rows), tmp_path / "rows.csv", str(number)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env=os.environ | {"TMPDIR": str(tmp_path)},
+    )
+    assert ended.stdout.strip() == said, ended.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["rows.csv"]

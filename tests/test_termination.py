@@ -183,3 +183,61 @@ def test_a_worker_process_dies_of_the_signal_and_sends_no_exit_home(tmp_path: Pa
     )
     done = subprocess.run([sys.executable, str(script)], timeout=60, check=False)
     assert done.returncode == 5
+
+
+def test_a_second_signal_ends_what_swallowed_the_first_once_its_time_is_up() -> None:
+    code = textwrap.dedent(
+        """
+        import time
+        from hiermodels import termination
+        termination._PATIENCE = 1.0
+        with termination.terminable():
+            try:
+                print("ready", flush=True)
+                time.sleep(60)
+            except SystemExit:
+                print("swallowed", flush=True)
+            for _ in range(600):
+                time.sleep(0.1)
+        """
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == b"ready\n"
+            process.terminate()
+            assert process.stdout.readline() == b"swallowed\n"
+            process.terminate()  # too soon
+            with pytest.raises(subprocess.TimeoutExpired):
+                process.wait(timeout=1.5)
+            process.terminate()
+            assert process.wait(timeout=20) == -signal.SIGTERM
+        finally:
+            process.kill()
+
+
+def test_work_in_a_thread_gives_its_value_and_its_errors() -> None:
+    assert termination.interruptible(threading.get_ident, list) != threading.get_ident()
+    with pytest.raises(ZeroDivisionError):
+        termination.interruptible(lambda: 1 / 0, list)
+
+
+def test_work_in_a_thread_is_stopped_by_a_signal_even_where_the_first_call_comes_too_soon() -> None:
+    begun, ended = threading.Event(), threading.Event()
+    calls = []
+
+    def work() -> bool:
+        os.kill(os.getpid(), signal.SIGTERM)
+        begun.set()
+        return ended.wait(60)
+
+    def stop() -> None:
+        assert begun.wait(60)
+        calls.append(threading.get_ident())
+        if len(calls) == 2:
+            ended.set()
+
+    with pytest.raises(SystemExit) as end, termination.terminable():
+        termination.interruptible(work, stop)
+    assert end.value.code == 143
+    assert calls == [threading.get_ident()] * 2
