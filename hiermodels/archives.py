@@ -6,7 +6,6 @@ which is bad all the same; the hash alone keeps out what was changed on the way.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import posixpath
 import shutil
@@ -16,6 +15,8 @@ import zipfile
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+
+from . import digests
 
 # CmdStan 2.27 has 27,486 files of 0.5 GB, built; bounds against a bomb, not measures.
 MOST_BYTES = 1_000_000_000
@@ -50,15 +51,6 @@ class Member:
     target: str = ""
 
 
-def digest(file: Path) -> str:
-    """Give the SHA-256 of a file of any size."""
-    found = hashlib.sha256()
-    with file.open("rb") as stream:
-        while block := stream.read(_BLOCK):
-            found.update(block)
-    return found.hexdigest()
-
-
 def check_hash(file: Path, known: Collection[str]) -> None:
     """Refuse any other file than those that were looked over when their hashes were written down.
 
@@ -67,7 +59,7 @@ def check_hash(file: Path, known: Collection[str]) -> None:
     RefusedError
         Its hash is none of those known.
     """
-    came = digest(file)
+    came = digests.of_file(file)
     if came not in known:
         what = " or ".join(sorted(known)) or "one that is known"
         raise RefusedError(

@@ -11,7 +11,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
 import re
@@ -24,7 +23,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from . import ownership
+from . import digests, ownership
 from .errors import CompileError
 from .toolchain import run, say, stan_environment, tail
 
@@ -270,17 +269,6 @@ def read_manifest(entry: Path) -> dict[str, Any]:
     return manifest
 
 
-def digest_of(content: object) -> str:
-    """Give the SHA-256 of values, as JSON writes them."""
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-
-
-def digest_of_file(path: Path) -> str:
-    """Give the SHA-256 of a file."""
-    with path.open("rb") as file:
-        return hashlib.sha256(file.read()).hexdigest()
-
-
 def fault(entry: Path, name: str, key: str | None, like: Path | None = None) -> str:
     """Say what is wrong with an entry of the cache, as the end of a sentence; "" for nothing.
 
@@ -318,7 +306,7 @@ def fault(entry: Path, name: str, key: str | None, like: Path | None = None) -> 
         return "is not a file that can be run"
     try:
         same = status.st_size == manifest.get("size")
-        same = same and digest_of_file(file) == manifest.get("sha256")
+        same = same and digests.of_file(file) == manifest.get("sha256")
     except OSError as error:
         return f"cannot be read ({error.strerror})"
     if not same:

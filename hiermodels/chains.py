@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
@@ -19,6 +18,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from . import digests
 from .termination import leash, terminable
 from .toolchain import stan_environment
 
@@ -172,7 +172,8 @@ def _full(file: Path) -> str:
 
 def _leave_mark(task: Task, mark: Path) -> None:
     """Say that a chain is finished, and which file it has left."""
-    said = {"csv": task.csv.name, "bytes": task.csv.stat().st_size, "sha256": _digest(task.csv)}
+    csv = task.csv
+    said = {"csv": csv.name, "bytes": csv.stat().st_size, "sha256": digests.of_file(csv)}
     part = mark.with_name(f"{mark.name}.part")
     # Without its mark the chain is run again: slower, and the same.
     with suppress(OSError):
@@ -187,7 +188,7 @@ def finished(task: Task) -> Chain | None:
     try:
         said = json.loads(task.mark.read_text())
         csv = task.csv.with_name(Path(said["csv"]).name)
-        if csv.stat().st_size != said["bytes"] or _digest(csv) != said["sha256"]:
+        if csv.stat().st_size != said["bytes"] or digests.of_file(csv) != said["sha256"]:
             return None
     except (OSError, ValueError, KeyError, TypeError):
         return None
@@ -211,14 +212,6 @@ def clear(task: Task) -> None:
         for file in (task.csv, task.console):
             file.unlink(missing_ok=True)
         task = _again(task)
-
-
-def _digest(file: Path) -> str:
-    digest = hashlib.sha256()
-    with open(file, "rb") as stream:
-        while block := stream.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 # ---- the process ---------------------------------------------------------------------------------

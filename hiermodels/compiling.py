@@ -20,7 +20,7 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from . import cache, ownership, temporary
+from . import cache, digests, ownership, temporary
 from .cmdstan import CmdStan
 from .errors import CmdStanError, CompileError
 from .toolchain import Toolchain, build_environment, make_local, run, tail, unfit_for_make
@@ -111,7 +111,7 @@ class Program:
     @cached_property
     def digest(self) -> str:
         """SHA-256 of the source and of all it includes, in hexadecimal digits."""
-        return cache.digest_of([self.source, *(list(pair) for pair in self.included.items())])
+        return digests.of_values([self.source, *(list(pair) for pair in self.included.items())])
 
     @cached_property
     def included(self) -> dict[str, str]:
@@ -153,7 +153,7 @@ class Executable:
 
 def key_of(program: Program, found: CmdStan, tools: Toolchain) -> str:
     """Give the SHA-256 of all that goes into an executable."""
-    return cache.digest_of(
+    return digests.of_values(
         {
             "program": [program.name, program.digest],
             # The path too: that to CmdStan's TBB is written into the executable.
@@ -243,7 +243,7 @@ def compile_into_cache(
                 "name": program.name,
                 "key": target.key,
                 "digest": program.digest,
-                "sha256": cache.digest_of_file(built),
+                "sha256": digests.of_file(built),
                 "size": built.stat().st_size,
                 "cmdstan_version": found.version_text,
                 "cmdstan_path": str(found.path),

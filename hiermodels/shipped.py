@@ -22,7 +22,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from . import cache, ownership
+from . import cache, digests, ownership
 from .compiling import CPP_OPTIONS, STANC_OPTIONS, Executable, Program
 
 # What a manifest says of the making of an executable, and the key rests on.
@@ -49,7 +49,7 @@ def key_of(program: Program, facts: Mapping[str, Any]) -> str:
     str
         SHA-256 in hexadecimal digits; no other text, machine or options have the same.
     """
-    return cache.digest_of(
+    return digests.of_values(
         {
             "program": [program.name, program.digest],
             "machine": [platform.system(), platform.machine()],
@@ -111,7 +111,7 @@ def fault(executable: Executable) -> str:
     try:
         if what := ownership.fault(library, package):
             return f"needs {library.name}, which {what}"
-        whole = cache.digest_of_file(library) == manifest["library_sha256"]
+        whole = digests.of_file(library) == manifest["library_sha256"]
     except OSError as error:
         return f"needs {library.name}, which cannot be read ({error.strerror})"
     if not whole:

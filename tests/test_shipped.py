@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from hiermodels import cache, cli, compiling, doctor, programs, shipped
+from hiermodels import cli, compiling, digests, doctor, programs, shipped
 from hiermodels.errors import ToolchainError
 
 from . import fake_cmdstan
@@ -24,7 +24,7 @@ def put(program: programs.Program, place: Path, script: str = SCRIPT) -> Path:
     library = place / "libtbb.so.2"
     place.mkdir(exist_ok=True)
     library.write_text("a library\n")
-    facts = {**FACTS, "library_sha256": cache.digest_of_file(library)}
+    facts = {**FACTS, "library_sha256": digests.of_file(library)}
     file = place / program.name / program.name
     file.parent.mkdir(exist_ok=True)
     file.write_text(script)
@@ -33,7 +33,7 @@ def put(program: programs.Program, place: Path, script: str = SCRIPT) -> Path:
         "name": program.name,
         "key": shipped.key_of(program, facts),
         "digest": program.digest,
-        "sha256": cache.digest_of_file(file),
+        "sha256": digests.of_file(file),
         "size": file.stat().st_size,
         **facts,
     }
@@ -137,7 +137,7 @@ def test_those_that_did_not_come_are_compiled_beside_those_that_did(place, fake,
 def again(file: Path, **changes: str) -> None:
     """Write the manifest as it would be for the file that is there now."""
     manifest = json.loads((file.parent / "manifest.json").read_text())
-    manifest |= {"size": file.stat().st_size, "sha256": cache.digest_of_file(file), **changes}
+    manifest |= {"size": file.stat().st_size, "sha256": digests.of_file(file), **changes}
     (file.parent / "manifest.json").write_text(json.dumps(manifest))
 
 
