@@ -29,8 +29,9 @@ test-slow: $(VENV)/.installed-for-tests $(VENV)/.installed-engines toolchain
 contract: $(VENV)/.installed-for-tests toolchain
 	$(BIN)/hiermodels install-cmdstan
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile -m "not slow" \
-	    tests/test_container.py tests/test_inference_data.py tests/test_rulers.py \
-	    tests/test_summaries.py tests/test_diagnostics.py tests/plots tests/test_package.py \
+	    tests/test_container.py tests/test_inference_data.py tests/test_netcdf.py \
+	    tests/test_importance_weights.py tests/test_rulers.py tests/test_summaries.py \
+	    tests/test_diagnostics.py tests/plots tests/test_package.py \
 	    tests/test_importance.py tests/test_leave_one_out.py tests/test_loo_comparison.py \
 	    tests/test_loo_terms.py tests/test_power_scaling.py tests/test_prior_sensitivity.py \
 	    tests/test_comparison.py tests/test_comparison_report.py tests/test_events.py \

@@ -57,7 +57,7 @@ _HOMES = {
     "Certificate": "certificate",
     "certify": "certificate",
     "check": "diagnostics",
-    "load": "inference_data",
+    "load": "netcdf",
     "summary": "summaries",
     # questions to a fit
     "Prediction": "prediction",
@@ -181,13 +181,13 @@ if TYPE_CHECKING:
     from .errors import HierModelsError, HierModelsWarning
     from .events import differences, probability, ranks
     from .group_checks import GroupChecks, check_groups
-    from .inference_data import load
     from .leave_one_out import Loo, loo
     from .loo_comparison import LooComparison, compare
     from .many import ManyFits, fit_many
     from .models.eight_schools import EightSchools
     from .models.one_way import OneWay
     from .models.varying_slopes import VaryingSlopes
+    from .netcdf import load
     from .prediction import Prediction
     from .prior_comparison import PriorComparison, compare_priors
     from .prior_sensitivity import Sensitivity, sensitivity

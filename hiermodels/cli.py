@@ -136,9 +136,9 @@ def _summary(
     Example:
       hiermodels summary fit.nc --var mu --var tau
     """
-    from . import inference_data, summaries
+    from . import inference_data, netcdf, summaries
 
-    idata = inference_data.load(fit)
+    idata = netcdf.load(fit)
     group = "posterior" if inference_data.has(idata, "posterior") else "prior"
     summary_table(summaries.summary(idata, var or None, group=group))
 
@@ -156,9 +156,9 @@ def _check(fit: _Fit) -> None:
     """
     from rich.text import Text
 
-    from . import diagnostics, inference_data
+    from . import diagnostics, netcdf
 
-    found = diagnostics.check(inference_data.load(fit))
+    found = diagnostics.check(netcdf.load(fit))
     text = Text("\n".join(printable(line) for line in typed(str(found)).split("\n")))
     text.highlight_regex(r"(?m)\bBAD\s*$", "bold red")
     text.highlight_regex(r"(?m)\bok\s*$", "green")

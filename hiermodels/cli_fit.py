@@ -305,7 +305,7 @@ def _fit(
 
     import hiermodels
 
-    from . import inference_data
+    from . import netcdf
 
     model = getattr(hiermodels, family)(
         file,
@@ -323,14 +323,14 @@ def _fit(
     except SamplingError as error:
         if error.idata is None or output is None:
             raise
-        kept = inference_data.save(
+        kept = netcdf.save(
             error.idata, output.with_name(f"{output.stem}-unfinished{output.suffix}")
         )
         said = str(error).partition(" and are kept: ")[0]
         raise SamplingError(
             f"{said} and are kept in {kept}; --allow-failed-chains goes on with them"
         ) from error
-    saved = None if output is None else inference_data.save(idata, output)
+    saved = None if output is None else netcdf.save(idata, output)
     if not quiet:
         show_fit(hiermodels.summary(idata), hiermodels.check(idata), saved)
 

@@ -47,7 +47,7 @@ def resume(
 
     import hiermodels
 
-    from . import inference_data
+    from . import netcdf
 
     with picked_up(folder):
         idata = hiermodels.resume(
@@ -56,6 +56,6 @@ def resume(
             progress=False if quiet else None,
             allow_failed_chains=allow_failed_chains,
         )
-    saved = None if output is None else inference_data.save(idata, output)
+    saved = None if output is None else netcdf.save(idata, output)
     if not quiet:
         show_fit(hiermodels.summary(idata), hiermodels.check(idata), saved)

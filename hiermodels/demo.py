@@ -75,7 +75,7 @@ def run(folder: str | os.PathLike[str], *, progress: bool | None = None) -> Demo
     HierModelsError
         As by ``model.fit()``.
     """
-    from . import datasets, diagnostics, inference_data, summaries
+    from . import datasets, diagnostics, netcdf, summaries
     from .models.eight_schools import EightSchools
 
     # First of all, so that a fit is not made for a folder that cannot be.
@@ -95,7 +95,7 @@ def run(folder: str | os.PathLike[str], *, progress: bool | None = None) -> Demo
         summaries.summary(idata),
         diagnostics.check(idata),
         _picture(idata, place / "eight_schools.png"),
-        inference_data.save(idata, place / "eight_schools.nc"),
+        netcdf.save(idata, place / "eight_schools.nc"),
     )
 
 

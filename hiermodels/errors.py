@@ -168,6 +168,12 @@ def count_of(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
+def one_line(error: BaseException) -> str:
+    """What an error says, on one line: HDF5's and ArviZ's have many."""
+    text = " ".join(str(error).split())
+    return text or type(error).__name__
+
+
 def listed(items: Iterable[object], most: int = 8) -> str:
     """Name items in a message, at most ``most`` of them: ``'A', 'B' and 3 more``."""
     names = [_name(i) for i in items]

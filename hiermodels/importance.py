@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from .errors import ExactError
 from .hyperparameters import Hyperparameters
-from .inference_data import pareto_k
+from .importance_weights import pareto_k
 from .laplace import Standardization, effective_share
 from .proposals import Bend, Proposal, fitted, straight
 from .targets import Target

@@ -24,8 +24,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from . import importance_weights, loo_terms, rulers
 from . import inference_data as idatas
-from . import loo_terms, rulers
 from .errors import ContainerError, OptionError, suggest
 from .loo_terms import Observed
 
@@ -310,7 +310,7 @@ def _terms(log_p: xr.DataArray, reff: float) -> dict[str, Array]:
                 f"the log likelihood of {log_p.name!r} must be finite, got NaN or infinity; look "
                 "for draws that are not finite with hm.check(idata), and fit again"
             )
-        log_weights, out["pareto_k"][part] = idatas.psis(-block, reff)
+        log_weights, out["pareto_k"][part] = importance_weights.psis(-block, reff)
         out["elpd"][part] = _log_sum(log_weights + block)
         out["lppd"][part] = _log_sum(block) - math.log(draws)
     out["p_loo"] = out["lppd"] - out["elpd"]

@@ -26,7 +26,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from . import inference_data, rulers
+from . import importance_weights, rulers
 
 if TYPE_CHECKING:
     import numpy as np
@@ -80,7 +80,7 @@ def weights(components: Mapping[str, Array], delta: float) -> tuple[Array, list[
     columns, worst = [], []
     for log_density in components.values():
         both = [
-            inference_data.smoothed_weights((alpha - 1) * log_density)
+            importance_weights.smoothed_weights((alpha - 1) * log_density)
             for alpha in (1 / (1 + delta), 1 + delta)
         ]
         columns += [smooth for smooth, _ in both]

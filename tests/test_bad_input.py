@@ -10,7 +10,7 @@ import warnings
 import numpy as np
 import pytest
 
-from hiermodels import cli, console, errors, inference_data
+from hiermodels import cli, console, errors, inference_data, netcdf
 
 from .bad_input import columns, command_line, containers, files, kinds, options, priors, shapes
 from .bad_input import values as extremes
@@ -63,7 +63,7 @@ def test_from_python_it_is_a_right_answer_or_one_line(case: Case, tmp_path) -> N
     posterior = inference_data.dataset(idata, "posterior")
     assert case.answer is not None
     case.answer(posterior, model)
-    again = inference_data.load(inference_data.save(idata, tmp_path / "fit.nc"))
+    again = netcdf.load(netcdf.save(idata, tmp_path / "fit.nc"))
     found = inference_data.dataset(again, "posterior")
     for name in posterior:
         np.testing.assert_array_equal(found[name], posterior[name])
@@ -91,7 +91,7 @@ def test_on_the_command_line_it_is_the_same(case: Case, tmp_path, capsys) -> Non
     else:
         assert code == 0, err
         assert case.answer is not None
-        posterior = inference_data.dataset(inference_data.load(out), "posterior")
+        posterior = inference_data.dataset(netcdf.load(out), "posterior")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", errors.DataWarning)  # given above
             case.answer(posterior, case.model(tmp_path))
@@ -122,7 +122,7 @@ def test_a_file_that_is_no_fit_is_one_line_typed(case, command, tmp_path, capsys
 
 @pytest.fixture(scope="session")
 def fit_file(tmp_path_factory):
-    return inference_data.save(containers.fit(), tmp_path_factory.mktemp("fit") / "plain.nc")
+    return netcdf.save(containers.fit(), tmp_path_factory.mktemp("fit") / "plain.nc")
 
 
 def typed(case, folder, fit_file):

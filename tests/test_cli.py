@@ -16,7 +16,17 @@ import psutil
 import pytest
 import xarray as xr
 
-from hiermodels import cli, cli_fit, cmdstan, console, datasets, errors, inference_data, programs
+from hiermodels import (
+    cli,
+    cli_fit,
+    cmdstan,
+    console,
+    datasets,
+    errors,
+    inference_data,
+    netcdf,
+    programs,
+)
 
 SCHOOLS = ["fit", "eight-schools", "FILE", "--effect", "effect", "--se", "se", "--group", "school"]
 ROWS = ["fit", "one-way", "FILE", "--y", "y", "--group", "school"]
@@ -70,7 +80,7 @@ def saved(path, theta):
     stats = xr.Dataset({"diverging": (("chain", "draw"), np.zeros(theta.shape[:2], dtype=bool))})
     attrs = {"model": "OneWay", "pooling": "partial", "parameterization": "centered"}
     groups = {"posterior": posterior, "sample_stats": stats}
-    return inference_data.save(inference_data.container(groups, attrs), path)
+    return netcdf.save(inference_data.container(groups, attrs), path)
 
 
 def refused(result, message):
@@ -380,9 +390,7 @@ def test_without_cmdstan_a_fit_says_what_to_do(no_cmdstan, schools_file, run):
 def test_finished_chains_are_kept_where_others_failed(schools_file, tmp_path, run, monkeypatch):
     from hiermodels.models.model import Model
 
-    finished = inference_data.load(
-        saved(tmp_path / "x.nc", np.random.default_rng(1).random((2, 50, 3)))
-    )
+    finished = netcdf.load(saved(tmp_path / "x.nc", np.random.default_rng(1).random((2, 50, 3))))
 
     def fail(self, **_):
         raise errors.SamplingError(
@@ -393,7 +401,7 @@ def test_finished_chains_are_kept_where_others_failed(schools_file, tmp_path, ru
     code, _, err = run(*in_file(SCHOOLS, schools_file), "-o", tmp_path / "fit.nc")
     assert code == 1
     assert err.startswith("error: chain 2 of 2 died; 1 of 2 chains finished and are kept in ")
-    assert inference_data.has(inference_data.load(tmp_path / "fit-unfinished.nc"), "posterior")
+    assert inference_data.has(netcdf.load(tmp_path / "fit-unfinished.nc"), "posterior")
     assert not (tmp_path / "fit.nc").exists()
 
 
@@ -667,7 +675,7 @@ def test_a_fit_prints_its_table_and_is_saved(schools_file, tmp_path, run):
     assert out.startswith("EightSchools(effect='effect', se='se', group='school'): partial pool")
     assert re.search(r"^theta\[H\] +-?\d", out, re.MULTILINE)
     assert f"The fit is in {file}" in out
-    attrs = inference_data.attributes(inference_data.load(file))
+    attrs = inference_data.attributes(netcdf.load(file))
     assert attrs["seed"] == 1
     assert '"HalfCauchy", "scale": 5.0' in attrs["priors"]
     assert run("summary", file, "--var", "tau")[0] == 0
@@ -675,9 +683,7 @@ def test_a_fit_prints_its_table_and_is_saved(schools_file, tmp_path, run):
     again = tmp_path / "again.nc"
     quiet = run(*arguments, "--prior", "tau=HalfCauchy(5)", "-o", again, "--quiet")
     assert quiet[:2] == (0, "")
-    one, other = (
-        inference_data.dataset(inference_data.load(f), "posterior") for f in (file, again)
-    )
+    one, other = (inference_data.dataset(netcdf.load(f), "posterior") for f in (file, again))
     xr.testing.assert_equal(one, other)
 
 
@@ -740,9 +746,7 @@ def test_a_fit_that_was_cut_short_is_resumed(schools_file, tmp_path, run):
     code, out, err = run("resume", folder, "-o", again)
     assert (code, err) == (0, "")
     assert f"The fit is in {again}" in " ".join(out.split())
-    one, other = (
-        inference_data.dataset(inference_data.load(f), "posterior") for f in (file, again)
-    )
+    one, other = (inference_data.dataset(netcdf.load(f), "posterior") for f in (file, again))
     xr.testing.assert_equal(one, other)
     code, _, err = run("resume", tmp_path, "-o", again)
     assert (code, err.count("\n")) == (2, 1)
@@ -764,7 +768,7 @@ def test_the_exact_engine_needs_no_cmdstan(no_cmdstan, schools_file, tmp_path, r
     code, out, err = run(*exact, "--seed", 1, "-o", tmp_path / "fit.nc")
     assert (code, err) == (0, "")
     assert "theta[" in out
-    assert inference_data.attributes(inference_data.load(tmp_path / "fit.nc"))["engine"] == "exact"
+    assert inference_data.attributes(netcdf.load(tmp_path / "fit.nc"))["engine"] == "exact"
     code, _, err = run(*exact, "--warmup", 10)
     assert code == 2
     assert "warmup is not an option of" in err

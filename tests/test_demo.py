@@ -6,7 +6,7 @@ import dataclasses
 
 import pytest
 
-from hiermodels import cli, demo, inference_data
+from hiermodels import cli, demo, inference_data, netcdf
 from hiermodels.errors import OptionError
 
 
@@ -38,7 +38,7 @@ def test_its_fit_is_one_to_rely_on(done):
 def test_it_leaves_a_picture_and_a_file(done):
     assert done.picture.read_bytes().startswith(b"\x89PNG")
     assert done.picture.stat().st_size > 10_000
-    loaded = inference_data.load(done.file)
+    loaded = netcdf.load(done.file)
     assert {"posterior", "sample_stats", "log_likelihood"} <= set(inference_data.groups(loaded))
     assert done.picture.parent == done.file.parent
 

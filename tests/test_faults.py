@@ -44,7 +44,7 @@ BEGIN = """
 import os, resource, sys, warnings
 from pathlib import Path
 import hiermodels as hm
-from hiermodels import inference_data
+from hiermodels import inference_data, netcdf
 from hiermodels.errors import HierModelsError
 warnings.simplefilter("ignore")
 folder = Path(sys.argv[1])
@@ -196,13 +196,13 @@ def test_a_disk_that_fills_while_a_fit_is_saved_keeps_the_file_before(tmp_path: 
         """
         (folder / "fit.nc").write_bytes(b"before")
         whole = model.fit(engine="exact", seed=1, draws=3000, progress=False)
-        tried(lambda: inference_data.save(whole, folder / "fit.nc"))
+        tried(lambda: netcdf.save(whole, folder / "fit.nc"))
         print(os.listdir(folder), (folder / "fit.nc").read_bytes())
         places = [os.path.realpath(file) for file in Path("/proc/self/fd").iterdir()]
         print("open:", [place for place in places if "fit.nc" in place])
         os.system(f"mount -o remount,size=9m '{folder}'")
-        inference_data.save(whole, folder / "fit.nc")
-        print(inference_data.has(inference_data.load(folder / "fit.nc"), "posterior"))
+        netcdf.save(whole, folder / "fit.nc")
+        print(inference_data.has(netcdf.load(folder / "fit.nc"), "posterior"))
         """,
     )
     assert "fit.nc: No space left on device; make room, or name another folder" in said
@@ -217,7 +217,7 @@ def test_a_limit_of_file_size_is_named(tmp_path: Path) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, resource.RLIM_INFINITY))
         tried(lambda: fit(draws=20_000, output_dir=folder))
         whole = model.fit(engine="exact", seed=1, draws=3000, progress=False)
-        tried(lambda: inference_data.save(whole, folder / "fit.nc"))
+        tried(lambda: netcdf.save(whole, folder / "fit.nc"))
         print([p.name for p in folder.iterdir() if ".nc" in p.name])
     """
     script = tmp_path / "script.py"
@@ -293,7 +293,7 @@ def test_a_read_only_working_folder_is_not_needed(tmp_path: Path) -> None:
         print(inference_data.dataset(fit(draws=50), "posterior").sizes["draw"])
         tried(lambda: fit(output_dir="here"))
         whole = model.fit(engine="exact", seed=1, draws=50, progress=False)
-        tried(lambda: inference_data.save(whole, "fit.nc"))
+        tried(lambda: netcdf.save(whole, "fit.nc"))
         print(os.listdir("."))
         """,
     )

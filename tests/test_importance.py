@@ -8,7 +8,6 @@ import pytest
 
 import hiermodels as hm
 from hiermodels import importance, laplace
-from hiermodels import inference_data as idatas
 from hiermodels.errors import ExactError
 
 
@@ -87,15 +86,6 @@ def test_no_mode_no_draws():
     none = laplace.Standardization(np.zeros(6), np.eye(6), np.empty(0), "none: no mode")
     with pytest.raises(ExactError, match="none: no mode; use engine='nuts'"):
         draw(m, standard=none)
-
-
-def test_pareto_k_knows_a_heavy_tail_from_a_light_one():
-    rng = np.random.default_rng(2)
-    # Weights 1/u^k with u uniform have a Pareto tail of shape k.
-    u = rng.random(20_000)
-    assert idatas.pareto_k(-0.9 * np.log(u)) == pytest.approx(0.9, abs=0.15)
-    assert idatas.pareto_k(-0.2 * np.log(u)) == pytest.approx(0.2, abs=0.15)
-    assert idatas.pareto_k(rng.random(5_000)) < 0.1
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from scipy import integrate, special, stats
 
-from hiermodels import inference_data as idatas
 from hiermodels import power_scaling
 
 DELTA = 0.01
@@ -100,18 +99,3 @@ def test_a_stronger_prior_pulls_towards_itself() -> None:
     for prior, way in (((-4.0, 1.0), "down"), ((4.0, 1.0), "up")):
         x, components = normal(prior, (0.0, 1.0))
         assert power_scaling.pull(x, components["prior"]) == way
-
-
-def test_smoothed_weights_sum_to_one_and_have_the_pareto_k_of_their_logarithms() -> None:
-    log_weights = 2 * np.random.default_rng(1).standard_exponential(1000)
-    smooth, k = idatas.smoothed_weights(log_weights)
-    assert smooth.sum() == pytest.approx(1, rel=1e-12)
-    assert k == pytest.approx(idatas.pareto_k(log_weights))
-    raw = np.exp(log_weights) / np.exp(log_weights).sum()
-    body = np.argsort(log_weights)[:800]  # only the tail is smoothed
-    np.testing.assert_allclose(smooth[body] / smooth[body].sum(), raw[body] / raw[body].sum())
-    assert smooth.max() < raw.max()
-    tied = np.minimum(log_weights, np.median(log_weights))
-    smooth, k = idatas.smoothed_weights(tied)
-    assert math.isnan(k)
-    np.testing.assert_allclose(smooth, np.exp(tied) / np.exp(tied).sum())

@@ -20,6 +20,7 @@ import pytest
 
 import hiermodels as hm
 from hiermodels import inference_data as idatas
+from hiermodels import netcdf
 from hiermodels.errors import OptionError, SamplingError
 
 from .test_sampling import all_of, children, waiting
@@ -226,9 +227,9 @@ def test_a_finished_fit_is_read_without_cmdstan_and_compiler(tmp_path: Path) -> 
         """
         import sys, warnings
         import hiermodels as hm
-        from hiermodels import inference_data
+        from hiermodels import netcdf
         warnings.simplefilter("ignore", hm.HierModelsWarning)
-        inference_data.save(hm.resume(sys.argv[1], progress=False), sys.argv[2])
+        netcdf.save(hm.resume(sys.argv[1], progress=False), sys.argv[2])
         """
     )
     bare = {k: v for k, v in os.environ.items() if k not in ("CMDSTAN", "HIERMODELS_CACHE", "HOME")}
@@ -238,7 +239,7 @@ def test_a_finished_fit_is_read_without_cmdstan_and_compiler(tmp_path: Path) -> 
         [sys.executable, "-c", code, tmp_path / "fit", file], env=bare, check=True, timeout=120
     )
     np.testing.assert_array_equal(
-        idatas.dataset(idatas.load(file), "posterior")["theta"],
+        idatas.dataset(netcdf.load(file), "posterior")["theta"],
         idatas.dataset(whole, "posterior")["theta"],
     )
 

@@ -23,8 +23,7 @@ import pandas as pd
 import pytest
 
 import hiermodels as hm
-from hiermodels import cli, cmdstan, cmdstan_install, programs
-from hiermodels import inference_data as idatas
+from hiermodels import cli, cmdstan, cmdstan_install, netcdf, programs
 from hiermodels.errors import HierModelsError
 
 from . import fake_cmdstan
@@ -223,7 +222,7 @@ def test_a_parquet_file_with_pickled_python_types_unpickles_none(tmp_path, mark)
 def test_a_container_whose_attributes_are_programs_is_read_as_text(tmp_path, mark):
     model = hm.EightSchools(hm.datasets.eight_schools(), effect="effect", se="se", group="school")
     idata = model.fit(engine="exact", draws=200, chains=2, seed=1, progress=False)
-    good = idatas.save(idata, tmp_path / "good.nc")
+    good = netcdf.save(idata, tmp_path / "good.nc")
     code = f"__import__('os').mkdir({str(mark)!r})"
     texts = (code, f"!!python/object/apply:os.mkdir [{str(mark)!r}]", f"$(mkdir {mark})")
     h5py = pytest.importorskip("h5py")
@@ -312,7 +311,7 @@ def looking_at_syntax(_: Path) -> None:
 def writing_a_report(folder: Path) -> None:
     idata = model().fit(engine="exact", seed=1, draws=200, chains=2, progress=False)
     hm.report(idata, folder / "report.html")
-    idatas.save(idata, folder / "fit.nc")
+    netcdf.save(idata, folder / "fit.nc")
 
 
 def reading_a_large_file(folder: Path) -> None:
@@ -407,14 +406,14 @@ def test_what_a_user_saves_is_as_his_umask_says(tmp_path):
         """
         import os, sys
         import hiermodels as hm
-        from hiermodels import inference_data
+        from hiermodels import netcdf
         os.umask(int(sys.argv[1], 8))
         idata = hm.load(sys.argv[2])
-        inference_data.save(idata, sys.argv[3])
+        netcdf.save(idata, sys.argv[3])
         print(oct(os.stat(sys.argv[3]).st_mode & 0o777))
         """
     )
-    source = idatas.save(idata, tmp_path / "one.nc")
+    source = netcdf.save(idata, tmp_path / "one.nc")
     for umask, mode in (("077", "0o600"), ("002", "0o664")):
         target = tmp_path / f"{umask}.nc"
         said = subprocess.check_output(

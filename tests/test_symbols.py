@@ -10,7 +10,7 @@ import pytest
 
 import hiermodels as hm
 from hiermodels import inference_data as idatas
-from hiermodels import symbols
+from hiermodels import netcdf, symbols
 from hiermodels.errors import ContainerError, OptionError
 
 
@@ -116,7 +116,7 @@ def test_a_fit_has_the_symbols_of_its_model(frame, pooling, tmp_path):
         if model.family == "VaryingSlopes" and pooling == "complete":
             model = model.replace(priors={"mu": hm.Normal(0, 3), "beta": hm.Normal(0, 2.5)})
         idata = model.fit(engine="exact", seed=1, chains=2, draws=50)
-        again = idatas.load(idatas.save(idata, tmp_path / "fit.nc"))
+        again = netcdf.load(netcdf.save(idata, tmp_path / "fit.nc"))
         assert str(hm.in_symbols(again)) == str(hm.in_symbols(model))
 
 

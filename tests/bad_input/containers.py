@@ -15,7 +15,7 @@ import scipy.io
 import xarray as xr
 
 import hiermodels as hm
-from hiermodels import inference_data
+from hiermodels import inference_data, netcdf
 from hiermodels.errors import ContainerError, DataError, OptionError
 
 from .case import DRAWS, rows, schools
@@ -64,7 +64,7 @@ def _bytes(name, content):
 
 def _part(share):
     def make(folder: Path) -> Path:
-        whole = inference_data.save(fit(), folder / "whole.nc").read_bytes()
+        whole = netcdf.save(fit(), folder / "whole.nc").read_bytes()
         (folder / "fit.nc").write_bytes(whole[: int(share * len(whole))])
         return folder / "fit.nc"
 
@@ -75,7 +75,7 @@ CUT = "cannot read ...: the file is damaged or cut short (...); write it again, 
 
 
 def _damaged(folder: Path) -> Path:
-    whole = bytearray(inference_data.save(fit(), folder / "whole.nc").read_bytes())
+    whole = bytearray(netcdf.save(fit(), folder / "whole.nc").read_bytes())
     whole[2000:6000] = bytes(4000)
     (folder / "fit.nc").write_bytes(whole)
     return folder / "fit.nc"
@@ -373,7 +373,7 @@ CASES = [
     ),
     asked(
         "saving into no folder",
-        lambda fit: inference_data.save(fit, "/nowhere/fit.nc"),
+        lambda fit: netcdf.save(fit, "/nowhere/fit.nc"),
         kind=ContainerError,
         says="cannot write /nowhere/fit.nc: create the folder /nowhere first",
     ),

@@ -1,0 +1,195 @@
+"""Containers in NetCDF (HDF5) files, which both lines of ArviZ write alike."""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+import warnings
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .errors import ContainerError, listed, one_line, suggest
+from .inference_data import dataset, groups, plain_value, with_plain_labels, wrap
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from .inference_data import Container
+
+__all__ = ["load", "save"]
+
+_HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
+
+
+def save(idata: Container, path: str | os.PathLike[str]) -> Path:
+    """Write a container to a NetCDF (HDF5) file that any ArviZ reads.
+
+    The file appears whole or not at all: it is written beside its place under another name, and
+    moved there at the end. A file that is there is replaced.
+
+    Parameters
+    ----------
+    idata : InferenceData or DataTree
+    path : str or path
+        Customarily ending in ``.nc``. Its folder has to exist.
+
+    Returns
+    -------
+    Path
+        Where it was written.
+
+    Raises
+    ------
+    ContainerError
+        If the folder does not exist or cannot be written, or a label is of a kind that NetCDF
+        cannot hold.
+    """
+    groups(idata)
+    target = Path(os.path.realpath(Path(os.path.expanduser(path))))
+    if target.is_dir():
+        raise ContainerError(f"cannot write {target}: it is a folder; add a file name (fit.nc)")
+    if not target.parent.is_dir():
+        raise ContainerError(f"cannot write {target}: create the folder {target.parent} first")
+    # Not tempfile, whose files only their owner may read.
+    partial = target.with_name(f".{target.name}.{os.getpid()}.{secrets.token_hex(4)}.part")
+    try:
+        _reserve(partial, idata)
+        if hasattr(idata, "children"):
+            idata.to_netcdf(partial, engine="h5netcdf")
+        else:
+            # Draws hardly compress, and the lines should write alike.
+            idata.to_netcdf(str(partial), engine="h5netcdf", compress=False)
+        os.replace(partial, target)
+    except (OSError, RuntimeError, TypeError, ValueError) as error:
+        if full := _no_room(error):
+            full = f"{full}; make room, or name another folder"
+        raise ContainerError(f"cannot write {target}: {full or one_line(error)}") from error
+    finally:
+        with suppress(OSError):  # in a read-only folder even what is not there cannot be removed
+            partial.unlink(missing_ok=True)
+    return target
+
+
+def _reserve(file: Path, idata: Container) -> None:
+    """Fail now where there is no room for a file: HDF5 may take the process along later.
+
+    (HDF5 2.0, under ArviZ 1.x: it fails to write, fails to close, and at the end of the process
+    dies by SIGSEGV.)
+    """
+    size = 1 << 16
+    for name in groups(idata):
+        ds = dataset(idata, name)
+        size += 1 << 16
+        for variable in ds.variables.values():
+            # A string is a place in a heap, wherever it is short.
+            size += (
+                (1 << 12) + variable.nbytes + 40 * variable.size * (variable.dtype.kind in "OUT")
+            )
+    with open(file, "xb") as stream:
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(stream.fileno(), 0, size)
+
+
+def _no_room(error: BaseException | None) -> str:
+    """That there is no room, where that is behind an error; HDF5 says it with addresses in memory.
+
+    What it raises first is an OSError, and, once more when it closes the file, a RuntimeError.
+    """
+    while error is not None:
+        number = getattr(error, "errno", None)
+        if number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            return os.strerror(number)
+        error = error.__cause__ or error.__context__
+    return ""
+
+
+def load(path: str | os.PathLike[str]) -> Container:
+    """Read a container from a NetCDF file, into memory.
+
+    Parameters
+    ----------
+    path : str or path
+        A file by :func:`save`, by the command line's ``-o``, or by ``to_netcdf`` of any ArviZ. The
+        file is closed afterwards, and may be moved or written again.
+
+    Returns
+    -------
+    InferenceData or DataTree
+        Of the installed ArviZ, whichever line wrote the file.
+
+    Raises
+    ------
+    ContainerError
+        If there is no such file, or it is not NetCDF, is damaged, or holds neither a posterior
+        nor a prior.
+    """
+    file = Path(os.path.expanduser(path))
+    _check_signature(file)
+    try:
+        with warnings.catch_warnings():
+            # What h5netcdf has to say of HDF5 files that other programs wrote.
+            warnings.simplefilter("ignore", UserWarning)
+            attrs, found = _read(file)
+    except ModuleNotFoundError:
+        raise
+    except Exception as error:
+        # h5py raises what the damaged byte happens to hit: OSError, KeyError, RuntimeError, ...
+        raise ContainerError(
+            f"cannot read {file}: the file is damaged or cut short ({one_line(error)}); "
+            "write it again, or fetch it again"
+        ) from error
+    if not {"posterior", "prior"} & set(found):
+        raise ContainerError(
+            f"{file} is not a fitted model: it has no group 'posterior'; "
+            f"it has {listed(found) or 'no groups'}; write one with "
+            "idata.to_netcdf('fit.nc') or `hiermodels fit ... -o fit.nc`"
+        )
+    return wrap(found, attrs)
+
+
+def _check_signature(file: Path) -> None:
+    if not file.exists():
+        near = suggest(file.name, _names_beside(file))
+        raise ContainerError(f"there is no file {file}{near or '; check the path'}")
+    if file.is_dir():
+        raise ContainerError(f"cannot read {file}: it is a folder; give a file, as in fit.nc")
+    try:
+        with file.open("rb") as stream:
+            start = stream.read(len(_HDF5_SIGNATURE))
+    except OSError as error:
+        raise ContainerError(f"cannot read {file}: {one_line(error)}") from error
+    if start == _HDF5_SIGNATURE:
+        return
+    what = "an empty file" if not start else "another kind of file"
+    if start.startswith(b"CDF"):
+        what = "a classic NetCDF-3 file"
+    raise ContainerError(
+        f"cannot read {file}: a NetCDF-4 (HDF5) file is needed, and this is {what}; "
+        "write one with idata.to_netcdf('fit.nc') or `hiermodels fit ... -o fit.nc`"
+    )
+
+
+def _names_beside(file: Path) -> list[str]:
+    try:
+        return [p.name for p in file.parent.iterdir()]
+    except OSError:
+        return []
+
+
+def _read(file: Path) -> tuple[dict[str, Any], dict[str, xr.Dataset]]:
+    # Read group by group rather than by ArviZ, whose lines differ in laziness and leave files open.
+    import h5netcdf
+    import xarray as xr
+
+    with h5netcdf.File(file, "r") as stream:
+        names = list(stream.groups)
+    attrs = xr.load_dataset(file, engine="h5netcdf").attrs
+    found: dict[str, xr.Dataset] = {}
+    for name in names:
+        ds = with_plain_labels(xr.load_dataset(file, group=name, engine="h5netcdf"))
+        ds.attrs = {key: plain_value(value) for key, value in ds.attrs.items()}
+        if ds.data_vars:
+            found[name] = ds
+    return {str(key): plain_value(value) for key, value in attrs.items()}, found

@@ -1,0 +1,145 @@
+"""What goes into a file comes out of it; what is no fit is refused."""
+
+import arviz as az
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+
+from hiermodels import inference_data as hi
+from hiermodels import netcdf
+from hiermodels.errors import ContainerError
+
+from .test_inference_data import ATTRS, draws, groups_of
+
+
+@pytest.fixture
+def idata():
+    return hi.container(groups_of(), ATTRS)
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        ("A", "B", "C"),
+        ("", "Ö, [x]", "a longer label"),
+        (10, 2, 33),
+        pd.Index(["north", "south", "east"]),
+        np.array(["north", "south", "east"], dtype=object),
+        pd.array(["n", "s", "e"], dtype="string"),
+    ],
+    ids=["text", "odd text", "integers", "pandas index", "objects", "pandas string"],
+)
+def test_a_file_gives_back_what_was_written(tmp_path, labels):
+    given = hi.container(groups_of(labels), ATTRS)
+    path = netcdf.save(given, tmp_path / "fit.nc")
+    got = netcdf.load(path)
+    assert hi.attributes(got) == ATTRS
+    assert set(hi.groups(got)) == set(hi.groups(given))
+    for name in hi.groups(given):
+        before, after = hi.dataset(given, name), hi.dataset(got, name)
+        xr.testing.assert_identical(before, after)
+        for variable in before.variables:
+            assert after[variable].dtype == before[variable].dtype, (name, variable)
+    assert type(hi.dataset(got, "posterior").attrs["seed"]) is int
+    assert hi.dataset(got, "posterior")["school"].dtype.kind in "iU"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+# ArviZ 0.20 has no name for our groups, and says so when it reads them itself.
+@pytest.mark.filterwarnings("ignore:.*not defined in the InferenceData scheme")
+def test_arviz_reads_our_file_and_we_read_arvizs(tmp_path, idata):
+    netcdf.save(idata, tmp_path / "ours.nc")
+    theirs = az.from_netcdf(tmp_path / "ours.nc")
+    xr.testing.assert_equal(hi.dataset(theirs, "posterior").load(), groups_of()["posterior"])
+    getattr(theirs, "close", lambda: None)()
+    idata.to_netcdf(str(tmp_path / "theirs.nc"))
+    xr.testing.assert_equal(
+        hi.dataset(netcdf.load(tmp_path / "theirs.nc"), "posterior"), groups_of()["posterior"]
+    )
+
+
+def test_a_loaded_file_is_closed_and_no_longer_needed(tmp_path, idata):
+    path = netcdf.save(idata, tmp_path / "fit.nc")
+    got = netcdf.load(path)
+    netcdf.save(got, path)
+    path.unlink()
+    assert np.isfinite(hi.dataset(got, "log_likelihood")["effect"].to_numpy()).all()
+
+
+def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path, idata):
+    path = netcdf.save(idata, tmp_path / "fit.nc")
+    before = path.read_bytes()
+    labels = np.array(["A", 1, None], dtype=object)
+    hi.add(idata, "my_own", xr.Dataset({"x": ("g", [1.0, 2, 3])}, coords={"g": labels}))
+    with pytest.raises(ContainerError, match=r"cannot write .*fit\.nc: "):
+        netcdf.save(idata, path)
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_who_reads_the_old_file_goes_on_reading_it_while_the_new_one_takes_its_place(
+    tmp_path, idata
+):
+    path = netcdf.save(idata, tmp_path / "fit.nc")
+    before = path.read_bytes()
+    with path.open("rb") as reader:
+        netcdf.save(hi.container({"posterior": draws(["A"], seed=8)}, {}), path)
+        assert reader.read() == before
+    assert path.read_bytes() != before
+
+
+def test_a_file_is_as_readable_as_any_other(tmp_path, idata):
+    plain = tmp_path / "plain"
+    plain.touch()
+    assert netcdf.save(idata, tmp_path / "fit.nc").stat().st_mode == plain.stat().st_mode
+
+
+def test_where_a_file_cannot_be_written_the_folder_is_named(tmp_path, idata):
+    with pytest.raises(ContainerError, match=r"create the folder .*missing first"):
+        netcdf.save(idata, tmp_path / "missing" / "fit.nc")
+    with pytest.raises(ContainerError, match="it is a folder"):
+        netcdf.save(idata, tmp_path)
+
+
+def test_a_file_that_is_not_there_gets_a_suggestion(tmp_path, idata):
+    netcdf.save(idata, tmp_path / "schools.nc")
+    with pytest.raises(ContainerError, match=r"there is no file .*did you mean 'schools\.nc'"):
+        netcdf.load(tmp_path / "school.nc")
+    with pytest.raises(ContainerError, match="check the path"):
+        netcdf.load(tmp_path / "missing" / "x.nc")
+    with pytest.raises(ContainerError, match="it is a folder"):
+        netcdf.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        (b"", "an empty file"),
+        (b"school,effect\nA,28\n", "another kind of file"),
+        (b"CDF\x01" + bytes(20), "a classic NetCDF-3 file"),
+    ],
+)
+def test_a_file_of_another_kind_is_refused(tmp_path, content, what):
+    (tmp_path / "x.nc").write_bytes(content)
+    with pytest.raises(ContainerError, match=f"NetCDF-4 .* is needed, and this is {what}"):
+        netcdf.load(tmp_path / "x.nc")
+
+
+@pytest.mark.parametrize("part", [0.02, 0.3, 0.9, 0.999])
+def test_a_file_cut_short_is_refused(tmp_path, idata, part):
+    path = netcdf.save(idata, tmp_path / "fit.nc")
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(len(whole) * part)])
+    with pytest.raises(ContainerError, match="damaged or cut short"):
+        netcdf.load(path)
+
+
+def test_a_file_without_draws_is_refused_with_what_it_has(tmp_path):
+    path = tmp_path / "x.nc"
+    xr.Dataset({"rain": ("day", [1.0])}).to_netcdf(path, group="weather", engine="h5netcdf")
+    with pytest.raises(ContainerError, match="no group 'posterior'; it has 'weather'"):
+        netcdf.load(path)
+    xr.Dataset({"rain": ("day", [1.0])}).to_netcdf(path, engine="h5netcdf")
+    with pytest.raises(ContainerError, match="it has no groups"):
+        netcdf.load(path)
