@@ -287,7 +287,7 @@ def _begun(
     options: Mapping[str, Any],
 ) -> tuple[dict[str, Any], dict[int, Record], int | None]:
     """What is run, and what of it a file has already."""
-    from .models.fitting import seed as checked
+    from .seeds import checked
 
     header = {
         "model": repr(model),

@@ -144,7 +144,7 @@ def certify(
     ContainerError
         The container comes from another model, or holds no posterior.
     """
-    from .models import fitting
+    from .models import provenance
 
     asked: Any = simulations
     if isinstance(asked, bool) or not isinstance(asked, Integral) or simulations < 0:
@@ -154,7 +154,7 @@ def certify(
             f"a certificate needs the model that was fitted, got {type(model).__name__}; "
             "hm.certify(idata, model)"
         )
-    fitting.refuse_other(model, idata, priors=True)
+    provenance.refuse_other(model, idata, priors=True)
     posterior = idatas.dataset(idata, "posterior")
     drawn = _by_label(posterior)
     exact = twins.twin(model)

@@ -29,8 +29,8 @@ from .errors import (
 from .estimates import STRATEGIES
 from .leave_one_out import Loo, loo, with_refits
 from .models.base import one_of
-from .models.fitting import seed as checked_seed
 from .models.model import Model
+from .seeds import checked as checked_seed
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -190,7 +190,7 @@ def fit_many(
         )
     labels, frames = _data_sets(model, data, by)
     # The same check and the same record of a seed as a fit's own.
-    from .models.fitting import seed as checked
+    from .seeds import checked
 
     seed = checked(seed)
     seeds = [

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from . import __version__, effects, marginal, new_rows, rulers
+from . import __version__, effects, marginal, new_rows, rulers, seeds
 from . import inference_data as idatas
 from .effects import Draws
 from .errors import ContainerError, OptionError, count_of
@@ -222,15 +222,15 @@ def predict(
         The frame cannot be used: a column that is not there, missing values, a level or, of
         ``"same"``, a group that the fit has not seen.
     """
-    from .models import fitting, groups
+    from .models import groups, provenance
     from .models.base import one_of
 
     one_of("target", target, TARGETS)
-    fitting.refuse_other(model, idata)
+    provenance.refuse_other(model, idata)
     posterior = idatas.dataset(idata, "posterior")
     rulers.refuse_bare(posterior.dims)
     _refuse_target(model, posterior, target)
-    used = int(idatas.attributes(idata)["seed"]) if seed is None else fitting.seed(seed)
+    used = int(idatas.attributes(idata)["seed"]) if seed is None else seeds.checked(seed)
     new = new_rows.read(model, frame, target)
     shape = (posterior.sizes["chain"], posterior.sizes["draw"])
     _refuse_large(len(new), shape[0] * shape[1])

@@ -194,7 +194,7 @@ def compare_priors(
     import pandas as pd
 
     # The same check and the same record of a seed as a fit's own.
-    from .models.fitting import seed as checked
+    from .seeds import checked
 
     _check(model, sets, engine, fit_options)
     models = _models(model, sets)

@@ -13,7 +13,8 @@ from scipy import stats
 
 import hiermodels as hm
 from hiermodels import inference_data as idatas
-from hiermodels.models import fitting, groups
+from hiermodels.models import groups, provenance
+from hiermodels.models.pointwise import pointwise_parts
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -48,8 +49,8 @@ def container(model: Any, *, chains: int = 4, draws: int = 1000, seed: int = 1) 
         del stan["beta"]
     shaped = {name: x.reshape(chains, draws, *x.shape[1:]) for name, x in stan.items()}
     posterior = groups.posterior(model, shaped, (), range(chains))
-    added, said = fitting.pointwise_parts(model, posterior, seed, True)
-    attrs = fitting.attributes(model, seed) | {"pointwise": said, "chains": chains}
+    added, said = pointwise_parts(model, posterior, seed, True)
+    attrs = provenance.attributes(model, seed) | {"pointwise": said, "chains": chains}
     return idatas.container({"posterior": posterior, **added, **groups.data(model)}, attrs)
 
 

@@ -27,9 +27,9 @@ def one_way(sizes: Any, **truth: Any) -> pd.DataFrame:
 
 def bare(model: Any, **priors: Any) -> Any:
     """A container of a model's data and attributes, which is all that is looked at."""
-    from hiermodels.models import fitting, groups
+    from hiermodels.models import groups, provenance
 
-    attrs = fitting.attributes(model, 1)
+    attrs = provenance.attributes(model, 1)
     attrs["priors"] = json.dumps(json.loads(attrs["priors"]) | priors)
     return idatas.container(groups.data(model), attrs)
 

@@ -22,7 +22,7 @@ from hiermodels.errors import (
     FrozenError,
     OptionError,
 )
-from hiermodels.models import fitting, groups
+from hiermodels.models import groups, provenance
 
 from . import reference
 
@@ -74,7 +74,7 @@ def drawn(model: Any, *, chains: int = 2, draws: int = 40, leave_out: tuple[str,
         values["theta"] = (values["theta"][0], np.repeat(mu[:, :, None], d.J, axis=2))
     kept = {n: v for n, v in values.items() if n not in leave_out}
     parts = {"posterior": groups.labelled(model, kept, chains=range(chains)), **groups.data(model)}
-    return idatas.container(parts, fitting.attributes(model, 3))
+    return idatas.container(parts, provenance.attributes(model, 3))
 
 
 def values(found: hm.Prediction, mean: bool = False) -> np.ndarray:

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from .. import diagnostics
 from .. import inference_data as idatas
 from ..errors import ExactError, OptionError
-from . import fitting, groups
+from . import groups, kept_effects, provenance
+from .pointwise import pointwise_parts
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -108,7 +109,7 @@ def exact(
             f"draws of {model!r} are not finite; look for huge or tiny values in the data and at "
             "model.priors"
         )
-    parts, said = fitting.parts_of(model, u, shape, seed, include, range(chains), effects_kept)
+    parts, said = kept_effects.parts_of(model, u, shape, seed, include, range(chains), effects_kept)
     return _exact_container(model, parts, said, found, seed, pointwise, began)
 
 
@@ -123,12 +124,12 @@ def _exact_container(
 ) -> Any:
     """The container of exact draws; ``found`` is what its attributes say of their making."""
     parts |= groups.data(model)
-    added, said["pointwise"] = fitting.pointwise_parts(
+    added, said["pointwise"] = pointwise_parts(
         model, parts["posterior"], seed, pointwise, EXACT_POINTWISE_BUDGET
     )
     parts |= added
     attrs = {
-        **fitting.attributes(model, seed),
+        **provenance.attributes(model, seed),
         "engine": "exact",
         "chains": parts["posterior"].sizes["chain"],
         "draws": parts["posterior"].sizes["draw"],
@@ -237,10 +238,10 @@ def gibbs(
     if save_warmup and warmup:
         warm, _ = _gibbs_parts(model, sampled.warmup, seed, include, effects_kept)
         parts["warmup_posterior"] = warm["posterior"]
-    added, said["pointwise"] = fitting.pointwise_parts(model, parts["posterior"], seed, pointwise)
+    added, said["pointwise"] = pointwise_parts(model, parts["posterior"], seed, pointwise)
     parts |= added
     attrs = {
-        **fitting.attributes(model, seed),
+        **provenance.attributes(model, seed),
         "engine": "gibbs",
         "parameterization": "full conditionals",
         "parameterization_reason": "theta is drawn like all others, each given the rest",
@@ -266,7 +267,7 @@ def _gibbs_parts(
     mu = drawn["mu"] - float(model.design.offset[-1])
     u = np.stack([mu, np.log(drawn["tau"]), np.log(drawn["sigma"])], axis=-1).reshape(-1, 3)
     kept = "none" if "theta" in drawn else effects_kept
-    parts, said = fitting.parts_of(model, u, shape, seed, (), range(shape[0]), kept)
+    parts, said = kept_effects.parts_of(model, u, shape, seed, (), range(shape[0]), kept)
     if "theta" in drawn:
         own = {**drawn, "sigma": drawn["sigma"][..., None]}
         parts["posterior"] = groups.posterior(model, own, include, range(shape[0]))

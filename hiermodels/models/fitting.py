@@ -3,34 +3,21 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
-from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from .. import (
-    __version__,
-    chains,
-    checkpoints,
-    diagnostics,
-    effects,
-    marginal,
-    programs,
-    sampling,
-)
+from .. import chains, checkpoints, diagnostics, effects, programs, sampling
 from .. import inference_data as idatas
-from ..errors import ContainerError, OptionError, PriorError, SamplingError
-from . import groups
-
-Array = NDArray[np.float64]
+from ..errors import PriorError, SamplingError
+from . import groups, kept_effects, provenance
+from .pointwise import pointwise_parts
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -59,60 +46,6 @@ HELPERS = ("eta", "L_Omega")
 """Stan variables that are left out of the container unless they are asked for."""
 
 _PRIOR_CHAINS = 4
-
-
-def seed(given: Any) -> int:
-    """The seed that was given, checked, or a fresh one."""
-    if given is None:
-        return int(np.random.SeedSequence().generate_state(1)[0]) >> 1
-    return sampling.Settings(seed=given).seed
-
-
-def effects_to_keep(
-    model: Base,
-    asked: str,
-    draws: int,
-    pointwise: bool | str,
-    include: Sequence[str],
-    *,
-    from_statistics: bool = False,
-) -> str:
-    """What is kept of the effects, "auto" decided; refused early where it cannot be.
-
-    ``from_statistics`` says that the draws are not those of a program that works row by row.
-
-    Raises
-    ------
-    OptionError
-        What is asked for does not go together, or is not for this program.
-    DataError
-        A program that works row by row, or ``pointwise=True``, without rows.
-    """
-    if not (model.is_marginal or from_statistics):
-        model.design.rows("a program that works row by row")
-    kept = asked
-    if asked == "auto":
-        small = effects.effects_bytes(model.design, draws) <= effects.EFFECTS_BUDGET
-        kept = "draws" if small or not model.is_marginal else "summary"
-    if kept != "draws" and not model.is_marginal:
-        raise OptionError(
-            f"effects={asked!r} is for marginal programs, got parameterization="
-            f"{model.parameterization!r}; use parameterization='marginal', or effects='draws'"
-        )
-    if "eta" in include and model.parameterization != "noncentered":
-        raise OptionError(
-            "include: 'eta' is a variable of the noncentered program, got parameterization="
-            f"{model.parameterization!r}; use parameterization='noncentered'"
-        )
-    if "deviation" in include and kept != "draws":
-        raise OptionError(
-            "include: 'deviation' needs the draws of the effects; pass effects='draws'"
-        )
-    if pointwise is True:
-        model.design.rows("pointwise=True")
-        if kept != "draws":
-            raise OptionError("pointwise=True needs the draws of the effects; pass effects='draws'")
-    return kept
 
 
 def posterior(
@@ -153,7 +86,7 @@ def posterior(
                     "effects_kept": effects_kept,
                 },
                 radius=float(starts) if isinstance(starts, (int, float)) else None,
-                program={**_of_program(executable), "key": executable.key},
+                program={**provenance.of_program(executable), "key": executable.key},
             )
             rows = _needs_rows(model, settings, pointwise, effects_kept)
             kept = {"stem": begun.stem, "prepared": partial(begun.write, rows=rows)}
@@ -174,7 +107,7 @@ def posterior(
         model,
         ran,
         settings,
-        _of_program(executable),
+        provenance.of_program(executable),
         include=include,
         pointwise=pointwise,
         effects_kept=effects_kept,
@@ -228,7 +161,7 @@ def gathered(
         again = f"\n{call} runs them again, with the same seeds" if call else ""
         raise SamplingError(f"no chain finished:\n{failures}{again}")
     attrs = {
-        **attributes(model, settings.seed),
+        **provenance.attributes(model, settings.seed),
         **program,
         "engine": "nuts",
         "chains": settings.chains,
@@ -300,47 +233,6 @@ def _sampled(model: Base, parts: Mapping[str, xr.Dataset]) -> list[str] | None:
     return [str(n) for n in parts["posterior"].data_vars if n not in ("theta", "deviation")]
 
 
-def pointwise_parts(
-    model: Base,
-    posterior: xr.Dataset,
-    seed: int,
-    asked: bool | str,
-    budget: int | None = None,
-) -> tuple[dict[str, xr.Dataset], str]:
-    """Log likelihoods and replicated data as asked for, and what the attributes say of them."""
-    d = model.design
-    draws = posterior.sizes["chain"] * posterior.sizes["draw"]
-    budget = effects.POINTWISE_BUDGET if budget is None else budget
-    mib = budget >> 20
-    added: dict[str, xr.Dataset] = {}
-    said = []
-    has_effects = model.pooling == "complete" or "theta" in posterior
-    size = effects.by_group_bytes(d, draws)
-    if asked is True or (asked == "auto" and size <= budget):
-        added |= groups.by_group(model, posterior)
-        said.append("log_likelihood_group is included" if added else "")
-    else:
-        said.append(_left_out("log_likelihood_group", asked, size, mib))
-    size = effects.pointwise_bytes(d, draws)
-    if not d.has_rows or not has_effects:
-        lack = "the rows" if not d.has_rows else "draws of the effects"
-        said.append(f"log_likelihood and posterior_predictive need {lack}")
-    elif asked is True or (asked == "auto" and size <= budget):
-        added |= groups.pointwise(model, posterior, seed)
-        said.append("log_likelihood and posterior_predictive are included")
-    else:
-        said.append(_left_out("log_likelihood and posterior_predictive", asked, size, mib))
-    return added, "; ".join(filter(None, said))
-
-
-def _left_out(what: str, asked: bool | str, size: int, budget: int) -> str:
-    why = "not asked for" if asked is False else f"above the budget of {budget} MiB"
-    return (
-        f"{what}: left out, {why} ({size / 2**20:.0f} MiB); model.add_pointwise(idata) adds "
-        "what is left out"
-    )
-
-
 def _marginal_parts(
     model: Base,
     stan: Mapping[str, Any],
@@ -356,39 +248,7 @@ def _marginal_parts(
     if model.hyperparameters.sigmas > 1:
         q = np.hstack([q, stan["q_sigma"].reshape(len(q), -1)])
     u = model.standardization.apply(q)
-    return parts_of(model, u, shape, seed, include, numbers, effects_kept)
-
-
-def parts_of(
-    model: Base,
-    u: Array,
-    shape: tuple[int, int],
-    seed: int,
-    include: Sequence[str],
-    numbers: Sequence[int],
-    effects_kept: str,
-) -> tuple[dict[str, xr.Dataset], dict[str, Any]]:
-    """The posterior and the log prior of hyperparameters u, and the effects given them.
-
-    ``shape`` is that of (chain, draw), whose product is the length of ``u``.
-    """
-    d, hyper = model.design, model.hyperparameters
-    values = hyper.values(u)
-    drawn = groups.hyperparameters(model, values, shape)
-    said: dict[str, Any] = {"effects": effects_kept}
-    parts: dict[str, xr.Dataset] = {}
-    if effects_kept != "none":
-        p = marginal.population(d, values.centred, values.tau, values.L_Omega, values.sigma)
-        if effects_kept == "draws":
-            theta = effects.draw_effects(d, p, np.random.SeedSequence([seed, 3]))
-            drawn["theta"] = groups.group_effects(model, theta, shape)
-        else:
-            summary = effects.summarize_effects(d, p)
-            parts["effects_summary"] = groups.effects_summary(model, summary)
-            said["effects_bytes_as_draws"] = effects.effects_bytes(d, len(u))
-    parts["posterior"] = groups.posterior(model, drawn, include, numbers)
-    parts["log_prior"] = groups.log_prior_of(model, values, shape, numbers)
-    return parts, said
+    return kept_effects.parts_of(model, u, shape, seed, include, numbers, effects_kept)
 
 
 def prior(
@@ -434,8 +294,8 @@ def prior(
         "sample_stats": groups.sample_stats(model, stan, settings.max_treedepth, numbers),
     }
     attrs = {
-        **attributes(model, seed),
-        **_of_program(executable),
+        **provenance.attributes(model, seed),
+        **provenance.of_program(executable),
         "parameterization": "noncentered",
     }
     trouble = diagnostics.warnings_for(diagnostics.check(idatas.container(whole, attrs)))
@@ -453,104 +313,3 @@ def prior(
         **groups.data(model),
     }
     return idatas.container(parts, attrs), trouble
-
-
-def add_pointwise(model: Base, idata: Any, given_seed: int | None) -> None:
-    """Add the log likelihoods and ``posterior_predictive`` to a container of this very model."""
-    refuse_other(model, idata)
-    drawn, attrs = idatas.dataset(idata, "posterior"), idatas.attributes(idata)
-    used = int(attrs["seed"]) if given_seed is None else seed(given_seed)
-    # What groups alone can give is there, also where the rows are not.
-    added = {} if idatas.has(idata, "log_likelihood_group") else groups.by_group(model, drawn)
-    for name, group in added.items():
-        idatas.add(idata, name, group)
-    kept = " (log_likelihood_group was added)" if added else ""
-    if model.pooling != "complete" and "theta" not in drawn:
-        raise ContainerError(
-            "the log likelihood by row needs the draws of the effects, and this container has "
-            f"none; fit with effects='draws'{kept}"
-        )
-    model.design.rows("the log likelihood by row")
-    for name, group in groups.pointwise(model, drawn, used).items():
-        idatas.add(idata, name, group)
-
-
-def refuse_other(model: Base, idata: Any, *, priors: bool = False) -> None:
-    """Refuse a container that this very model did not make.
-
-    Parameters
-    ----------
-    model : Model
-    idata : InferenceData or DataTree
-    priors : bool
-        Whether the priors must be the same, too.
-
-    Raises
-    ------
-    ContainerError
-        There is no posterior, or it is of another model, other data, columns or pooling.
-    """
-    idatas.dataset(idata, "posterior")
-    attrs = idatas.attributes(idata)
-    same = {"model": model.family, "pooling": model.pooling, "columns": json.dumps(model.columns)}
-    data_alike = all(
-        idatas.has(idata, name)
-        and _alike(part, idatas.dataset(idata, name), exactly=model.design.in_memory)
-        for name, part in groups.data(model).items()
-        if part.data_vars
-    )
-    if not data_alike or any(attrs.get(name) != value for name, value in same.items()):
-        raise ContainerError(
-            f"the container must be a fit of this model ({model!r}), got one of "
-            f"{attrs.get('model')} with {attrs.get('pooling')} pooling or other data; use the "
-            "model that fitted it"
-        )
-    mine = json.dumps(model.priors.as_json())
-    if priors and attrs.get("priors") != mine:
-        raise ContainerError(
-            f"the container must be a fit under the model's priors, got other ones; the model has "
-            f"{mine}, the fit {attrs.get('priors')}; use model.replace(priors=...)"
-        )
-
-
-def _alike(here: xr.Dataset, there: xr.Dataset, *, exactly: bool) -> bool:
-    """Whether two groups hold the same data; sums of an engine differ in their last digits."""
-    if exactly:
-        return here.identical(there)
-    if set(here.variables) != set(there.variables) or dict(here.sizes) != dict(there.sizes):
-        return False
-    for name, variable in here.variables.items():
-        mine, yours = variable.to_numpy(), there.variables[name].to_numpy()
-        if mine.dtype.kind == "f":
-            if not np.allclose(mine, yours, rtol=1e-9, atol=1e-9 * float(np.std(mine))):
-                return False
-        elif not np.array_equal(mine, yours):
-            return False
-    return True
-
-
-def attributes(model: Base, seed: int) -> dict[str, Any]:
-    """What the attributes of a container say, whatever made its draws."""
-    return {
-        "model": model.family,
-        "columns": json.dumps(model.columns),
-        "pooling": model.pooling,
-        "parameterization": model.parameterization,
-        "parameterization_reason": model.parameterization_reason,
-        "priors": json.dumps(model.priors.as_json()),
-        "rows": model.design.N,
-        "rows_dropped": model.design.dropped,
-        "seed": seed,
-        "hiermodels_version": __version__,
-        "inference_library": "hiermodels",
-        "inference_library_version": __version__,
-        "created_at": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-    }
-
-
-def _of_program(executable: programs.Executable) -> dict[str, Any]:
-    return {
-        "program": executable.program.name,
-        "program_sha256": executable.program.digest,
-        "cmdstan_version": executable.cmdstan_version,
-    }

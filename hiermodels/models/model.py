@@ -14,11 +14,12 @@ from typing import Any
 import numpy as np
 
 from .. import inference_data as idatas
-from .. import prediction, sampling
+from .. import prediction, sampling, seeds
 from ..errors import DiagnosticWarning, OptionError, shown
-from . import engines, fitting, groups
+from . import engines, fitting, groups, kept_effects
 from .base import Base, one_of
 from .inits import starts as inits_of
+from .pointwise import add_pointwise
 
 EFFECTS = ("auto", "draws", "summary", "none")
 SHORT_WARMUP = 200
@@ -176,7 +177,7 @@ class Model(Base):
             chains=chains,
             draws=draws,
             warmup=1000 if warmup is None else warmup,
-            seed=fitting.seed(seed),
+            seed=seeds.checked(seed),
             adapt_delta=_CAREFUL if adapt_delta is None else adapt_delta,
             max_treedepth=max_treedepth,
             metric="diag" if metric is None else metric,
@@ -193,7 +194,7 @@ class Model(Base):
                 "seed": settings.seed,
                 "include": include,
                 "pointwise": pointwise,
-                "effects_kept": fitting.effects_to_keep(
+                "effects_kept": kept_effects.effects_to_keep(
                     model,
                     effects,
                     chains * draws,
@@ -215,7 +216,7 @@ class Model(Base):
             for line in trouble:
                 warnings.warn(line, DiagnosticWarning, stacklevel=2)
             return idata
-        kept = fitting.effects_to_keep(self, effects, chains * draws, pointwise, include)
+        kept = kept_effects.effects_to_keep(self, effects, chains * draws, pointwise, include)
         parallel = sampling.check_parallel(parallel_chains, chains, threads)
         sampling.check_place(executor, output_dir)
         idatas.check_importable()
@@ -296,7 +297,7 @@ class Model(Base):
             The prior itself is hard to draw from; its tails may be too long to mean anything.
         """
         idata, trouble = fitting.prior(
-            self, draws, fitting.seed(seed), progress=progress, executor=executor
+            self, draws, seeds.checked(seed), progress=progress, executor=executor
         )
         for line in trouble:
             warnings.warn(f"prior: {line}", DiagnosticWarning, stacklevel=2)
@@ -320,7 +321,7 @@ class Model(Base):
         ContainerError
             The container comes from another model.
         """
-        fitting.add_pointwise(self, idata, seed)
+        add_pointwise(self, idata, seed)
 
     def predict(
         self, idata: Any, frame: Any, target: str = "same", *, seed: int | None = None

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from .. import inference_data
 from ..blocks import Priors
 from ..errors import ContainerError, OptionError, listed
-from ..models import fitting
+from ..models import provenance
 from ..priors import Prior
 from . import densities, effects, scalars, style
 
@@ -77,7 +77,7 @@ def prior_against_posterior(
     known = None if effects.is_container(prior) else _priors_of(prior)
     # What has priors alone, or a container that is not ours, cannot be compared.
     if hasattr(prior, "design") and "columns" in inference_data.attributes(idata):
-        fitting.refuse_other(prior, idata, priors=True)
+        provenance.refuse_other(prior, idata, priors=True)
     drawn = scalars.select(idata, var_names, default=_DEFAULT)
     if known is not None and var_names is None:
         drawn = {label: x for label, x in drawn.items() if _prior(known, label) is not None}

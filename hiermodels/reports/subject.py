@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from .. import diagnostics
 from .. import inference_data as idatas
 from ..errors import ContainerError, OptionError
-from ..models import fitting
+from ..models import provenance
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -226,7 +226,7 @@ def of(what: Any, model: Model | None) -> Subject:
         )
     if hasattr(what, "children") or callable(getattr(what, "groups", None)):
         if model is not None:
-            fitting.refuse_other(model, what)
+            provenance.refuse_other(model, what)
         idatas.dataset(what, "posterior")
         name = str(idatas.attributes(what).get("pooling", "posterior"))
         return Subject({name: what}, name, model, None)
