@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import secrets
 import warnings
 from contextlib import suppress
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 __all__ = ["load", "save"]
 
 _HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
+# HDF5's words, alike in 1.12 and 2.0: the bytes there are, and those that there should be.
+_TRUNCATED = re.compile(r"truncated file: eof = (\d+), sblock->base_addr = 0, stored_eof = (\d+)")
 
 
 def save(idata: Container, path: str | os.PathLike[str]) -> Path:
@@ -137,8 +140,7 @@ def load(path: str | os.PathLike[str]) -> Container:
     except Exception as error:
         # h5py raises what the damaged byte happens to hit: OSError, KeyError, RuntimeError, ...
         raise ContainerError(
-            f"cannot read {file}: the file is damaged or cut short ({one_line(error)}); "
-            "write it again, or fetch it again"
+            f"cannot read {file}: the file is {_damage(error)}; write it again, or fetch it again"
         ) from error
     if not {"posterior", "prior"} & set(found):
         raise ContainerError(
@@ -147,6 +149,13 @@ def load(path: str | os.PathLike[str]) -> Container:
             "idata.to_netcdf('fit.nc') or `hiermodels fit ... -o fit.nc`"
         )
     return wrap(found, attrs)
+
+
+def _damage(error: BaseException) -> str:
+    """What is wrong with a file that HDF5 could not read; where it counted the bytes, how many."""
+    if cut := _TRUNCATED.search(str(error)):
+        return f"cut short, {cut[1]} of {cut[2]} bytes"
+    return f"damaged or cut short ({one_line(error)})"
 
 
 def _check_signature(file: Path) -> None:

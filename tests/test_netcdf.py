@@ -1,6 +1,7 @@
 """What goes into a file comes out of it; what is no fit is refused."""
 
 import arviz as az
+import h5py
 import numpy as np
 import pandas as pd
 import pytest
@@ -126,12 +127,39 @@ def test_a_file_of_another_kind_is_refused(tmp_path, content, what):
         netcdf.load(tmp_path / "x.nc")
 
 
+def by_hdf5_of_old(idata, path):
+    with h5py.File(path, "w", libver="earliest") as file:
+        file["posterior/mu"] = np.zeros(1000)
+
+
+WRITERS = {
+    "this package": netcdf.save,
+    "ArviZ": lambda idata, path: idata.to_netcdf(str(path)),
+    "HDF5 of old": by_hdf5_of_old,
+}
+
+
 @pytest.mark.parametrize("part", [0.02, 0.3, 0.9, 0.999])
-def test_a_file_cut_short_is_refused(tmp_path, idata, part):
-    path = netcdf.save(idata, tmp_path / "fit.nc")
+@pytest.mark.parametrize("writer", WRITERS)
+def test_a_file_cut_short_is_refused_with_the_bytes_that_are_there(tmp_path, idata, part, writer):
+    path = tmp_path / "fit.nc"
+    WRITERS[writer](idata, path)
     whole = path.read_bytes()
-    path.write_bytes(whole[: int(len(whole) * part)])
-    with pytest.raises(ContainerError, match="damaged or cut short"):
+    left = int(len(whole) * part)
+    path.write_bytes(whole[:left])
+    with pytest.raises(ContainerError) as caught:
+        netcdf.load(path)
+    assert str(caught.value) == (
+        f"cannot read {path}: the file is cut short, {left} of {len(whole)} bytes; write it again, "
+        "or fetch it again"
+    )
+
+
+@pytest.mark.parametrize("left", [8, 20, 40])
+def test_a_file_cut_within_its_header_is_refused_in_the_words_of_hdf5(tmp_path, idata, left):
+    path = netcdf.save(idata, tmp_path / "fit.nc")
+    path.write_bytes(path.read_bytes()[:left])
+    with pytest.raises(ContainerError, match=r"damaged or cut short \(.+\); write it again, or "):
         netcdf.load(path)
 
 

@@ -71,7 +71,10 @@ def _part(share):
     return make
 
 
-CUT = "cannot read ...: the file is damaged or cut short (...); write it again, or fetch it again"
+CUT = (
+    "cannot read .../fit.nc: the file is cut short, ... of ... bytes; write it again, or fetch it "
+    "again"
+)
 
 
 def _damaged(folder: Path) -> Path:
