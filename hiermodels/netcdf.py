@@ -190,8 +190,13 @@ def _names_beside(file: Path) -> list[str]:
 def _read(file: Path) -> tuple[dict[str, Any], dict[str, xr.Dataset]]:
     # Read group by group rather than by ArviZ, whose lines differ in laziness and leave files open.
     import h5netcdf
+    import h5py
     import xarray as xr
 
+    # What h5netcdf asks first. Where that fails in its own hands, it fails once more when it is
+    # collected, which Python prints with a traceback.
+    with h5py.File(file, "r") as whole:
+        whole.attrs.get("_nc3_strict")
     with h5netcdf.File(file, "r") as stream:
         names = list(stream.groups)
     attrs = xr.load_dataset(file, engine="h5netcdf").attrs

@@ -1,5 +1,7 @@
 """What goes into a file comes out of it; what is no fit is refused."""
 
+import gc
+
 import arviz as az
 import h5py
 import numpy as np
@@ -161,6 +163,18 @@ def test_a_file_cut_within_its_header_is_refused_in_the_words_of_hdf5(tmp_path, 
     path.write_bytes(path.read_bytes()[:left])
     with pytest.raises(ContainerError, match=r"damaged or cut short \(.+\); write it again, or "):
         netcdf.load(path)
+
+
+@pytest.mark.parametrize("hole", [(100, 4000), (2000, 6000)], ids=["in the root", "further on"])
+def test_a_file_with_a_hole_is_refused_and_nothing_is_printed(tmp_path, idata, hole, capfd):
+    path = netcdf.save(idata, tmp_path / "fit.nc")
+    content = bytearray(path.read_bytes())
+    content[slice(*hole)] = bytes(hole[1] - hole[0])
+    path.write_bytes(content)
+    with pytest.raises(ContainerError, match=r"damaged or cut short \(.+\); write it again, or "):
+        netcdf.load(path)
+    gc.collect()
+    assert capfd.readouterr() == ("", "")
 
 
 def test_a_file_without_draws_is_refused_with_what_it_has(tmp_path):
