@@ -185,42 +185,57 @@ def find(folder: Path, fit: str | None) -> str:
     OptionError
         There is none, or none of that name, or none is named where several could be meant.
     """
-    if not folder.is_dir():
-        raise OptionError(
-            f"output_dir must be the folder of a fit(..., output_dir=), and {str(folder)!r} is "
-            f"{'a file' if folder.exists() else 'not there'}; check the path"
-        )
-    stems = sorted(p.name[: -len(_END)] for p in folder.glob(f"*{_END}") if p.name[0] != ".")
-    if not stems:
+    what = f"output_dir must be the folder of a fit(..., output_dir=), and {str(folder)!r}"
+    if not os.path.isdir(folder):
+        is_there = "a file" if os.path.exists(folder) else "not there"
+        raise OptionError(f"{what} is {is_there}; check the path")
+    if not os.access(folder, os.R_OK | os.X_OK):
+        raise OptionError(f"{what} cannot be read; see whose it is, and its mode (`ls -ld`)")
+    there = stems(folder)
+    if not there:
         raise OptionError(
             f"output_dir must hold a fit that was begun, and {str(folder)!r} holds none; fit the "
             "model with output_dir= to begin one"
         )
-    if fit is None and len(stems) == 1:
-        return stems[0]
-    if fit in stems:
-        return str(fit)
     if fit is None:
-        there = progress(folder)
-        unfinished = [s for s in stems if s not in there or there[s][0] < there[s][1]]
-        if len(unfinished) == 1:
-            return unfinished[0]
+        meant = there if len(there) == 1 else [stem for stem in there if _unfinished(folder, stem)]
+        if len(meant) == 1:
+            return meant[0]
+    elif fit in there:
+        return fit
     raise OptionError(
-        f"fit must name one of the {len(stems)} fits in {str(folder)!r} ({listed(stems)}), got "
+        f"fit must name one of the {len(there)} fits in {str(folder)!r} ({listed(there)}), got "
         f"{'none' if fit is None else repr(fit)}"
     )
 
 
-def progress(folder: Path) -> dict[str, tuple[int, int]]:
-    """Chains that have finished, and chains in all, of each fit in a folder that can be read."""
-    found = {}
-    for file in sorted(folder.glob(f"[!.]*{_END}")):
-        stem = file.name[: -len(_END)]
-        with suppress(OptionError):
-            chains = read(folder, stem).settings.chains
-            done = sum((folder / f"{stem}_{n}.done").exists() for n in range(chains))
-            found[stem] = done, chains
-    return found
+def _unfinished(folder: Path, stem: str) -> bool:
+    """Whether chains are missing, or it cannot be said (its file is damaged)."""
+    try:
+        done, chains = progress(folder, stem)
+    except OptionError:
+        return True
+    return done < chains
+
+
+def stems(folder: Path) -> list[str]:
+    """Names of the fits in a folder; none where it cannot be looked into."""
+    with suppress(OSError):
+        return sorted(p.name[: -len(_END)] for p in folder.glob(f"[!.]*{_END}"))
+    return []
+
+
+def progress(folder: Path, stem: str) -> tuple[int, int]:
+    """Chains that have finished, and chains in all, of a fit.
+
+    Raises
+    ------
+    OptionError
+        Its file cannot be read, is damaged, or is of another version of this package.
+    """
+    with _opened(folder / f"{stem}{_END}") as (about, _):
+        chains = int(about["settings"]["chains"])
+        return sum((folder / f"{stem}_{n}.done").exists() for n in range(chains)), chains
 
 
 def read(folder: Path, stem: str) -> Checkpoint:
@@ -231,18 +246,24 @@ def read(folder: Path, stem: str) -> Checkpoint:
     OptionError
         Its file cannot be read, is damaged, or is of another version of this package.
     """
-    path = folder / f"{stem}{_END}"
+    with _opened(folder / f"{stem}{_END}") as (about, file):
+        arrays = {name: file[name] for name in file.files if name != "about"}
+        return _read(folder, stem, about, arrays)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[tuple[dict[str, Any], Any]]:
+    """What the first file of a fit says of it, and the file, whose arrays are read when taken."""
     try:
         # Opened here, as NumPy leaves a damaged file open.
         with open(path, "rb") as raw, np.load(raw, allow_pickle=False) as file:
             about = json.loads(str(file["about"]))
-            arrays = {name: file[name] for name in file.files if name != "about"}
-        if about["format"] != FORMAT or about["hiermodels_version"] != __version__:
-            raise OptionError(
-                f"{str(path)!r} must be of hiermodels {__version__}, got one of "
-                f"{about['hiermodels_version']}; pick the fit up with that version, or fit anew"
-            )
-        return _read(folder, stem, about, arrays)
+            if about["format"] != FORMAT or about["hiermodels_version"] != __version__:
+                raise OptionError(
+                    f"{str(path)!r} must be of hiermodels {__version__}, got one of "
+                    f"{about['hiermodels_version']}; pick the fit up with that version, or fit anew"
+                )
+            yield about, file
     except OptionError:
         raise
     # All that a file of another kind, or half a file, may be to np.load, json and the checks.

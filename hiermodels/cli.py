@@ -7,7 +7,9 @@ Errors and warnings are one line each on standard error, in words that can be ty
 
 from __future__ import annotations
 
+import errno
 import os
+import re
 import sys
 import warnings
 from collections.abc import Sequence
@@ -19,6 +21,7 @@ import typer
 
 from . import cli_compare, cli_fit, cli_resume
 from .console import (
+    ENDS,
     check_output,
     console,
     one_line,
@@ -53,8 +56,8 @@ _UsageError: Any = typer.BadParameter.__mro__[2]
 
 # ---- errors and warnings ------------------------------------------------------------------------
 
-_ENDS = {130: "interrupted", 143: "terminated", 129: "hung up"}
-"""What an end from outside is called, by its exit code."""
+_FULL = (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC))
+_LOOK = "see whose it is, and its mode (`ls -ld`), or name another"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -84,11 +87,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         except HierModelsError as error:
             return _fail(error, 2 if isinstance(error, ValueError | LookupError) else 1)
         except _UsageError as error:
-            return _fail(error.format_message(), int(error.exit_code))
+            # Click's own words end there.
+            said = re.sub(r"(?<= is not readable)\.$", f"; {_LOOK}", error.format_message())
+            return _fail(said, int(error.exit_code))
         except (KeyboardInterrupt, typer.Abort):
             return _ended(130)
         except SystemExit as ended:
-            return _ended(ended.code, getattr(ended, "left", ""))
+            if ended.code not in ENDS:
+                raise
+            return _ended(int(ended.code), getattr(ended, "left", ""))
         except BrokenPipeError:
             # Whoever read has enough (`| head`); nothing may be flushed into the pipe at the end.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -97,8 +104,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             said = str(error) or "no more memory"
             return _fail(f"out of memory: {said}; ask for fewer draws, or --effects summary", 1)
         except OSError as error:
-            return _fail(f"{error.filename or 'output'}: {error.strerror or error}", 1)
-    return _ended(code) if code in _ENDS else code if isinstance(code, int) else 0
+            advice = "make room, or write elsewhere" if error.errno in _FULL else _LOOK
+            return _fail(f"{error.filename or 'output'}: {error.strerror or error}; {advice}", 1)
+    return _ended(code) if code in ENDS else code if isinstance(code, int) else 0
 
 
 def _fail(what: object, code: int, label: str = "error: ") -> int:
@@ -106,12 +114,11 @@ def _fail(what: object, code: int, label: str = "error: ") -> int:
     return code
 
 
-def _ended(code: object, left: str = "") -> int:
+def _ended(code: int, left: str = "") -> int:
     """Say what ended the process from outside, and what is left of its work."""
-    number = code if isinstance(code, int) else 1
     with suppress(OSError):  # the terminal that hung up takes no more words
-        _fail(f"{_ENDS.get(number, 'ended')}{left}", number, label="")
-    return number
+        _fail(f"{ENDS[code]}{left}", code, label="")
+    return code
 
 
 def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import functools
 import inspect
+import os
 import re
 import shlex
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .console import check_output, printable, say, summary_table, typed
+from .console import ENDS, check_output, printable, say, summary_table, typed
 from .errors import OptionError, PriorError, SamplingError, shown, suggest
 
 if TYPE_CHECKING:
@@ -317,44 +318,53 @@ def _fit(
     )
     if not quiet:
         say(printable(repr(model)[1:-1]))
-    try:
-        with picked_up(output_dir):
+    with picked_up(output_dir, output):
+        try:
             idata = model.fit(output_dir=output_dir, progress=False if quiet else None, **settings)
-    except SamplingError as error:
-        if error.idata is None or output is None:
-            raise
-        kept = netcdf.save(
-            error.idata, output.with_name(f"{output.stem}-unfinished{output.suffix}")
-        )
-        said = str(error).partition(" and are kept: ")[0]
-        raise SamplingError(
-            f"{said} and are kept in {kept}; --allow-failed-chains goes on with them"
-        ) from error
-    saved = None if output is None else netcdf.save(idata, output)
+        except SamplingError as error:
+            if error.idata is None or output is None:
+                raise
+            kept = netcdf.save(
+                error.idata, output.with_name(f"{output.stem}-unfinished{output.suffix}")
+            )
+            said = str(error).partition(" and are kept: ")[0]
+            raise SamplingError(
+                f"{said} and are kept in {kept}; --allow-failed-chains goes on with them"
+            ) from error
+        saved = None if output is None else netcdf.save(idata, output)
     if not quiet:
         show_fit(hiermodels.summary(idata), hiermodels.check(idata), saved)
 
 
 @contextmanager
-def picked_up(folder: Path | None) -> Iterator[None]:
-    """Let an end from outside say what is kept of a fit in a folder, and how one goes on."""
+def picked_up(folder: Path | None, output: Path | None, fit: str | None = None) -> Iterator[None]:
+    """Let an end from outside say what is kept of a fit in a folder, and how one goes on.
+
+    That is the fit that is named, or else the one that begins now.
+    """
     from . import checkpoints
 
-    before = {} if folder is None else checkpoints.progress(folder)
+    place = None if folder is None else Path(os.path.expanduser(folder))
+    before = [] if place is None else checkpoints.stems(place)
     try:
         yield
     except (KeyboardInterrupt, SystemExit) as end:
-        now = {} if folder is None else checkpoints.progress(folder)
-        changed = [stem for stem in now if now[stem] != before.get(stem)]
         code = 130 if isinstance(end, KeyboardInterrupt) else end.code
+        if code not in ENDS or place is None:
+            raise
+        there = checkpoints.stems(place)
+        # Another process may begin one there too: the names hold the number of the process.
+        mine = [s for s in there if s not in before and f"-{os.getpid()}-" in s]
         ended = SystemExit(code)
-        if len(changed) == 1:
-            done, chains = now[changed[0]]
-            which = f" --fit {changed[0]}" if len(now) > 1 else ""
-            ended.left = (  # type: ignore[attr-defined]
-                f"; {done} of {chains} chains are kept; next: hiermodels resume "
-                f"{shlex.quote(str(folder))}{which} -o fit.nc"
-            )
+        ended.left = ""  # type: ignore[attr-defined]
+        for stem in [fit] if fit else mine:
+            with suppress(OptionError):
+                done, chains = checkpoints.progress(place, stem)
+                which = f" --fit {shlex.quote(stem)}" if len(there) > 1 else ""
+                ended.left = (  # type: ignore[attr-defined]
+                    f"; {done} of {chains} chains are kept; next: hiermodels resume "
+                    f"{shlex.quote(str(folder))}{which} -o {shlex.quote(str(output or 'fit.nc'))}"
+                )
         raise ended from end
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -47,15 +48,16 @@ def resume(
 
     import hiermodels
 
-    from . import netcdf
+    from . import checkpoints, netcdf
 
-    with picked_up(folder):
+    meant = checkpoints.find(Path(os.path.expanduser(folder)).resolve(), fit)
+    with picked_up(folder, output, meant):
         idata = hiermodels.resume(
             folder,
-            fit=fit,
+            fit=meant,
             progress=False if quiet else None,
             allow_failed_chains=allow_failed_chains,
         )
-    saved = None if output is None else netcdf.save(idata, output)
+        saved = None if output is None else netcdf.save(idata, output)
     if not quiet:
         show_fit(hiermodels.summary(idata), hiermodels.check(idata), saved)

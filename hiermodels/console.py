@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
+ENDS = {130: "interrupted", 143: "terminated", 129: "hung up"}
+"""What an end from outside is called, by its exit code."""
+
 _OPTION_IN_PYTHON = re.compile(
     r"\b(pooling|parameterization|missing|intercept|sigma|adapt_delta|max_treedepth|chains|draws"
     r"|warmup)=('?)([\w.]+)\2(?![\w(])"
@@ -149,13 +152,19 @@ def check_output(output: Path | None, source: Path | None = None) -> None:
     """Refuse now what could not be written in the end."""
     if output is None:
         return
-    if output.is_dir():
+    if os.path.isdir(output):  # where pathlib would raise PermissionError
         raise OptionError(f"--output must be a file, got the folder {output}; add a name to it")
-    if not output.parent.is_dir():
+    if not os.path.isdir(output.parent):
         raise OptionError(f"--output: there is no folder {output.parent}; make it first")
-    if not os.access(output.parent, os.W_OK):
-        raise OptionError(f"--output: the folder {output.parent} cannot be written to")
-    if source is not None and output.exists() and source.exists() and output.samefile(source):
+    if not os.access(output.parent, os.W_OK | os.X_OK):
+        raise OptionError(
+            f"--output: the folder {output.parent} cannot be written to; name a file in another"
+        )
+    if source is not None and _same_file(output, source):
         raise OptionError(f"--output must not be the data file, got {output} for both")
     if source is not None and output.suffix.lower() not in (".nc", ".netcdf", ".h5"):
         raise OptionError(f"--output must end in .nc, got {output.name!r}: a fit is a NetCDF file")
+
+
+def _same_file(one: Path, other: Path) -> bool:
+    return os.path.exists(one) and os.path.exists(other) and one.samefile(other)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -687,6 +688,18 @@ def test_a_fit_prints_its_table_and_is_saved(schools_file, tmp_path, run):
     xr.testing.assert_equal(one, other)
 
 
+def started(parent):
+    """The chains of a process, once there are some."""
+    chains = []
+    until = time.monotonic() + 60
+    while not chains and time.monotonic() < until:
+        time.sleep(0.1)
+        found = psutil.Process(parent).children(recursive=True)
+        chains = [c for c in found if "eight_schools" in c.name()]
+    assert chains
+    return chains
+
+
 @pytest.mark.cmdstan
 @pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_fit_leaves_no_orphan(sign, schools_file, tmp_path):
@@ -700,13 +713,7 @@ def test_an_interrupted_fit_leaves_no_orphan(sign, schools_file, tmp_path):
         text=True,
         env={**os.environ, "TMPDIR": str(tmp_path)},
     )
-    children = []
-    until = time.monotonic() + 60
-    while not children and time.monotonic() < until:
-        time.sleep(0.1)
-        found = psutil.Process(fit.pid).children(recursive=True)
-        children = [c for c in found if "eight_schools" in c.name()]
-    assert children
+    children = started(fit.pid)
     fit.send_signal(sign)
     _, err = fit.communicate(timeout=30)
     if sign == signal.SIGINT:
@@ -735,6 +742,47 @@ def test_a_fit_that_is_hung_up_says_how_one_goes_on(schools_file, tmp_path):
     assert fit.returncode == 129
     next_step = f"hiermodels resume '{folder}' -o fit.nc"
     assert err.strip().splitlines()[-1] == f"hung up; 0 of 4 chains are kept; next: {next_step}"
+    # The same of one that is picked up, where another lies beside it and a file is named.
+    (file,) = folder.glob("*_fit.npz")
+    shutil.copy(file, folder / "another_fit.npz")
+    command = [sys.executable, "-m", "hiermodels", "resume", str(folder), "-o", str(folder / "it")]
+    command += ["--fit", file.name.removesuffix("_fit.npz")]
+    (folder / f"{command[-1]}_3.done").touch()  # which its chain does not bear out: it runs again
+    with subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    ) as fit:
+        started(fit.pid)
+        fit.send_signal(signal.SIGTERM)
+        _, err = fit.communicate(timeout=30)
+    assert fit.returncode == 143
+    next_step = f"hiermodels resume '{folder}' --fit {command[-1]} -o '{folder / 'it'}'"
+    assert err.strip().splitlines()[-1] == f"terminated; 0 of 4 chains are kept; next: {next_step}"
+
+
+@pytest.mark.parametrize("kept", ["nothing", "half a file", "no folder"])
+def test_an_end_from_outside_is_said_whatever_the_folder_holds(tmp_path, kept):
+    folder = tmp_path / "run"
+    folder.mkdir()
+    with pytest.raises(SystemExit) as ended, cli_fit.picked_up(folder, None):  # noqa: PT012
+        if kept == "half a file":
+            (folder / f"program-20261231235959-{os.getpid()}-1_fit.npz").write_bytes(b"PK")
+        if kept == "no folder":
+            folder.rmdir()
+        raise KeyboardInterrupt
+    assert (ended.value.code, ended.value.left) == (130, "")
+
+
+@pytest.mark.parametrize("code", [None, 3, "no more of this"])
+def test_an_end_of_ones_own_is_no_end_from_outside(tmp_path, monkeypatch, capsys, code):
+    def ends(folder):
+        with cli_fit.picked_up(tmp_path, None):
+            raise SystemExit(code)
+
+    monkeypatch.setattr("hiermodels.demo.run", ends)
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["demo"])
+    assert ended.value.code == code
+    assert capsys.readouterr().err == ""
 
 
 @pytest.mark.cmdstan
