@@ -174,29 +174,25 @@ def entries() -> list[CacheEntry]:
     CompileError
         It cannot be looked at, or others can write to it.
     """
-    found = []
-    for path in _listing():
-        match = ENTRY_NAME.fullmatch(path.name)
-        if match is None:
-            continue
-        # Another process may clear the cache just now.
-        with contextlib.suppress(FileNotFoundError):
-            found.append(_entry(path, match["name"], match["key"]))
-    return sorted(found, key=lambda entry: (entry.name, entry.created))
-
-
-def _listing() -> list[Path]:
+    found: list[CacheEntry] = []
+    there: list[Path] = []
     path = place()
     try:
         check_safe()
-        return list((path / "programs").iterdir())
-    except FileNotFoundError:
-        return []
+        with contextlib.suppress(FileNotFoundError):  # nothing has been compiled yet
+            there = list((path / "programs").iterdir())
+        for each in there:
+            match = ENTRY_NAME.fullmatch(each.name)
+            # Another process may clear the cache just now.
+            with contextlib.suppress(FileNotFoundError):
+                if match is not None:
+                    found.append(_entry(each, match["name"], match["key"]))
     except OSError as error:
         raise CompileError(
-            f"the cache folder for compiled Stan programs must be one that can be read, and "
+            "the cache folder for compiled Stan programs must be one that can be read, and "
             f"{str(path)!r} is not ({error}); next: set HIERMODELS_CACHE to another folder"
         ) from error
+    return sorted(found, key=lambda entry: (entry.name, entry.created))
 
 
 def _entry(path: Path, name: str, key: str) -> CacheEntry:

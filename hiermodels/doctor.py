@@ -224,7 +224,7 @@ def _executables() -> list[Finding]:
 
 
 def _cache() -> list[Finding]:
-    from . import cache
+    from . import cache, programs
 
     try:
         folder, kind = cache.cache_folder(), ""
@@ -248,8 +248,15 @@ def _cache() -> list[Finding]:
         # It mends itself: the next fit compiles them anew.
         advice = f"damaged, compiled anew when needed: {broken}"
         return [Finding("cache", False, found, advice, needed=False)]
-    room = [] if kind else _room("room for the cache", folder, "HIERMODELS_CACHE")
-    return [Finding("cache", True, found), *room]
+    if not kind:
+        return [
+            Finding("cache", True, found),
+            *_room("room for the cache", folder, "HIERMODELS_CACHE"),
+        ]
+    names = programs.names()
+    lacking = len(set(names) - {entry.name for entry in entries})
+    advice = f"without {lacking} of {len(names)} programs: for them set HIERMODELS_CACHE to another"
+    return [Finding("cache", True, found, advice if lacking else "")]
 
 
 def _temporary() -> list[Finding]:

@@ -79,7 +79,7 @@ def closed(folder: Path) -> str:
         It cannot be looked at.
     """
     status = os.stat(folder)
-    if hasattr(os, "statvfs") and os.statvfs(folder).f_flag & os.ST_RDONLY:
+    if hasattr(os, "ST_RDONLY") and os.statvfs(folder).f_flag & os.ST_RDONLY:
         return "is on a read-only file system"
     if hasattr(os, "geteuid") and status.st_uid != os.geteuid():
         return f"belongs to {_user(status.st_uid)} ({_mode(status)})"
