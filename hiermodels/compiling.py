@@ -23,7 +23,7 @@ from typing import Any
 from . import cache, digests, ownership, temporary
 from .cmdstan import CmdStan
 from .errors import CmdStanError, CompileError
-from .toolchain import Toolchain, build_environment, make_local, run, tail, unfit_for_make
+from .toolchain import Toolchain, build_environment, make_local, run, say, tail, unfit_for_make
 
 # Options for stanc and the C++ compiler, as CmdStanPy takes them; part of the key.
 STANC_OPTIONS: dict[str, Any] = {}
@@ -172,6 +172,7 @@ def compile_into_cache(
     found: CmdStan,
     tools: Toolchain,
     children: set[subprocess.Popen[str]] | None = None,
+    progress: bool | None = False,
 ) -> None:
     """Compile in a fresh folder, and move the executable into its place in one step.
 
@@ -183,6 +184,8 @@ def compile_into_cache(
     tools : Toolchain
     children : set, optional
         Holds the process while it runs, for another thread to stop.
+    progress : bool, optional
+        False says nothing; else it is one line, once nothing is left that could be refused.
 
     Raises
     ------
@@ -211,6 +214,7 @@ def compile_into_cache(
             "cpp_options": CPP_OPTIONS,
         }
         most = time_limit()
+        say(f"compiling {program.name} (once; about 15 s) ...", progress)
         try:
             code, output = run(
                 [sys.executable, "-W", "ignore", "-c", _COMPILE_SCRIPT, json.dumps(options)],

@@ -262,11 +262,10 @@ def _executable(
             if not what:
                 return _remember(result, depends_on)
             say(f"the cached executable of {name} {what}: compiling it anew", progress)
-        say(f"compiling {name} (once; about 15 s) ...", progress)
         for left in entry.parent.glob(f".*{stem}*"):
             _cache.remove(left)
         try:
-            compile_into_cache(result, found, tools, children)
+            compile_into_cache(result, found, tools, children, progress)
         except OSError as error:
             raise CompileError(
                 f"the executable of {name} must go through a temporary folder into the cache "

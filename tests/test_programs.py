@@ -414,10 +414,11 @@ def test_a_compiler_that_hangs_is_ended_in_time(fake, unharmed, tmp_path, monkey
 
 
 @pytest.mark.parametrize("said", ["soon", "0", "-1", "nan", "inf"])
-def test_a_time_limit_that_is_none_is_named(fake, monkeypatch, said):
+def test_a_time_limit_that_is_none_is_named(fake, monkeypatch, capfd, said):
     monkeypatch.setenv("HIERMODELS_COMPILE_SECONDS", said)
     with pytest.raises(CompileError, match=f"must be a number of seconds above 0, got '{said}'"):
-        programs.executable("tiny_pooled", progress=False)
+        programs.executable("tiny_pooled")
+    assert capfd.readouterr().err == "", "nothing began to be compiled"
 
 
 def test_an_executable_that_does_not_run_is_no_success(fake):
