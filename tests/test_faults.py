@@ -293,7 +293,12 @@ def test_a_read_only_working_folder_is_not_needed(tmp_path: Path) -> None:
         print(inference_data.dataset(fit(draws=50), "posterior").sizes["draw"])
         tried(lambda: fit(output_dir="here"))
         whole = model.fit(engine="exact", seed=1, draws=50, progress=False)
-        tried(lambda: netcdf.save(whole, "fit.nc"))
+        tried(lambda: inference_data.save(whole, "fit.nc"))
+        tried(lambda: hm.report(whole, "fit.html"))
+        tried(lambda: hm.plots.save(hm.plots.shrinkage(whole), "fit.png"))
+        from hiermodels import cli
+        sys.stderr = sys.stdout
+        print(cli.main(["datasets", "eight_schools", "-o", "schools.csv"]))
         print(os.listdir("."))
         """,
     )
@@ -302,7 +307,13 @@ def test_a_read_only_working_folder_is_not_needed(tmp_path: Path) -> None:
     assert lines[1].startswith("OptionError output_dir must be a folder that can be written")
     assert "Read-only file system" in lines[2]
     assert lines[2].startswith("ContainerError cannot write ")
-    assert lines[3:] == ["[]"]
+    for line, name in zip(lines[3:5], ("fit.html", "fit.png"), strict=True):
+        assert re.match(rf"OptionError cannot write .*{name}: Read-only .*; name a place", line)
+    assert lines[5:] == [
+        "error: --output: the folder . cannot be written to; name a file in another",
+        "2",
+        "[]",
+    ]
 
 
 @pytest.mark.stan

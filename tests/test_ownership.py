@@ -226,7 +226,7 @@ def test_a_part_of_the_cache_may_not_be_a_link(place, tmp_path):
 AS_USER = """
 import contextlib, io, os, sys
 from pathlib import Path
-from hiermodels import cli, compiling, doctor, programs
+from hiermodels import checkpoints, cli, compiling, doctor, programs, resumption
 from hiermodels.errors import HierModelsError
 
 class Quick:
@@ -352,9 +352,62 @@ def test_a_cache_that_root_filled_for_others_is_listed_and_is_no_fault(root, com
 def test_a_cache_that_cannot_be_read_is_said_to_be_its_owners(root, common):
     place = common / "shared" / "a"
     as_user(0, common)
-    said = as_user(OTHER, common)
-    assert f"{place} belongs to the user root (mode 0700)" in said
-    assert "read-only" not in said
+    for command in ((), ("compile", "tiny"), ("doctor",)):
+        said = as_user(OTHER, common, *command)
+        assert f"{place} belongs to the user root (mode 0700)" in said
+        assert not said.startswith("True")
+        assert "read-only" not in said
+    listed = as_user(OTHER, common, "cache")
+    assert re.match(r"error: .* must be one that can be read, and .*; next: set HIER", listed)
+    # One whose entries can be named, and no more.
+    place.chmod(0o755)
+    (place / "programs").chmod(0o744)
+    listed = as_user(OTHER, common, "cache")
+    assert re.match(r"error: .* must be one that can be read, and .*; next: set HIER", listed)
+
+
+def test_why_a_folder_cannot_be_written_to_is_said_by_owner_or_mode(tmp_path):
+    mine = tmp_path / "mine"
+    mine.mkdir(mode=0o500)
+    assert ownership.closed(mine) == "is closed to you (mode 0500)"
+
+
+def test_a_read_only_cache_says_what_is_not_in_it(root, common):
+    place = common / "shared" / "a"
+    as_user(0, common)
+    for path in (place, *place.rglob("*")):
+        path.chmod(0o755)
+    (common / "sources" / "small.stan").write_text("parameters { real nu; }\n")
+    found = as_user(OTHER, common, "doctor")
+    assert re.match(r"True read-only, 1 compiled programs, .* -> without 1 of 2 programs: ", found)
+
+
+@pytest.mark.parametrize(
+    ("command", "says"),
+    [
+        (("fit", "one-way", "secret.csv", "--y", "y", "--group", "g"), "'FILE': path .*secret.csv"),
+        (("summary", "secret.csv"), "'FIT.nc': path .*secret.csv"),
+        (("datasets", "eight_schools", "-o", "closed.csv"), "--output: the folder .* name a file"),
+        (
+            ("datasets", "eight_schools", "-o", "shut/in/closed.csv"),
+            "there is no folder .*; make it",
+        ),
+        (("resume", "shut"), "'FOLDER': path .*shut' is not readable; see whose it is, and its"),
+        (("resume", "half-shut"), "FOLDER must .* and '.*shut' cannot be read; see whose it is"),
+        (("resume", "shut/in"), "FOLDER must .* and '.*shut/in' is not there; check the path"),
+        (("check", "shut/fit.nc"), "shut/fit.nc: Permission denied; see whose it is, and its mode"),
+    ],
+)
+def test_files_that_a_user_may_not_touch_are_refused_with_a_next_step(root, common, command, says):
+    (common / "secret.csv").touch(mode=0o600)
+    (common / "shut" / "in").mkdir(parents=True)
+    (common / "shut").chmod(0o700)
+    (common / "half-shut").mkdir(mode=0o744)
+    paths = [str(common / each) if re.search(r"shut|[.]csv", each) else each for each in command]
+    line, code = as_user(OTHER, common, *paths).splitlines()
+    assert re.search(says, line), line
+    assert re.search(r"; \w[^;]*$", line), line
+    assert code in ("exit code 1", "exit code 2")
 
 
 def test_what_cannot_be_removed_is_put_out_of_the_way(root, common):

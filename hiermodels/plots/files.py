@@ -51,5 +51,8 @@ def save(ax: Axes | NDArray[Any], path: str | os.PathLike[str]) -> Path:
     try:
         figure.savefig(file, dpi=150, bbox_inches="tight")
     except OSError as error:
-        raise OptionError(f"cannot write {file}: {error.strerror or error}") from error
+        raise OptionError(
+            f"cannot write {file}: {error.strerror or error}; name a place that can be written and "
+            "has room"
+        ) from error
     return file

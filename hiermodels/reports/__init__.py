@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import secrets
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -105,6 +106,10 @@ def _write(target: Path, page: str) -> None:
         partial.write_text(page, encoding="utf-8", newline="\n")
         os.replace(partial, target)
     except OSError as error:
-        raise OptionError(f"cannot write {target}: {error.strerror or error}") from error
+        raise OptionError(
+            f"cannot write {target}: {error.strerror or error}; name a place that can be written "
+            "and has room"
+        ) from error
     finally:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):  # in a read-only folder even what is not there cannot be removed
+            partial.unlink(missing_ok=True)
