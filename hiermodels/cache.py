@@ -107,20 +107,22 @@ def _named() -> Path:
     import platformdirs
 
     named = os.environ.get("HIERMODELS_CACHE", "")
-    if named:
-        return Path(os.path.expanduser(named)).absolute()
     why = "there is no home folder"
     try:
-        usual = platformdirs.user_cache_path("hiermodels", appauthor=False)
+        path = (
+            Path(os.path.expanduser(named))
+            if named
+            else platformdirs.user_cache_path("hiermodels", appauthor=False)
+        )
     except RuntimeError as error:
-        usual, why = Path("~"), " ".join(str(error).split())
-    if not usual.is_absolute():  # "~/.cache", in whatever folder this process works
+        path, why = Path("~"), " ".join(str(error).split())
+    if path.parts[:1] == ("~",):  # it would be made in whatever folder this process works
         raise CompileError(
             "the cache folder for compiled Stan programs must lie in your home folder, which is "
             f"not known ({why}); next: set HOME or HIERMODELS_CACHE to a folder that you can "
             "write to"
         )
-    return usual
+    return path.absolute()
 
 
 def check_safe() -> None:

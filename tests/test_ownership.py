@@ -17,6 +17,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import platformdirs
 import pytest
 
 from hiermodels import cmdstan, compiling, digests, doctor, ownership, programs, shipped
@@ -213,6 +214,21 @@ def test_a_cache_is_not_made_where_a_link_leads_to_nothing(tmp_path, monkeypatch
     with pytest.raises(CompileError, match=says):
         programs.executable("tiny", progress=False)
     assert not (tmp_path / "gone").exists()
+
+
+@pytest.mark.parametrize("named", ["", "~/cache"])
+def test_a_home_that_nobody_knows_is_no_folder_in_this_one(tmp_path, monkeypatch, named):
+    """Where there is none, some versions of platformdirs give back what was to be replaced."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HIERMODELS_CACHE", named)
+    monkeypatch.setattr(os.path, "expanduser", lambda path: path)
+    monkeypatch.setattr(platformdirs, "user_cache_path", lambda *_, **__: Path("~/.cache/it"))
+    before = sorted(tmp_path.iterdir())
+    with pytest.raises(
+        CompileError, match=r"home folder, .* \(there is no home folder\); next: set"
+    ):
+        programs.executable("tiny", progress=False)
+    assert sorted(tmp_path.iterdir()) == before
 
 
 def test_a_part_of_the_cache_may_not_be_a_link(place, tmp_path):
