@@ -355,6 +355,37 @@ def test_a_fit_that_runs_now_is_left_alone(tmp_path: Path) -> None:
         parent.wait()
 
 
+def test_what_could_not_be_wrapped_is_said_before_a_chain_runs(begun: Path, tmp_path: Path) -> None:
+    """An ArviZ that fails as it is imported, as it does where no home folder is known."""
+    folder = Path(shutil.copytree(begun, tmp_path / "copy"))
+    (tmp_path / "arviz.py").write_text("raise RuntimeError('no home')")
+    code = "import sys; sys.path.insert(0, sys.argv[1]); import hiermodels; "
+    code += "hiermodels.resume(sys.argv[2])"
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code, tmp_path, folder],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    if idatas.arviz_line() == "0.x":
+        assert "ContainerError: the installed ArviZ" in done.stderr
+        assert not list(folder.glob("*_1.done"))
+    else:  # needs none of it
+        assert done.returncode == 0, done.stderr
+
+
+def test_a_damaged_fit_beside_a_finished_one_is_no_finished_one(
+    begun: Path, tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(begun, tmp_path / "copy"))
+    file = only(folder, "*_fit.npz")
+    hm.resume(folder, progress=False)
+    (folder / "another_fit.npz").write_bytes(file.read_bytes()[:-100])
+    with pytest.raises(OptionError, match=r"'.*another_fit.npz' must be a whole file .*damaged"):
+        hm.resume(folder)
+
+
 def test_an_executor_that_is_none_is_refused(begun: Path) -> None:
     with pytest.raises(OptionError, match="executor must be"):
         hm.resume(begun, executor=2)  # type: ignore[arg-type]
