@@ -25,7 +25,7 @@ _OPTION_IN_PYTHON = re.compile(
 )
 
 
-# How the messages on a folder to go on from speak of it in Python, and here.
+# How the messages on a folder for a fit's files speak of it in Python, and here.
 _RESUME = (
     (
         "output_dir must be the folder of a fit(..., output_dir=)",
@@ -41,6 +41,8 @@ _RESUME = (
         "a whole file that a fit with --output-dir wrote",
     ),
     ("fit must name one of the", "--fit must name one of the"),
+    ("output_dir must be a folder that can be", "--output-dir must be a folder that can be"),
+    ("set TMPDIR or output_dir", "set TMPDIR or --output-dir"),
 )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import os
 import re
@@ -27,6 +28,7 @@ from hiermodels import (
     inference_data,
     netcdf,
     programs,
+    sampling,
 )
 
 SCHOOLS = ["fit", "eight-schools", "FILE", "--effect", "effect", "--se", "se", "--group", "school"]
@@ -809,6 +811,18 @@ def test_a_fit_that_was_cut_short_is_resumed(schools_file, tmp_path, run):
     code, _, err = run("resume", folder, "--quiet")
     assert code == 2
     assert "--quiet needs --output" in err
+    (folder / "half_fit.npz").write_bytes(b"PK")
+    code, _, err = run("resume", folder)
+    assert "half_fit.npz' must be a whole file that a fit with --output-dir wrote, and is" in err
+
+
+def test_a_folder_for_a_fits_files_is_spoken_of_as_it_is_typed(schools_file, tmp_path, run):
+    (tmp_path / "file").touch()
+    code, _, err = run(*in_file(SCHOOLS, schools_file), "--output-dir", tmp_path / "file")
+    assert code == 2
+    assert err.startswith("error: --output-dir must be a folder that can be written, got ")
+    full = OSError(errno.ENOSPC, "No space left on device")
+    assert "set TMPDIR or --output-dir to" in console.typed(str(sampling.unwritten(tmp_path, full)))
 
 
 def test_the_exact_engine_needs_no_cmdstan(no_cmdstan, schools_file, tmp_path, run):
