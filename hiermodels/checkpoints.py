@@ -17,8 +17,10 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import tokenize
 import uuid
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
@@ -270,6 +272,9 @@ def _opened(path: Path) -> Iterator[tuple[dict[str, Any], Any]]:
     except (AttributeError, DataError, EOFError, IndexError, KeyError, OSError) as error:
         raise _damaged(path) from error
     except (PriorError, TypeError, ValueError, zipfile.BadZipFile) as error:
+        raise _damaged(path) from error
+    # One byte may make it encrypted, packed in another way, or a head that is no Python.
+    except (RuntimeError, tokenize.TokenError, zlib.error) as error:
         raise _damaged(path) from error
 
 

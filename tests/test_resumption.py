@@ -300,7 +300,39 @@ def without_rows(path: Path) -> None:
         np.savez(out, **kept)
 
 
-@pytest.mark.parametrize("spoil", [cut, emptied, pickled, without_rows])
+def encrypted(path: Path) -> None:
+    changed = bytearray(path.read_bytes())
+    changed[changed.rindex(b"PK\x01\x02") + 8] |= 1  # the flag, in the list of what it holds
+    path.write_bytes(changed)
+
+
+def headless(path: Path) -> None:
+    path.write_bytes(path.read_bytes().replace(b"{'descr'", b"('descr'"))
+
+
+def repacked(path: Path, method: int) -> None:
+    """Say of every member that it is packed in another way."""
+    changed = bytearray(path.read_bytes())
+    for start, place in ((b"PK\x01\x02", 10), (b"PK\x03\x04", 8)):
+        at = changed.find(start)
+        while at >= 0:
+            changed[at + place] = method
+            at = changed.find(start, at + 1)
+    path.write_bytes(changed)
+
+
+def deflated(path: Path) -> None:
+    repacked(path, 8)
+
+
+def packed_as_nobody_does(path: Path) -> None:
+    repacked(path, 99)
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [cut, emptied, pickled, without_rows, encrypted, headless, deflated, packed_as_nobody_does],
+)
 def test_a_damaged_file_is_refused(
     begun: Path, tmp_path: Path, spoil: Callable[[Path], None]
 ) -> None:
