@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import json
 import os
+import tokenize
 import uuid
 import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -76,6 +78,9 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, Any]]:
     except (AttributeError, EOFError, IndexError, KeyError, OSError, TypeError) as error:
         raise wrong(path) from error
     except (ValueError, zipfile.BadZipFile) as error:
+        raise wrong(path) from error
+    # One byte may make it encrypted, packed in another way, or a head that is no Python.
+    except (RuntimeError, tokenize.TokenError, zlib.error) as error:
         raise wrong(path) from error
     return about, arrays
 

@@ -261,7 +261,14 @@ def test_a_file_of_another_kind_is_refused(tmp_path: Path) -> None:
     (tmp_path / "text").write_text("school,score\na,1\n")
     (tmp_path / "empty").write_bytes(b"")
     (tmp_path / "half").write_bytes(whole[: len(whole) // 2])
-    for name in ("arrays.npz", "array.npy", "pickle.npy", "text", "empty", "half"):
+    # Its list of what it holds says that this is encrypted, or deflated; a head is no Python.
+    for name, place, byte in (("locked", 8, 1), ("deflated", 10, 8)):
+        changed = bytearray(whole)
+        changed[changed.index(b"PK\x01\x02") + place] |= byte
+        (tmp_path / name).write_bytes(changed)
+    (tmp_path / "headless").write_bytes(whole.replace(b"{'descr'", b"('descr'"))
+    made = ("locked", "deflated", "headless")
+    for name in ("arrays.npz", "array.npy", "pickle.npy", "text", "empty", "half", *made):
         with pytest.raises(DataError, match=f"{name}' must be a whole file that") as caught:
             SufficientStatistics.load(tmp_path / name)
         assert "\n" not in str(caught.value)
