@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -44,6 +45,7 @@ _RESUME = (
     ("output_dir must be a folder that can be", "--output-dir must be a folder that can be"),
     ("set TMPDIR or output_dir", "set TMPDIR or --output-dir"),
 )
+_CALL = re.compile(r"""hm\.resume\((['"])(?P<folder>.*?)\1(?:, fit='(?P<fit>[^']*)')?\)""")
 
 
 def typed(text: str) -> str:
@@ -51,9 +53,16 @@ def typed(text: str) -> str:
     text = re.sub(r"fit\(allow_failed_chains=True\)", "--allow-failed-chains", text)
     for python, here in _RESUME:
         text = text.replace(python, here)
+    text = _CALL.sub(_command, text)
     text = _OPTION_IN_PYTHON.sub(lambda m: f"--{m[1].replace('_', '-')} {m[3]}", text)
     # The option is named once in "parameterization='marginal', then 'noncentered'".
     return re.sub(r"(--parameterization )(\w+), then '(\w+)'", r"\1\2, then \1\3", text)
+
+
+def _command(call: re.Match[str]) -> str:
+    """What goes on with a fit, as a command."""
+    which = f" --fit {call['fit']}" if call["fit"] else ""
+    return f"`hiermodels resume {shlex.quote(call['folder'])}{which}`"
 
 
 def one_line(what: object) -> str:

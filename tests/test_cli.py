@@ -816,6 +816,19 @@ def test_a_fit_that_was_cut_short_is_resumed(schools_file, tmp_path, run):
     assert "half_fit.npz' must be a whole file that a fit with --output-dir wrote, and is" in err
 
 
+@pytest.mark.parametrize(
+    ("call", "command"),
+    [
+        ("hm.resume('/home/run')", "`hiermodels resume /home/run`"),
+        ("hm.resume('my run', fit='it-1')", "`hiermodels resume 'my run' --fit it-1`"),
+        ('hm.resume("my son\'s")', """`hiermodels resume 'my son'"'"'s'`"""),
+    ],
+)
+def test_what_goes_on_with_a_fit_can_be_typed(call, command):
+    said = f"no chain finished: ...; {call} runs them again, with the same seeds"
+    assert console.typed(said) == said.replace(call, command)
+
+
 def test_a_folder_for_a_fits_files_is_spoken_of_as_it_is_typed(schools_file, tmp_path, run):
     (tmp_path / "file").touch()
     code, _, err = run(*in_file(SCHOOLS, schools_file), "--output-dir", tmp_path / "file")
