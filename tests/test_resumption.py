@@ -307,7 +307,9 @@ def encrypted(path: Path) -> None:
 
 
 def headless(path: Path) -> None:
-    path.write_bytes(path.read_bytes().replace(b"{'descr'", b"('descr'"))
+    changed = bytearray(path.read_bytes())
+    changed[changed.index(b"NUMPY") + 7] = 20  # of the many that the first array's head has
+    path.write_bytes(changed)
 
 
 def repacked(path: Path, method: int) -> None:
@@ -317,6 +319,8 @@ def repacked(path: Path, method: int) -> None:
         at = changed.find(start)
         while at >= 0:
             changed[at + place] = method
+            if place == 8:
+                changed[changed.index(b"NUMPY", at) - 1] = 7  # begins nothing that was deflated
             at = changed.find(start, at + 1)
     path.write_bytes(changed)
 

@@ -261,12 +261,19 @@ def test_a_file_of_another_kind_is_refused(tmp_path: Path) -> None:
     (tmp_path / "text").write_text("school,score\na,1\n")
     (tmp_path / "empty").write_bytes(b"")
     (tmp_path / "half").write_bytes(whole[: len(whole) // 2])
-    # Its list of what it holds says that this is encrypted, or deflated; a head is no Python.
-    for name, place, byte in (("locked", 8, 1), ("deflated", 10, 8)):
-        changed = bytearray(whole)
-        changed[changed.index(b"PK\x01\x02") + place] |= byte
+    # Said to be encrypted; said to be deflated, which it is not; a head that is cut off.
+    many = of(pd.DataFrame({"y": range(3000), "g": range(3000)}), y="y", group="g", columns=[])
+    large = many.save(tmp_path / "large").read_bytes()
+    listed, first, head = (large.index(what) for what in (b"PK\x01\x02", b"PK\x03\x04", b"NUMPY"))
+    for name, changes in (
+        ("locked", {listed + 8: 1}),
+        ("deflated", {listed + 10: 8, first + 8: 8, head - 1: 7}),
+        ("headless", {large.index(b"NUMPY", large.index(b"labels.npy")) + 7: 20}),
+    ):
+        changed = bytearray(large)
+        for at, byte in changes.items():
+            changed[at] = byte
         (tmp_path / name).write_bytes(changed)
-    (tmp_path / "headless").write_bytes(whole.replace(b"{'descr'", b"('descr'"))
     made = ("locked", "deflated", "headless")
     for name in ("arrays.npz", "array.npy", "pickle.npy", "text", "empty", "half", *made):
         with pytest.raises(DataError, match=f"{name}' must be a whole file that") as caught:
