@@ -784,6 +784,7 @@ def test_an_end_of_ones_own_is_no_end_from_outside(tmp_path, monkeypatch, capsys
     with pytest.raises(SystemExit) as ended:
         cli.main(["demo"])
     assert ended.value.code == code
+    assert not hasattr(ended.value, "left")
     assert capsys.readouterr().err == ""
 
 
