@@ -61,10 +61,16 @@ def read(path: str | os.PathLike[str]) -> Any:
     import pandas as pd
 
     found, kind = find(path)
-    if not _is_file(path):
-        with scan(path, in_order=True) as relation:
-            return answer(relation.df)
     file = found[0]
+    if not _is_file(path):
+        file_sizes.check_memory(found, kind, scanned=True)
+        try:
+            with scan(path, in_order=True) as relation:
+                return answer(relation.df)
+        except (MemoryError, DataError) as error:
+            if file_sizes.is_of_memory(error):
+                raise file_sizes.too_large(file) from error
+            raise
     file_sizes.check_memory(found, kind)
     try:
         if kind == "parquet":
@@ -81,7 +87,8 @@ def read(path: str | os.PathLike[str]) -> Any:
     except MemoryError as error:
         raise file_sizes.too_large(file) from error
     except (ValueError, OSError, EOFError, zlib.error) as error:  # the last two: a damaged .csv.gz
-        raise _unread(file, error) from error
+        full = file_sizes.is_of_memory(error)  # the parser's own words, no MemoryError
+        raise (file_sizes.too_large(file) if full else _unread(file, error)) from error
     _check_header(file, kind, list(frame.columns))
     if kind != "parquet" and not isinstance(frame.index, pd.RangeIndex):
         # Pandas would take the first fields for the rows' names, and shift the others.

@@ -128,7 +128,7 @@ def table(
     if isinstance(frame, (str, os.PathLike)):
         if files.stays(frame):
             found, kind = files.find(frame)
-            file_sizes.check_memory(found, kind, columns=len(wanted))
+            file_sizes.check_memory(found, kind, wanted, scanned=True)
             try:
                 with files.scan(frame, columns=wanted, in_order=True) as relation:
                     return table(
@@ -139,8 +139,10 @@ def table(
                         missing=missing,
                         levels=levels,
                     )
-            except MemoryError as error:
-                raise file_sizes.too_large(found[0]) from error
+            except (MemoryError, DataError) as error:
+                if file_sizes.is_of_memory(error):
+                    raise file_sizes.too_large(found[0]) from error
+                raise
         frame = read(frame)
     data = opened(frame)
     lazy = isinstance(data, nw.LazyFrame)

@@ -66,6 +66,16 @@ def _bomb(folder: Path) -> Path:
     return file
 
 
+def _text_bomb(folder: Path) -> Path:
+    """A Parquet file of some kilobytes with 100 GB of text: two values, each in every other row."""
+    file = folder / "bomb.parquet"
+    n = 100_000
+    text = pa.DictionaryArray.from_arrays(np.arange(n) % 2, ["a" * 1_000_000, "b" * 1_000_000])
+    # Text, not categories, to those who read it.
+    pq.write_table(pa.table({"g": text, "y": np.arange(n) % 7}), file, store_schema=False)
+    return file
+
+
 def _gzip_bomb(folder: Path) -> Path:
     file = folder / "bomb.csv.gz"
     with gzip.open(file, "wb", compresslevel=9) as out:
@@ -595,6 +605,14 @@ CASES = [
         _bomb,
         says="y='y' must vary, got 0 in all 200000000 rows; is it the right column?",
         slow=True,
+    ),
+    _path(
+        "100 GB of labels in a Parquet file of 100 kB",
+        _text_bomb,
+        says=(
+            "labels in column 'g' must have at most 1000 letters, got 1000000: "
+            "'...'...; is it the right column?"
+        ),
     ),
     _path(
         "30 million rows in a compressed file of 200 kB",
