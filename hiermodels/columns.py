@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import math
+import re
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -126,8 +127,8 @@ def check_no_dates(name: str, kinds: Iterable[Any]) -> None:
     for kind in kinds:
         if came := _TIMES.get(kind) or _TIMES.get(type(kind)):
             raise DataError(
-                f"predictor {name!r} must be numbers or a factor, got {came}; make a column of "
-                "numbers, such as the days since the first, or of text if each is a level"
+                f"predictor {name!r} must be numbers or a factor, got {came}; make {_DAYS}, or of "
+                "categories if each is a level"
             )
 
 
@@ -193,15 +194,50 @@ def check_coefficients(coded: Iterable[str], columns: Iterable[str]) -> None:
         )
 
 
-def check_levels(name: str, levels: NDArray[Any], most: int = 100) -> None:
-    """Refuse a factor of one level, or of too many."""
-    if len(levels) < 2:
+def check_levels(name: str, levels: NDArray[Any], *, text: bool, number: int = 0) -> None:
+    """Refuse a factor of one level, or of too many, and say where levels of text are dates.
+
+    A CSV file has no type for dates, nor for levels: text is taken for levels, and dates among it
+    are more often meant as times. ``number`` is that of the levels where ``levels`` are but the
+    first of them, ``text`` whether nothing but being no numbers makes them levels.
+    """
+    number = max(number, len(levels))
+    if number < 2:
         raise DataError(
             f"predictor {name!r} must vary, got the one value {listed(levels)} in all rows; "
             "leave it out"
         )
-    if len(levels) > most:
+    dates = text and all(map(is_date, levels))
+    if number > MOST_LEVELS:
+        came, hint = f"text with {number} levels", "is it a group, or numbers read as text?"
+        if dates:
+            came, hint = f"{number} dates as text", f"make {_DAYS}"
         raise DataError(
-            f"predictor {name!r} must be numbers or a factor of at most {most} levels, got text "
-            f"with {len(levels)} levels; is it a group, or numbers read as text?"
+            f"predictor {name!r} must be numbers or a factor of at most {MOST_LEVELS} levels, got "
+            f"{came}; {hint}"
         )
+    if dates:
+        warnings.warn(
+            f"predictor {name!r} holds {number} dates as text, and each is a level with its own "
+            f"coefficient; if a trend is meant, make {_DAYS}; if levels are, make it categories",
+            DataWarning,
+            stacklevel=2,
+        )
+
+
+MOST_LEVELS = 100
+_DAYS = "a column of numbers, such as the days since the first"
+_ISO = re.compile(
+    r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d([.,]\d+)?)?(Z|[+-]\d\d(:?\d\d)?)?)?", re.ASCII
+)
+
+
+def is_date(text: Any) -> bool:
+    """Whether a text is a day as ISO 8601 writes it, with or without the time of day."""
+    if not _ISO.fullmatch(str(text)):
+        return False
+    try:
+        datetime.date.fromisoformat(str(text)[:10])
+    except ValueError:
+        return False
+    return True

@@ -101,7 +101,8 @@ def table(
     group : str
         Column with the group labels.
     predictors : sequence of str
-        Predictor columns: numbers, booleans, or strings and categoricals (coded by level).
+        Predictor columns: numbers, booleans, or strings and categoricals (coded by level). Strings
+        that are all dates (``2026-01-03``, with or without a time) are levels too, with a warning.
     missing : {"raise", "drop"}
         What to do with rows that have a missing value in any of these columns.
     levels : mapping of str to tuple of str, optional
@@ -121,7 +122,7 @@ def table(
     Warns
     -----
     DataWarning
-        Rows were dropped; the warning says how many.
+        Rows were dropped; the warning says how many. Or the levels of a predictor are dates.
     """
     rules.check_missing(missing)
     wanted = [*roles.values(), group, *predictors]
@@ -380,6 +381,7 @@ def _treatment_coding(
             for i, level in enumerate(given)
             if i
         }, given
-    rules.check_levels(name, factor.levels[present])
+    text = series.dtype not in (nw.Categorical, nw.Enum)
+    rules.check_levels(name, factor.levels[present], text=text)
     columns = {f"{name}[{factor.levels[i]}]": (index == i).astype(np.float64) for i in present[1:]}
     return columns, tuple(str(level) for level in factor.levels[present])

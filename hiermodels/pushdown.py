@@ -52,7 +52,9 @@ def sufficient_statistics(
         Column with the group labels: strings, integers or a categorical.
     columns : sequence of str
         Predictors: numbers, booleans, or strings and categoricals (coded by level, the first level
-        is the baseline).
+        is the baseline). Dates are refused, as they may be numbers or levels; where all strings of
+        a column are dates (``2026-01-03``, with or without a time), as those of a CSV file are,
+        they are levels, and a warning says so, which a categorical does not raise.
     missing : {"raise", "drop"}
         What to do with rows that have a missing value (null or NaN) in any of these columns.
 
@@ -76,7 +78,7 @@ def sufficient_statistics(
     Warns
     -----
     DataWarning
-        Rows were dropped; the warning says how many.
+        Rows were dropped; the warning says how many. Or the levels of a predictor are dates.
 
     Notes
     -----
@@ -191,6 +193,8 @@ class _Rows:
         The group column.
     factors : tuple of str
         Columns that are coded by level.
+    categories : tuple of str
+        Those whose type says that they are levels.
     ordered : tuple of str
         Columns with categories whose order is the user's.
     fractions : bool
@@ -203,6 +207,7 @@ class _Rows:
     names: dict[str, str]
     group: str
     factors: tuple[str, ...]
+    categories: tuple[str, ...]
     ordered: tuple[str, ...]
     fractions: bool
     decimal: bool
@@ -223,6 +228,7 @@ class _Rows:
             names=names,
             group=group,
             factors=factors,
+            categories=tuple(n for n in factors if schema[n] in (nw.Categorical, nw.Enum)),
             ordered=tuple(n for n in (*factors, group) if _ordered(data, schema[n], n)),
             fractions=schema[group].is_float(),
             decimal=schema[group] == nw.Decimal,
@@ -289,10 +295,14 @@ class _Rows:
         ours = self.names[name]
         counts = self.complete(overview).group_by(ours).agg(nw.len().alias("n"))
         found = collected(counts.head(1000))  # names that many; more is no factor
+        number = len(found)
+        if number == 1000:
+            number = int(collected(counts.select(nw.len().alias("n")))["n"].to_list()[0])
         factor = labels.of_series(found[ours], name)
         if name not in self.ordered:
             factor = factor.in_order()
-        rules.check_levels(name, factor.levels)
+        text = name not in self.categories
+        rules.check_levels(name, factor.levels, text=text, number=number if number > 1000 else 0)
         raw = dict(zip(factor.index.tolist(), found[ours].to_list(), strict=True))
         sizes = np.bincount(factor.index, found["n"].to_numpy())
         share = sizes / (overview.n - overview.dropped)

@@ -12,6 +12,7 @@ import pandas as pd
 import polars as pl
 import pytest
 
+from hiermodels import columns as rules
 from hiermodels import frames, pushdown
 from hiermodels.errors import ColumnError, DataError, DataWarning, OptionError
 from hiermodels.statistics import SufficientStatistics
@@ -248,3 +249,89 @@ def test_a_frame_that_changes_between_the_passes_is_refused() -> None:
     data = pl.from_pandas(DATA[["school", "score"]]).lazy().map_batches(source)
     with pytest.raises(DataError, match="got 10 rows and then 9; cache it"):
         of(data, columns=[])
+
+
+def days(number: int) -> pd.DataFrame:
+    """The rows with a column of days as text, ``number`` of them."""
+    day = pd.date_range("2026-01-03", periods=number).strftime("%Y-%m-%d")
+    return DATA.assign(day=np.resize(day.to_numpy(), len(DATA)))
+
+
+DAY: dict[str, Any] = {"columns": ["day"]}
+
+
+@quiet
+def test_dates_as_text_are_levels_with_a_warning_whichever_engine_has_them(engine: Any) -> None:
+    said = "predictor 'day' holds 3 dates as text, and each is a level .* if a trend is meant, make"
+    with pytest.warns(DataWarning, match=said) as caught:
+        found = of(engine(days(3)), **DAY)
+    assert len([w for w in caught if w.category is DataWarning]) == 1
+    assert found.columns == ("day[2026-01-04]", "day[2026-01-05]")
+
+
+@quiet
+def test_many_dates_as_text_are_refused_as_dates_whichever_engine_has_them(engine: Any) -> None:
+    with pytest.raises(DataError, match="got 120 dates as text; make a column of numbers, such as"):
+        of(engine(days(120)), **DAY)
+
+
+def test_dates_of_a_csv_file_are_levels_with_a_warning_whoever_reads_it(tmp_path: Path) -> None:
+    for number, told in ((3, "holds 3 dates as text"), (100, "holds 100 dates as text")):
+        days(number).to_csv(tmp_path / "rows.csv", index=False)
+        for path in (tmp_path, tmp_path / "rows.csv"):
+            with pytest.warns(DataWarning, match=told):
+                of(path, **DAY)
+    days(101).to_csv(tmp_path / "rows.csv", index=False)
+    for path in (tmp_path, tmp_path / "rows.csv"):
+        with pytest.raises(DataError, match="at most 100 levels, got 101 dates as text; make"):
+            of(path, **DAY)
+
+
+def test_levels_beyond_all_measure_are_counted_by_either_way() -> None:
+    data = pd.DataFrame({"school": ["a", "b"] * 750, "score": range(1500)})
+    data["day"] = pd.date_range("2020-01-01", periods=1500).strftime("%Y-%m-%d")
+    for given in (data, pl.from_pandas(data).lazy()):
+        with pytest.raises(DataError, match="got 1500 dates as text; make a column of numbers"):
+            of(given, **DAY)
+
+
+@pytest.mark.parametrize("lazy", [False, True])
+def test_categories_of_dates_are_levels_without_a_word(lazy: bool) -> None:
+    data = days(3).astype({"day": "category"})
+    found = of(pl.from_pandas(data).lazy() if lazy else data, **DAY)
+    assert found.columns == ("day[2026-01-04]", "day[2026-01-05]")
+    dates = DATA.assign(day=pd.Categorical(pd.to_datetime(days(3)["day"])))
+    assert len(of(dates, **DAY).columns) == 2
+
+
+def test_levels_that_are_known_are_not_spoken_of_again() -> None:
+    with pytest.warns(DataWarning):
+        found = of(days(3), **DAY)
+    roles = {"roles": {"y": "score"}, "group": "school", "predictors": ["day"]}
+    frames.table(days(3), **roles, levels=found.levels)
+
+
+@pytest.mark.parametrize(
+    ("text", "yes"),
+    [
+        ("2026-01-03", True),
+        ("2026-01-03T12:30", True),
+        ("2026-01-03 12:30:05.25+02:00", True),
+        ("2026-01-03T12:30:05Z", True),
+        ("2026-02-30", False),
+        ("2026-01", False),
+        ("20260103", False),
+        ("03/01/2026", False),
+        ("2026-01-03 to 2026-01-09", False),
+        ("2026-01-03T\u0661\u0662:30", False),
+        ("wave 1", False),
+    ],
+)
+def test_a_date_is_a_day_as_iso_8601_writes_it(text: str, yes: bool) -> None:
+    assert rules.is_date(text) == yes
+
+
+def test_dates_among_other_text_are_levels_like_any_text() -> None:
+    data = days(3)
+    data.loc[0, "day"] = "unknown"
+    assert len(of(data, **DAY).columns) == 3

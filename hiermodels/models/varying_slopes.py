@@ -51,7 +51,8 @@ class VaryingSlopes(Model):
         Columns whose coefficients vary by group. May be empty where the intercept varies.
     common : sequence of str
         Columns with one coefficient for all groups. Columns of strings or categories, here and in
-        ``varying``, are coded with one 0/1 column for each level but the first.
+        ``varying``, are coded with one 0/1 column for each level but the first. Dates
+        are refused; those of a CSV file are text, so levels, and a warning says so.
     intercept : {"varying", "common", "none"}
         Whether the intercept varies by group, is common, or is left out.
     sigma : {"common", "group"}

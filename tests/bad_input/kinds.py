@@ -20,7 +20,7 @@ DAYS = pd.date_range("2024-01-01", periods=24)
 def _no_dates(came: str) -> str:
     return (
         f"predictor 'x' must be numbers or a factor, got {came}; make a column of numbers, such as "
-        "the days since the first, or of text if each is a level"
+        "the days since the first, or of categories if each is a level"
     )
 
 
@@ -32,6 +32,16 @@ def finite(posterior, model):
     """finite draws of all parameters"""
     for name in posterior:
         assert np.isfinite(posterior[name]).all(), name
+
+
+def _days(number):
+    return pd.date_range("2024-01-01", periods=number).strftime("%Y-%m-%d").to_numpy()
+
+
+def _three_days(posterior, model):
+    """finite draws of all parameters, a coefficient for each day but the first"""
+    finite(posterior, model)
+    assert posterior["predictor"].values.tolist() == ["x[2024-01-02]", "x[2024-01-03]"]
 
 
 def _labels(posterior, model):
@@ -197,6 +207,35 @@ RESPONSES = [
         "VaryingSlopes",
         typed="",
         says=_no_dates("dates"),
+    ),
+    Case(
+        "a predictor of dates as text",
+        rows(x=np.tile(DAYS.strftime("%Y-%m-%d")[:3], 8)),
+        "VaryingSlopes",
+        columns={"varying": [], "common": ["x"]},
+        answer=_three_days,
+        warns=(
+            "predictor 'x' holds 3 dates as text, and each is a level with its own coefficient; "
+            "if a trend is meant, make a column of numbers, such as the days since the first; "
+            "if levels are, make it categories"
+        ),
+    ),
+    Case(
+        "a predictor of 120 dates as text",
+        pd.concat([rows()] * 5).assign(x=_days(120)),
+        "VaryingSlopes",
+        says=(
+            "predictor 'x' must be numbers or a factor of at most 100 levels, got 120 dates as "
+            "text; make a column of numbers, such as the days since the first"
+        ),
+    ),
+    Case(
+        "a predictor of dates as categories",
+        rows(x=pd.Categorical(np.tile(DAYS[:3], 8))),
+        "VaryingSlopes",
+        columns={"varying": [], "common": ["x"]},
+        typed="",
+        answer=finite,
     ),
     Case(
         "a predictor of lists",
