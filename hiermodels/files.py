@@ -17,6 +17,7 @@ import gzip
 import importlib.util
 import os
 import re
+import tempfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -386,7 +387,18 @@ def _unread(path: Path, error: Exception) -> DataError:
             f"data file: {path.name!r} must have as many fields in each row as its header has "
             f"names, got {long[3]} in line {long[2]}, where {long[1]} are expected; mend the row"
         )
+    if isinstance(error, PermissionError) or "Permission denied" in str(error):
+        return DataError(
+            f"data file: {path.name!r} must be one that you may read, and permission was denied; "
+            "see whose it is, and its mode"
+        )
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    if file_sizes.is_of_memory(error):
+        return DataError(
+            f"data file: {path.name!r} takes more memory to sum up than DuckDB may have ({MEMORY}) "
+            f"and more room for temporary files than there is ({lines[0]}); make room in "
+            f"{tempfile.gettempdir()}, or set TMPDIR to a folder that has some"
+        )
     return DataError(
         f"data file: {path.name!r} could not be read as {kind}: "
         f"{lines[0] if lines else 'unknown reason'}; is it whole, and of that kind?"

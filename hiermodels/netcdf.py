@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["load", "save"]
 
+_CLOSED = (errno.EACCES, errno.EPERM, errno.EROFS)
 _HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 # HDF5's words, alike in 1.12 and 2.0: the bytes there are, and those that there should be.
 _TRUNCATED = re.compile(r"truncated file: eof = (\d+), sblock->base_addr = 0, stored_eof = (\d+)")
@@ -51,9 +52,13 @@ def save(idata: Container, path: str | os.PathLike[str]) -> Path:
     """
     groups(idata)
     target = Path(os.path.realpath(Path(os.path.expanduser(path))))
-    if target.is_dir():
+    try:
+        is_folder, has_parent = target.is_dir(), target.parent.is_dir()
+    except OSError as error:  # a folder above is closed
+        raise ContainerError(_unwritten(target, error)) from error
+    if is_folder:
         raise ContainerError(f"cannot write {target}: it is a folder; add a file name (fit.nc)")
-    if not target.parent.is_dir():
+    if not has_parent:
         raise ContainerError(f"cannot write {target}: create the folder {target.parent} first")
     # Not tempfile, whose files only their owner may read.
     partial = target.with_name(f".{target.name}.{os.getpid()}.{secrets.token_hex(4)}.part")
@@ -66,9 +71,7 @@ def save(idata: Container, path: str | os.PathLike[str]) -> Path:
             idata.to_netcdf(str(partial), engine="h5netcdf", compress=False)
         os.replace(partial, target)
     except (OSError, RuntimeError, TypeError, ValueError) as error:
-        if full := _no_room(error):
-            full = f"{full}; make room, or name another folder"
-        raise ContainerError(f"cannot write {target}: {full or one_line(error)}") from error
+        raise ContainerError(_unwritten(target, error)) from error
     finally:
         with suppress(OSError):  # in a read-only folder even what is not there cannot be removed
             partial.unlink(missing_ok=True)
@@ -93,6 +96,16 @@ def _reserve(file: Path, idata: Container) -> None:
     with open(file, "xb") as stream:
         if hasattr(os, "posix_fallocate"):
             os.posix_fallocate(stream.fileno(), 0, size)
+
+
+def _unwritten(target: Path, error: Exception) -> str:
+    if full := _no_room(error):
+        why = f"{full}; make room, or name another folder"
+    elif isinstance(error, OSError) and error.errno in _CLOSED:
+        why = f"{os.strerror(error.errno)}; name a place that can be written"
+    else:
+        why = one_line(error)
+    return f"cannot write {target}: {why}"
 
 
 def _no_room(error: BaseException | None) -> str:
@@ -158,8 +171,16 @@ def _damage(error: BaseException) -> str:
     return f"damaged or cut short ({one_line(error)})"
 
 
+def _unread(file: Path, error: OSError) -> str:
+    return f"cannot read {file}: {error.strerror or error}; see whose it is, and its mode"
+
+
 def _check_signature(file: Path) -> None:
-    if not file.exists():
+    try:
+        exists = file.exists()
+    except OSError as error:  # a folder above is closed
+        raise ContainerError(_unread(file, error)) from error
+    if not exists:
         near = suggest(file.name, _names_beside(file))
         raise ContainerError(f"there is no file {file}{near or '; check the path'}")
     if file.is_dir():
@@ -168,7 +189,7 @@ def _check_signature(file: Path) -> None:
         with file.open("rb") as stream:
             start = stream.read(len(_HDF5_SIGNATURE))
     except OSError as error:
-        raise ContainerError(f"cannot read {file}: {one_line(error)}") from error
+        raise ContainerError(_unread(file, error)) from error
     if start == _HDF5_SIGNATURE:
         return
     what = "an empty file" if not start else "another kind of file"

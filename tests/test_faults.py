@@ -293,7 +293,7 @@ def test_a_read_only_working_folder_is_not_needed(tmp_path: Path) -> None:
         print(inference_data.dataset(fit(draws=50), "posterior").sizes["draw"])
         tried(lambda: fit(output_dir="here"))
         whole = model.fit(engine="exact", seed=1, draws=50, progress=False)
-        tried(lambda: inference_data.save(whole, "fit.nc"))
+        tried(lambda: netcdf.save(whole, "fit.nc"))
         tried(lambda: hm.report(whole, "fit.html"))
         tried(lambda: hm.plots.save(hm.plots.shrinkage(whole), "fit.png"))
         from hiermodels import cli

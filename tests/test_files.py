@@ -15,8 +15,9 @@ from typing import Any
 import duckdb
 import pandas as pd
 import pytest
+import xarray as xr
 
-from hiermodels import file_sizes, files, frames
+from hiermodels import file_sizes, files, frames, inference_data, netcdf
 from hiermodels.errors import DataError, DataWarning
 
 from .test_pushdown import DATA, of
@@ -259,3 +260,77 @@ def test_a_query_that_is_interrupted_ends_at_once_as_an_interruption(
     )
     assert ended.stdout.strip() == said, ended.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["rows.csv"]
+
+
+def test_rows_that_need_more_memory_and_room_than_there_is_say_what_to_make_room_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(file_sizes, "SMALL", 100)
+    monkeypatch.setattr(files, "MEMORY", "1MB")
+    DATA.to_parquet(tmp_path / "rows.parquet", index=False)
+    with pytest.raises(DataError, match=r"more memory to sum up .*\(1MB\).*; make room in /") as e:
+        of(tmp_path / "rows.parquet")
+    assert "\n" not in str(e.value)
+
+
+# What another user's files look like; root reads all of them.
+DENIED = """
+import os, sys
+import hiermodels as hm
+from hiermodels import file_sizes, files, netcdf
+import duckdb, h5netcdf, pandas, pyarrow.parquet
+folder = sys.argv[1]
+os.chdir(folder)  # the folders above may be closed as well
+# What Python still has to load may lie where only root can read.
+hm.sufficient_statistics("open.csv", y="score", group="school")
+fit = netcdf.load("open.nc")
+netcdf.save(fit, "again.nc")
+if os.geteuid() == 0:
+    os.setgroups([])
+    os.setresuid(12345, 12345, 12345)
+asked = [
+    lambda: files.read("shut.csv"),
+    lambda: hm.load("shut.nc"),
+    lambda: netcdf.save(fit, "closed/fit.nc"),
+    lambda: hm.load("shut/fit.nc"),
+    lambda: netcdf.save(fit, "shut/fit.nc"),
+    lambda: files.read("shut/rows.csv"),
+]
+for small in (10**9, 10):
+    file_sizes.SMALL = small
+    for ask in asked:
+        try:
+            ask()
+        except hm.HierModelsError as error:
+            print(error)
+    asked = [lambda: hm.sufficient_statistics("shut.csv", y="score", group="school")]
+"""
+
+
+def test_files_and_folders_of_others_are_refused_with_a_next_step(tmp_path: Path) -> None:
+    for name in ("open.csv", "shut.csv"):
+        DATA.to_csv(tmp_path / name, index=False)
+    for name in ("open.nc", "shut.nc"):
+        netcdf.save(
+            inference_data.container({"posterior": xr.Dataset({"mu": 1.0})}, {}), tmp_path / name
+        )
+    (tmp_path / "closed").mkdir(mode=0o555)
+    (tmp_path / "shut").mkdir(mode=0)
+    tmp_path.chmod(0o755)
+    for name in ("shut.csv", "shut.nc"):
+        (tmp_path / name).chmod(0)
+    done = subprocess.run(
+        [sys.executable, "-c", DENIED, tmp_path], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    shut = "must be one that you may read, and permission was denied; see whose it is, and its mode"
+    assert done.stdout.splitlines() == [
+        f"data file: 'shut.csv' {shut}",
+        "cannot read shut.nc: Permission denied; see whose it is, and its mode",
+        f"cannot write {tmp_path}/closed/fit.nc: Permission denied; name a place that can be "
+        "written",
+        "cannot read shut/fit.nc: Permission denied; see whose it is, and its mode",
+        f"cannot write {tmp_path}/shut/fit.nc: Permission denied; name a place that can be written",
+        "data file: 'shut/rows.csv' cannot be opened (Permission denied); check the path",
+        f"data file: 'shut.csv' {shut}",
+    ]
