@@ -82,8 +82,22 @@ class CmdStan:
 
 
 def default_directory() -> Path:
-    """Where CmdStanPy looks for CmdStan and installs it: ``~/.cmdstan``."""
+    """Where CmdStanPy looks for CmdStan and installs it: ``~/.cmdstan``.
+
+    It begins with ``~`` where no home folder is known.
+    """
     return Path(os.path.expanduser("~/.cmdstan"))
+
+
+def _home_for_cmdstan() -> Path:
+    folder = default_directory()
+    if not folder.is_absolute():
+        raise CmdStanError(
+            "the folder for CmdStan must lie in your home folder, and there is none that is known; "
+            "next: set HOME to a folder that you can write to, or CMDSTAN to that of a CmdStan "
+            "that is built"
+        )
+    return folder
 
 
 def find() -> CmdStan | None:
@@ -225,7 +239,7 @@ def ensure(
         return found
     what = "CmdStan" if version is None else f"CmdStan {version}"
     say(
-        f"there is no {what} yet: installing it into {default_directory()} "
+        f"there is no {what} yet: installing it into {_home_for_cmdstan()} "
         "(once; takes a few minutes)",
         progress,
     )
@@ -280,7 +294,7 @@ def install(
     """
     attempts = _check_options(source, version)
     jobs = check_jobs(jobs)
-    folder = default_directory() if directory is None else Path(os.path.expanduser(directory))
+    folder = _home_for_cmdstan() if directory is None else Path(os.path.expanduser(directory))
     folder = folder.absolute()
     if bad := unfit_for_make(folder):
         raise OptionError(

