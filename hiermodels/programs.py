@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from . import cache as _cache
-from . import cmdstan, ownership, shipped
+from . import cmdstan, ownership, shipped, termination
 from .cache import CacheEntry, cache_folder, entries
 from .compiling import (
     CPP_OPTIONS,
@@ -37,7 +37,6 @@ from .compiling import (
 )
 from .errors import CompileError, HierModelsError, OptionError, ToolchainError, listed, suggest
 from .progress import bar, wanted
-from .termination import terminable
 from .toolchain import (
     run,
     say,
@@ -205,7 +204,7 @@ def executable(name: str, *, progress: bool | None = None) -> Executable:
     CmdStanError
         CmdStan or the compiler is missing or broken.
     """
-    with terminable():
+    with termination.terminable():
         return _executable(name, progress, None, None)
 
 
@@ -387,14 +386,15 @@ def compile_all(
     chosen = list(dict.fromkeys(_names() if names is None else names))
     came = [shipped.find(load(name)) for name in chosen]
     jobs = cmdstan.check_jobs(jobs)
-    with terminable():
+    with termination.terminable():
         return _compile_all(chosen, None in came, jobs, progress)
 
 
 def _compile_all(
     chosen: list[str], some_absent: bool, jobs: int, progress: bool | None
 ) -> list[Executable]:
-    from concurrent.futures import Future, ThreadPoolExecutor, as_completed, wait
+    import concurrent.futures
+    from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor
 
     if some_absent:
         cmdstan.ensure(progress=progress)
@@ -411,12 +411,15 @@ def _compile_all(
             pool.submit(_executable, name, each, children, stopped): name for name in chosen
         }
         with bar(len(chosen), "compiling Stan programs", progress=progress) as shown:
-            for future in as_completed(futures):
-                try:
-                    done[futures[future]] = future.result()
-                except CompileError as error:
-                    failed[futures[future]] = error
-                shown.update(1)
+            pending = set(futures)
+            while pending:
+                for future in termination.wait(pending, FIRST_COMPLETED):
+                    pending.remove(future)
+                    try:
+                        done[futures[future]] = future.result()
+                    except CompileError as error:
+                        failed[futures[future]] = error
+                    shown.update(1)
     except BaseException:
         stopped.set()
         pool.shutdown(wait=False, cancel_futures=True)
@@ -424,7 +427,7 @@ def _compile_all(
         while not all(future.done() for future in futures):
             for child in list(children):
                 stop(child)
-            wait(futures, timeout=0.2)
+            concurrent.futures.wait(futures, timeout=0.2)
         raise
     finally:
         pool.shutdown()

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from . import progress as bars
+from . import termination
 from .errors import OptionError
 
 T = TypeVar("T")
@@ -163,7 +164,7 @@ def run(
                     yield this.task, _unsendable(error)
             if not pending:
                 return
-            done, _ = wait(pending, return_when=FIRST_COMPLETED)
+            done = termination.wait(pending, FIRST_COMPLETED)
             for future in done:
                 this = pending.pop(future)
                 try:

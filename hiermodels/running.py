@@ -8,9 +8,9 @@ from dataclasses import replace
 from typing import Any
 
 from . import progress as bars
+from . import termination
 from .chains import GRACE, Chain, Task, end_orphan, iterations, run_chain
 from .errors import OptionError
-from .termination import terminable
 
 __all__ = ["run"]
 
@@ -26,7 +26,7 @@ def run(
     if not tasks:
         return []
     stop = tasks[0].stop  # one file for all chains
-    with terminable():
+    with termination.terminable():
         own = None if executor is not None else ThreadPoolExecutor(parallel_chains)
         where: Any = own or executor
         futures: list[Future[Chain]] = []
@@ -67,7 +67,7 @@ def _watch(
 ) -> None:
     """Wait for the chains, moving the bar by what they print."""
     if not bars.wanted(progress):
-        wait(futures)
+        termination.wait(futures)
         return
     with bars.bar(each * len(tasks), f"{len(tasks)} chains", progress=progress) as bar:
         pending = set(futures)

@@ -2,27 +2,31 @@
 
 Python itself turns SIGINT into an exception, so that Ctrl-C passes through every ``finally``. Of
 the other two it dies on the spot: its children go on, and its temporary files stay. Either way
-Python acts between two of its own steps only, so that long work of a library goes to a thread.
+Python acts between two of its own steps only, so that long work of a library goes to a thread. A
+signal that comes just before the main thread goes to sleep, or to another thread, does not wake it:
+it sleeps for moments only (:func:`wait`).
 """
 
 from __future__ import annotations
 
+import concurrent.futures
 import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor, wait
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from functools import cache
 from types import FrameType
-from typing import Any, TypeVar
+from typing import TypeVar
 
-__all__ = ["interruptible", "leash", "terminable"]
+__all__ = ["interruptible", "leash", "terminable", "wait"]
 
 _T = TypeVar("_T")
 
 _SIGNALS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
+_MOMENT = 0.2
+"""Seconds that a signal may wait to be heard."""
 _PATIENCE = 5.0
 """Seconds that the first signal's unwinding has before a further one ends the process."""
 
@@ -42,10 +46,14 @@ def terminable() -> Iterator[None]:
         yield
         return
     came: list[int] = []
-    since = 0.0
+    late: list[int] = []
+    since, ended = 0.0, False
 
     def unwind(number: int, _: FrameType | None) -> None:
         nonlocal since
+        if ended:
+            late.append(number)
+            return
         came.append(number)
         if len(came) == 1:
             since = time.monotonic()
@@ -56,15 +64,18 @@ def terminable() -> Iterator[None]:
             os.kill(os.getpid(), number)
 
     ours = [number for number in _SIGNALS if signal.getsignal(number) is signal.SIG_DFL]
-    for number in ours:
-        signal.signal(number, unwind)
     try:
-        yield
-    finally:
+        try:
+            for number in ours:
+                signal.signal(number, unwind)
+            yield
+        finally:
+            ended = True
+    finally:  # of its own, as a signal may come before the line above
         for number in ours:
             signal.signal(number, signal.SIG_DFL)
-        if came and _is_worker():
-            os.kill(os.getpid(), came[0])
+        if late or (came and _is_worker()):
+            os.kill(os.getpid(), [*late, *came][0])
 
 
 def interruptible(work: Callable[[], _T], stop: Callable[[], object]) -> _T:
@@ -75,7 +86,8 @@ def interruptible(work: Callable[[], _T], stop: Callable[[], object]) -> _T:
     work : callable
         What is to be done.
     stop : callable
-        Ends it early, from another thread. It may come too soon, or too late.
+        Ends it early, from another thread. It may come too soon, or too late, and is called again
+        until the work has ended; a further Ctrl-C after five seconds leaves it to itself.
 
     Returns
     -------
@@ -84,26 +96,55 @@ def interruptible(work: Callable[[], _T], stop: Callable[[], object]) -> _T:
     """
     if threading.current_thread() is not threading.main_thread():
         return work()  # no signals come here
-    begun, dropped = threading.Event(), threading.Event()
+    future = concurrent.futures.Future[_T]()
 
-    def run() -> Any:
-        begun.wait()
-        return None if dropped.is_set() else work()
+    def run() -> None:
+        if future.set_running_or_notify_cancel():
+            try:
+                future.set_result(work())
+            except BaseException as error:
+                future.set_exception(error)
 
-    with ThreadPoolExecutor(1) as pool:
-        try:
-            future = pool.submit(run)
-            begun.set()
-            result: _T = future.result()
-        except BaseException:
-            if begun.is_set():
-                while not future.done():
-                    stop()
-                    wait([future], timeout=0.05)
-            dropped.set()  # a signal came while the thread was being made
-            begun.set()
-            raise
-    return result
+    thread = threading.Thread(target=run)
+    try:
+        thread.start()
+        wait([future])
+    except BaseException:
+        since = time.monotonic()
+        # Where the signal came before it had begun, it is cancelled, and will not begin.
+        while not (future.cancel() or future.done()):
+            try:
+                stop()
+                concurrent.futures.wait([future], timeout=0.05)
+            except KeyboardInterrupt:
+                if time.monotonic() - since > _PATIENCE:
+                    raise
+        raise
+    thread.join()
+    return future.result()
+
+
+def wait(
+    futures: Collection[concurrent.futures.Future[_T]],
+    return_when: str = concurrent.futures.ALL_COMPLETED,
+) -> set[concurrent.futures.Future[_T]]:
+    """Wait as :func:`concurrent.futures.wait` does, and hear signals meanwhile.
+
+    Parameters
+    ----------
+    futures : collection of concurrent.futures.Future
+    return_when : str
+        ``concurrent.futures.ALL_COMPLETED`` or ``FIRST_COMPLETED``.
+
+    Returns
+    -------
+    set of concurrent.futures.Future
+        Those that are done.
+    """
+    while True:
+        done, pending = concurrent.futures.wait(futures, _MOMENT, return_when)
+        if not pending or (done and return_when == concurrent.futures.FIRST_COMPLETED):
+            return done
 
 
 def _is_worker() -> bool:

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .errors import ToolchainError
+from .termination import interruptible
 
 
 @dataclass(frozen=True)
@@ -216,14 +217,18 @@ def run(
         clock.start()
     if children is not None:
         children.add(process)
-    try:
+
+    def read() -> int:
         assert process.stdout is not None  # noqa: S101  asked for above; tells the type checker
         with process.stdout:
             for line in process.stdout:
                 lines.append(line.rstrip())
                 if on_line is not None:
                     on_line(line)
-        code = process.wait()
+        return process.wait()
+
+    try:
+        code = interruptible(read, lambda: stop(process))
     except BaseException:
         stop(process)
         raise

@@ -8,12 +8,15 @@ import subprocess
 import sys
 import textwrap
 import threading
+import time
+from concurrent.futures import ALL_COMPLETED, FIRST_COMPLETED, Future, ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
 import pytest
 
-from hiermodels import termination
+import hiermodels as hm
+from hiermodels import retries, termination
 
 from .test_sampling import all_of, waiting
 
@@ -227,7 +230,8 @@ def test_work_in_a_thread_is_stopped_by_a_signal_even_where_the_first_call_comes
     calls = []
 
     def work() -> bool:
-        os.kill(os.getpid(), signal.SIGTERM)
+        # To this thread, so that the main one is not woken, as by a signal just before it sleeps.
+        signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
         begun.set()
         return ended.wait(60)
 
@@ -241,3 +245,128 @@ def test_work_in_a_thread_is_stopped_by_a_signal_even_where_the_first_call_comes
         termination.interruptible(work, stop)
     assert end.value.code == 143
     assert calls == [threading.get_ident()] * 2
+
+
+@pytest.mark.parametrize("how", [ALL_COMPLETED, FIRST_COMPLETED])
+def test_a_wait_for_futures_hears_a_signal_that_does_not_wake_the_main_thread(how: str) -> None:
+    ended = threading.Event()
+
+    def work() -> bool:
+        signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
+        return ended.wait(60)
+
+    began = time.monotonic()
+    with ThreadPoolExecutor(1) as pool:
+        with pytest.raises(SystemExit) as end, termination.terminable():
+            termination.wait([pool.submit(work)], how)
+        ended.set()
+    assert end.value.code == 143
+    assert time.monotonic() - began < 30
+
+
+def test_a_wait_for_futures_gives_the_first_or_all_that_are_done() -> None:
+    slow, quick = Future[int](), Future[int]()
+    quick.set_result(1)
+    assert termination.wait([slow, quick], FIRST_COMPLETED) == {quick}
+    timer = threading.Timer(2.5 * termination._MOMENT, slow.set_result, [2])
+    timer.start()
+    assert termination.wait({slow, quick}) == {slow, quick}
+    timer.join()
+
+
+def unheard(number: int, seconds: float) -> None:
+    """Send a signal to this process in a way that does not wake its main thread."""
+    timer = threading.Timer(seconds, lambda: signal.pthread_kill(threading.get_ident(), number))
+    timer.daemon = True
+    timer.start()
+
+
+@pytest.mark.stan
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_fit_hears_a_signal_that_does_not_wake_the_main_thread(number: signal.Signals) -> None:
+    model = hm.EightSchools(
+        hm.datasets.eight_schools(),
+        effect="effect",
+        se="se",
+        group="school",
+        parameterization="noncentered",
+    )
+    unheard(number, 2)
+    began = time.monotonic()
+    with pytest.raises((KeyboardInterrupt, SystemExit)):
+        model.fit(chains=2, draws=1_000_000, seed=1, progress=False, parallel_chains=2)
+    assert time.monotonic() - began < 30
+
+
+def test_tasks_hear_a_signal_that_does_not_wake_the_main_thread() -> None:
+    ended = threading.Event()
+    unheard(signal.SIGINT, 0.5)
+    began = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        dict(retries.run(lambda *_: ended.wait(60), range(3), stop=ended.set))
+    assert time.monotonic() - began < 30
+
+
+AT_A_LINE = """
+    import os, signal, sys, threading
+    from hiermodels import termination
+
+    def sent_at(line):
+        ended = threading.Event()
+        seen = -1
+
+        def trace(frame, event, argument):
+            nonlocal seen
+            if frame.f_code.co_filename != termination.__file__:
+                return None
+            ours = signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL
+            if event == "line" and ours:
+                seen += 1
+                if seen == line:
+                    os.kill(os.getpid(), signal.SIGTERM)
+            return trace
+
+        sys.settrace(trace)
+        code = None
+        try:
+            with termination.terminable():
+                termination.interruptible(lambda: ended.wait(0.2), ended.set)
+        except SystemExit as end:
+            code = end.code
+        sys.settrace(None)
+        for thread in threading.enumerate():
+            if thread is not threading.main_thread():
+                thread.join()
+        assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+        return seen >= line, code
+
+    line = 0
+    while True:
+        if not (child := os.fork()):
+            signal.alarm(10)
+            try:
+                sent, code = sent_at(line)
+                os._exit(code or 1 if sent else 0)
+            finally:
+                os._exit(2)
+        _, status = os.waitpid(child, 0)
+        if not status:
+            break
+        print(line, os.waitstatus_to_exitcode(status))
+        line += 1
+"""
+
+
+def test_a_signal_at_any_line_unwinds_or_kills_and_leaves_no_work_and_no_handler() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(AT_A_LINE)],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=True,
+    )
+    codes = [int(row.split()[1]) for row in done.stdout.splitlines()]
+    assert len(codes) > 15
+    # The last lines are those that give the signals back, after which they kill.
+    assert set(codes) == {143, -signal.SIGTERM}, done.stdout + done.stderr
+    assert codes == sorted(codes, reverse=True)
