@@ -18,6 +18,7 @@ import importlib.util
 import os
 import re
 import tempfile
+import warnings
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -76,8 +77,12 @@ def read(path: str | os.PathLike[str]) -> Any:
     try:
         if kind == "parquet":
             return pd.read_parquet(file)
-        # At once, as a column's type is that of all its rows.
-        frame = pd.read_csv(file, sep="\t" if kind == "tsv" else ",", low_memory=False)
+        sign = "\t" if kind == "tsv" else ","
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)
+            # At once, as a column's type is that of all its rows. Without index_col the first
+            # fields of rows longer than the header would name the rows, and shift the others.
+            frame = pd.read_csv(file, sep=sign, low_memory=False, index_col=False)
         for name, column in frame.items():
             if column.dtype == object and pd.api.types.infer_dtype(column) == "boolean":
                 frame[name] = column.astype("boolean")  # with missing values among them
@@ -85,18 +90,14 @@ def read(path: str | os.PathLike[str]) -> Any:
         raise DataError(
             f"data file: reading {file.name!r} needs pyarrow; pip install 'hiermodels[large]'"
         ) from error
+    except pd.errors.ParserWarning as error:
+        raise _too_long(file, *_first_too_long(file, kind)) from error
     except MemoryError as error:
         raise file_sizes.too_large(file) from error
     except (ValueError, OSError, EOFError, zlib.error) as error:  # the last two: a damaged .csv.gz
         full = file_sizes.is_of_memory(error)  # the parser's own words, no MemoryError
         raise (file_sizes.too_large(file) if full else _unread(file, error)) from error
     _check_header(file, kind, list(frame.columns))
-    if kind != "parquet" and not isinstance(frame.index, pd.RangeIndex):
-        # Pandas would take the first fields for the rows' names, and shift the others.
-        raise DataError(
-            f"data file: {file.name!r} must have as many fields in each row as its header has "
-            f"names, got {frame.index.nlevels} more in the rows; mend the header or the rows"
-        )
     return frame
 
 
@@ -329,17 +330,23 @@ def _columns(connection: Any, file: Path, kind: str) -> set[str]:
 
 def _header(file: Path, kind: str) -> list[str]:
     """Names in the header of a CSV file; none where the reader will complain."""
-    opener: Any = gzip.open if file.suffix.lower() == ".gz" else open
     try:
-        with opener(file, "rt", encoding="utf-8-sig", newline="") as lines:
-            rows = csv.reader(_short(lines), delimiter="\t" if kind == "tsv" else ",")
+        with _lines(file) as lines:
+            rows = csv.reader(lines, delimiter="\t" if kind == "tsv" else ",")
             return next((row for row in rows if row), [])
     except (OSError, EOFError, ValueError, csv.Error, zlib.error):
         return []
 
 
+@contextmanager
+def _lines(file: Path) -> Iterator[Iterator[str]]:
+    """Lines of a CSV file, packed or not, none of which may fill the memory."""
+    opener: Any = gzip.open if file.suffix.lower() == ".gz" else open
+    with opener(file, "rt", encoding="utf-8-sig", newline="") as lines:
+        yield _short(lines)
+
+
 def _short(lines: Any) -> Iterator[str]:
-    """Lines of a file, none of which may fill the memory."""
     while line := lines.readline(LONGEST_HEADER):
         if len(line) == LONGEST_HEADER:
             raise ValueError("the line does not end")
@@ -374,6 +381,21 @@ def _check_header(file: Path, kind: str, columns: list[Any]) -> None:
             )
 
 
+def _first_too_long(file: Path, kind: str) -> tuple[int, int, int]:
+    """Line and fields of the first row that is longer than the header, and the header's names."""
+    with _lines(file) as lines:
+        rows = csv.reader(lines, delimiter="\t" if kind == "tsv" else ",")
+        names = len(next(row for row in rows if row))
+        return next((rows.line_num, len(row), names) for row in rows if len(row) > names)
+
+
+def _too_long(file: Path, line: int | str, fields: int | str, names: int | str) -> DataError:
+    return DataError(
+        f"data file: {file.name!r} must have as many fields in each row as its header has names, "
+        f"got {fields} in line {line}, where {names} are expected; mend the row"
+    )
+
+
 def _unread(path: Path, error: Exception) -> DataError:
     kind = path.suffix[1:] or "data"
     if isinstance(error, UnicodeDecodeError):
@@ -383,10 +405,7 @@ def _unread(path: Path, error: Exception) -> DataError:
             "pandas.read_csv(..., encoding=...)"
         )
     if long := re.search(r"Expected (\d+) fields in line (\d+), saw (\d+)", str(error)):
-        return DataError(
-            f"data file: {path.name!r} must have as many fields in each row as its header has "
-            f"names, got {long[3]} in line {long[2]}, where {long[1]} are expected; mend the row"
-        )
+        return _too_long(path, long[2], long[3], long[1])
     if isinstance(error, PermissionError) or "Permission denied" in str(error):
         return DataError(
             f"data file: {path.name!r} must be one that you may read, and permission was denied; "

@@ -448,7 +448,17 @@ CASES = [
         CSV.replace("\n", ",9\n").replace("y,9", "y"),
         says=(
             "data file: 'data.csv' must have as many fields in each row as its header"
-            " has names, got 1 more in the rows; mend the header or the rows"
+            " has names, got 4 in line 2, where 3 are expected; mend the row"
+        ),
+    ),
+    _file(
+        # Pandas would take 1, 2, 3 for the rows' own names.
+        "all rows too long, with numbers of the rows in front",
+        "data.csv",
+        "g,y,x\n" + "".join(f"{n},{row}\n" for n, row in enumerate(CSV.splitlines()[1:])),
+        says=(
+            "data file: 'data.csv' must have as many fields in each row as its header"
+            " has names, got 4 in line 2, where 3 are expected; mend the row"
         ),
     ),
     _file(
