@@ -109,20 +109,19 @@ def _named() -> Path:
     named = os.environ.get("HIERMODELS_CACHE", "")
     why = "there is no home folder"
     try:
-        path = (
-            Path(os.path.expanduser(named))
-            if named
-            else platformdirs.user_cache_path("hiermodels", appauthor=False)
+        path = os.path.expanduser(named) or platformdirs.user_cache_dir(
+            "hiermodels", appauthor=False
         )
     except RuntimeError as error:
-        path, why = Path("~"), " ".join(str(error).split())
-    if path.parts[:1] == ("~",):  # it would be made in whatever folder this process works
+        path, why = "~", " ".join(str(error).split())
+    # Nobody's that is known: it would be made in whatever folder this process works.
+    if path.startswith("~"):
         raise CompileError(
             "the cache folder for compiled Stan programs must lie in your home folder, which is "
             f"not known ({why}); next: set HOME or HIERMODELS_CACHE to a folder that you can "
             "write to"
         )
-    return path.absolute()
+    return Path(path).absolute()
 
 
 def check_safe() -> None:

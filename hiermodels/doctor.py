@@ -12,11 +12,12 @@ import re
 import shutil
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 
-from .errors import CmdStanError, HierModelsError
+from .errors import CmdStanError, HierModelsError, listed
 from .progress import processors
 
 __all__ = ["Finding", "examine"]
@@ -224,39 +225,39 @@ def _executables() -> list[Finding]:
 
 
 def _cache() -> list[Finding]:
-    from . import cache, programs
+    from . import cache
 
     try:
-        folder, kind = cache.cache_folder(), ""
+        folder = cache.cache_folder()
         entries = cache.entries()
     except HierModelsError as error:
-        try:
-            # One that is filled for others need not be written to: fits use what is in it.
-            folder, kind, entries = cache.place(), "read-only, ", cache.entries()
-        except HierModelsError:
-            entries = []
-        if not entries:
-            what, advice = _split(error)
-            return [Finding("cache", False, what, advice)]
+        return [_read_only(error)]
     size = sum(entry.size for entry in entries)
-    found = f"{kind}{len(entries)} compiled programs, {size / 1e6:.1f} MB, {folder}"
-    broken = ", ".join(sorted({entry.name for entry in entries if not entry.ok}))
-    if broken and kind:
-        advice = f"damaged: {broken}; have them compiled anew, or set HIERMODELS_CACHE to another"
-        return [Finding("cache", False, found, advice, needed=False)]
-    if broken:
+    found = f"{len(entries)} compiled programs, {size / 1e6:.1f} MB, {folder}"
+    if broken := ", ".join(sorted({entry.name for entry in entries if not entry.ok})):
         # It mends itself: the next fit compiles them anew.
         advice = f"damaged, compiled anew when needed: {broken}"
         return [Finding("cache", False, found, advice, needed=False)]
-    if not kind:
-        return [
-            Finding("cache", True, found),
-            *_room("room for the cache", folder, "HIERMODELS_CACHE"),
-        ]
+    return [Finding("cache", True, found), *_room("room for the cache", folder, "HIERMODELS_CACHE")]
+
+
+def _read_only(error: HierModelsError) -> Finding:
+    """Say what can be run though nothing can be compiled: a cache may be filled for others."""
+    from . import cache, programs
+
     names = programs.names()
-    lacking = len(set(names) - {entry.name for entry in entries})
-    advice = f"without {lacking} of {len(names)} programs: for them set HIERMODELS_CACHE to another"
-    return [Finding("cache", True, found, advice if lacking else "")]
+    usable = [name for name in names if programs.compiled(name) is not None]
+    damaged = ""
+    with suppress(HierModelsError):
+        broken = sorted({entry.name for entry in cache.entries() if not entry.ok})
+        damaged = f"; damaged: {', '.join(broken)}" if broken else ""
+    if not usable:
+        what, advice = _split(error)
+        return Finding("cache", False, what + damaged, advice)
+    found = f"read-only, {len(usable)} of {len(names)} programs can be run, {cache.place()}"
+    lacking = [name for name in names if name not in usable]
+    advice = f"for {listed(lacking)} set HIERMODELS_CACHE to another{damaged}" if lacking else ""
+    return Finding("cache", True, found, advice)
 
 
 def _temporary() -> list[Finding]:

@@ -208,6 +208,30 @@ def executable(name: str, *, progress: bool | None = None) -> Executable:
         return _executable(name, progress, None, None)
 
 
+def compiled(name: str) -> Executable | None:
+    """Give a program's executable where it can be run as it is, with nothing compiled or written.
+
+    Parameters
+    ----------
+    name : str
+        One of :func:`names`.
+
+    Returns
+    -------
+    Executable or None
+        What came with the package, or is in the cache and belongs to the CmdStan of now.
+    """
+    program = load(name)
+    came = shipped.find(program)
+    if came is not None and not shipped.fault(came):
+        return came
+    try:
+        found = cmdstan.find()
+        return None if found is None else _ready(_cache.place(), program, found)
+    except HierModelsError:
+        return None
+
+
 def _executable(
     name: str,
     progress: bool | None,
@@ -332,9 +356,14 @@ def _ready(cache: Path, program: Program, found: cmdstan.CmdStan) -> Executable 
     except (CompileError, OSError):  # one that only its owner can look into is such a one too
         return None
     for entry in there:
-        if not _cache.ENTRY_NAME.fullmatch(entry.name) or _cache.fault(entry, program.name, None):
+        try:
+            if not _cache.ENTRY_NAME.fullmatch(entry.name) or _cache.fault(
+                entry, program.name, None
+            ):
+                continue
+            manifest = _cache.read_manifest(entry)
+        except OSError:  # a folder whose names may be listed, and nothing more
             continue
-        manifest = _cache.read_manifest(entry)
         same = {
             "digest": program.digest,
             "cmdstan_version": found.version_text,

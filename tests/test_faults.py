@@ -358,13 +358,18 @@ def test_a_user_without_any_home_is_told_so_before_anything_is_sampled(tmp_path:
             def sampled(*args, **options):
                 print("samples")
                 return None, []
+            def looked_for(*args, **options):
+                print("program")
+                raise hm.errors.CompileError("no compiler")
             engines.exact, fitting.posterior = drawn, sampled
+            hm.programs.executable = looked_for
             tried(hm.programs.cache_folder)
             os.environ["HIERMODELS_CACHE"] = "~/cache"
             tried(hm.programs.cache_folder)
             del os.environ["HIERMODELS_CACHE"]
             tried(lambda: model.fit(engine="exact", seed=1, progress=False))
             tried(fit)
+            tried(lambda: model.prior_predictive(draws=10, seed=1, progress=False))
             os.environ["HOME"] = str(folder)
             tried(lambda: model.fit(engine="exact", seed=1, progress=False))
             print([p for p in os.listdir() if p.startswith("~")])
@@ -396,10 +401,10 @@ def test_a_user_without_any_home_is_told_so_before_anything_is_sampled(tmp_path:
         assert re.fullmatch(r"CompileError .*; next: set HOME or HIERMODELS_CACHE to a .*", line)
     if idatas.arviz_line() == "0.x":
         says = r"ContainerError .* cannot be imported \(.*home.*\); .*: set HOME to a folder .*"
-        assert all(re.fullmatch(says, line) for line in lines[:2]), done.stdout
-        assert lines[2:] == ["draws", "[]"]
+        assert all(re.fullmatch(says, line) for line in lines[:3]), done.stdout
+        assert lines[3:] == ["draws", "[]"]
     else:  # needs no home
-        assert lines == ["draws", "samples", "draws", "[]"]
+        assert lines == ["draws", "samples", "program", "CompileError no compiler", "draws", "[]"]
 
 
 # ---- a chain that is killed ----------------------------------------------------------------------

@@ -216,13 +216,13 @@ def test_a_cache_is_not_made_where_a_link_leads_to_nothing(tmp_path, monkeypatch
     assert not (tmp_path / "gone").exists()
 
 
-@pytest.mark.parametrize("named", ["", "~/cache"])
+@pytest.mark.parametrize("named", ["", "~/cache", "~nosuchuser/cache"])
 def test_a_home_that_nobody_knows_is_no_folder_in_this_one(tmp_path, monkeypatch, named):
     """Where there is none, some versions of platformdirs give back what was to be replaced."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HIERMODELS_CACHE", named)
     monkeypatch.setattr(os.path, "expanduser", lambda path: path)
-    monkeypatch.setattr(platformdirs, "user_cache_path", lambda *_, **__: Path("~/.cache/it"))
+    monkeypatch.setattr(platformdirs, "user_cache_dir", lambda *_, **__: "~/.cache/it")
     before = sorted(tmp_path.iterdir())
     with pytest.raises(
         CompileError, match=r"home folder, .* \(there is no home folder\); next: set"
@@ -345,7 +345,7 @@ def test_a_cache_that_root_filled_for_others_is_listed_and_is_no_fault(root, com
         path.chmod(0o755)
     before = sorted(place.rglob("*"))
     found = as_user(OTHER, common, "doctor")
-    assert re.fullmatch(rf"True read-only, 1 compiled programs, 0\.0 MB, {place} -> ", found + " ")
+    assert found + " " == f"True read-only, 1 of 1 programs can be run, {place} -> "
     said = as_user(OTHER, common, "cache").splitlines()
     assert said[1].split()[:2] == ["tiny", "2.27.0"]
     assert said[-2:] == [f"1 compiled programs, 0.0 MB, in {place}", "exit code 0"]
@@ -354,7 +354,10 @@ def test_a_cache_that_root_filled_for_others_is_listed_and_is_no_fault(root, com
     assert sorted(place.rglob("*")) == before
     # What is damaged there does not mend itself.
     (made / "tiny").write_text("")
-    assert re.match(r"False read-only, .* -> damaged: tiny; have", as_user(OTHER, common, "doctor"))
+    found = as_user(OTHER, common, "doctor")
+    assert re.fullmatch(
+        r"False .* \(mode 0755\)\); damaged: tiny -> set HIERMODELS_CACHE .*", found
+    )
     # One that cannot be written to and has nothing in it is of no use.
     shutil.rmtree(made)
     says = rf"{place} belongs to the user root \(mode 0755\)\).* set HIERMODELS_CACHE to another"
@@ -380,6 +383,11 @@ def test_a_cache_that_cannot_be_read_is_said_to_be_its_owners(root, common):
     (place / "programs").chmod(0o744)
     listed = as_user(OTHER, common, "cache")
     assert re.match(r"error: .* must be one that can be read, and .*; next: set HIER", listed)
+    for command in ((), ("compile", "tiny"), ("doctor",)):
+        said = as_user(OTHER, common, *command)
+        assert f"{place} belongs to the user root (mode 0755)" in said
+        assert "next: set HIERMODELS_CACHE" in said or command == ("doctor",)
+        assert not said.startswith("True")
 
 
 def test_why_a_folder_cannot_be_written_to_is_said_by_owner_or_mode(tmp_path):
@@ -395,7 +403,23 @@ def test_a_read_only_cache_says_what_is_not_in_it(root, common):
         path.chmod(0o755)
     (common / "sources" / "small.stan").write_text("parameters { real nu; }\n")
     found = as_user(OTHER, common, "doctor")
-    assert re.match(r"True read-only, 1 compiled programs, .* -> without 1 of 2 programs: ", found)
+    assert found == (
+        f"True read-only, 1 of 2 programs can be run, {place} -> for 'small' set HIERMODELS_CACHE "
+        "to another"
+    )
+
+
+@pytest.mark.parametrize("other", [{"cmdstan_version": "2.26.1"}, {"digest": "0" * 64}])
+def test_a_read_only_cache_of_other_programs_is_of_no_use(root, common, other):
+    place = common / "shared" / "a"
+    manifest = Path(as_user(0, common)).with_name("manifest.json")
+    manifest.write_text(json.dumps(json.loads(manifest.read_text()) | other))
+    for path in (place, *place.rglob("*")):
+        path.chmod(0o755)
+    found = as_user(OTHER, common, "doctor")
+    assert re.match(r"False .* belongs to the user root \(mode 0755\)\) -> set HIER", found)
+    # As a fit has it.
+    assert "belongs to the user root (mode 0755)" in as_user(OTHER, common)
 
 
 @pytest.mark.parametrize(

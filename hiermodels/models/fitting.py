@@ -268,6 +268,7 @@ def prior(
             f"proper prior, as in priors={{{name.partition('[')[0]!r}: ...}}"
         )
     model.design.rows("the prior predictive")
+    idatas.check_importable()
     # At least 1000 of each chain, thinned to what was asked for: the prior's tails are long.
     each = -(-sampling.Settings(draws=draws).draws // _PRIOR_CHAINS)
     thin = max(1, -(-1000 // each))
