@@ -24,7 +24,9 @@ from .console import (
     ENDS,
     check_output,
     console,
+    joined,
     one_line,
+    own_words,
     printable,
     say,
     show,
@@ -77,15 +79,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # A label that the terminal's encoding lacks is no reason to fail.
         with suppress(AttributeError, ValueError, OSError):
             stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    own = own_words(sys.argv[1:] if arguments is None else arguments)
+
+    def warned(message: Warning | str, *_: Any, **__: Any) -> None:
+        _say(f"warning: {one_line(message, own)}")
+
     with warnings.catch_warnings(), terminable():
         warnings.simplefilter("always", HierModelsWarning)
-        warnings.showwarning = _show_warning
+        warnings.showwarning = warned
         try:
             command = typer.main.get_command(app)
             code = command.main(arguments, prog_name="hiermodels", standalone_mode=False)
             sys.stdout.flush()
         except HierModelsError as error:
-            return _fail(error, 2 if isinstance(error, ValueError | LookupError) else 1)
+            _say(f"error: {one_line(error, own)}")
+            return 2 if isinstance(error, ValueError | LookupError) else 1
         except _UsageError as error:
             # Click's own words end there.
             said = re.sub(r"(?<= is not readable)\.$", f"; {_LOOK}", error.format_message())
@@ -109,20 +117,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return _ended(code) if code in ENDS else code if isinstance(code, int) else 0
 
 
-def _fail(what: object, code: int, label: str = "error: ") -> int:
-    print(f"{label}{one_line(what)}", file=sys.stderr)
+def _say(line: str) -> None:
+    print(line, file=sys.stderr)
+
+
+def _fail(what: str, code: int) -> int:
+    """Say what needs no translation: it speaks of what is typed here."""
+    _say(f"error: {joined(what)}")
     return code
 
 
 def _ended(code: int, left: str = "") -> int:
     """Say what ended the process from outside, and what is left of its work."""
     with suppress(OSError):  # the terminal that hung up takes no more words
-        _fail(f"{ENDS[code]}{left}", code, label="")
+        _say(f"{ENDS[code]}{printable(left)}")
     return code
-
-
-def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
-    print(f"warning: {one_line(message)}", file=sys.stderr)
 
 
 # ---- what comes after a fit ---------------------------------------------------------------------
@@ -166,7 +175,11 @@ def _check(fit: _Fit) -> None:
     from . import diagnostics, netcdf
 
     found = diagnostics.check(netcdf.load(fit))
-    text = Text("\n".join(printable(line) for line in typed(str(found)).split("\n")))
+    # Only what to do: above it stand the labels of the data, below it what to know of them.
+    table, next_steps, rest = str(found).partition("\n\nNext:\n")
+    steps, to_know, notes = rest.partition("\n\nTo know:\n")
+    said = f"{table}{next_steps}{typed(steps)}{to_know}{notes}"
+    text = Text("\n".join(printable(line) for line in said.split("\n")))
     text.highlight_regex(r"(?m)\bBAD\s*$", "bold red")
     text.highlight_regex(r"(?m)\bok\s*$", "green")
     console().print(text, soft_wrap=True)

@@ -6,7 +6,9 @@ import os
 import re
 import shlex
 import sys
-from collections.abc import Sequence
+from ast import literal_eval
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,58 +22,105 @@ if TYPE_CHECKING:
 ENDS = {130: "interrupted", 143: "terminated", 129: "hung up"}
 """What an end from outside is called, by its exit code."""
 
-_OPTION_IN_PYTHON = re.compile(
-    r"\b(pooling|parameterization|missing|intercept|sigma|adapt_delta|max_treedepth|chains|draws"
-    r"|warmup)=('?)([\w.]+)\2(?![\w(])"
+# How messages speak in Python, and here.
+_PHRASES = {
+    "fit(allow_failed_chains=True)": "--allow-failed-chains",
+    "output_dir must be the folder of a fit(..., output_dir=)": (
+        "FOLDER must be one that a fit's --output-dir named"
+    ),
+    "output_dir must hold a fit": "FOLDER must hold a fit",
+    "fit the model with output_dir= to begin one": (
+        "`hiermodels fit` with --output-dir begins one"
+    ),
+    "a whole file that fit(..., output_dir=) wrote": (
+        "a whole file that a fit with --output-dir wrote"
+    ),
+    "fit must name one of the": "--fit must name one of the",
+    "output_dir must be a folder that can be": "--output-dir must be a folder that can be",
+    "set TMPDIR or output_dir": "set TMPDIR or --output-dir",
+}
+_TEXT = r"""'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*\""""
+_PHRASE = rf"(?<![\w-])(?P<phrase>{'|'.join(map(re.escape, _PHRASES))})"
+_CALL = rf"hm\.resume\((?P<folder>{_TEXT})(?:, fit=(?P<fit>{_TEXT}))?\)"
+# A word of its own: what stands in a path, or in the parentheses of a call, is none.
+_OPTION = (
+    r"(?<![^\s(])(?<!\w\()"
+    r"(?:(?P<name>pooling|missing|intercept|sigma|(?P<twice>parameterization))='(?P<word>\w+)'"
+    r"|(?P<count>adapt_delta|max_treedepth|chains|draws|warmup)=(?P<number>\d+(?:\.\d+)?))"
+    r"(?=[\s;:)]|[.,](?:\s|\.|$)|$)"
+    # Named once in "parameterization='marginal', then 'noncentered'".
+    r"(?(twice)(?:(?P<then>,\s+then\s+)'(?P<other>\w+)')?)"
 )
-
-
-# How the messages on a folder for a fit's files speak of it in Python, and here.
-_RESUME = (
+# A folder may be called "chains=4", and four chains be the advice all the same.
+_NO_ADVICE = r"(?<!with )(?<!then )(?<!usual )(?<!now )(?<!and )"
+_QUOTED = "|".join(
     (
-        "output_dir must be the folder of a fit(..., output_dir=)",
-        "FOLDER must be one that a fit's --output-dir named",
-    ),
-    ("output_dir must hold a fit", "FOLDER must hold a fit"),
-    (
-        "fit the model with output_dir= to begin one",
-        "`hiermodels fit` with --output-dir begins one",
-    ),
-    (
-        "a whole file that fit(..., output_dir=) wrote",
-        "a whole file that a fit with --output-dir wrote",
-    ),
-    ("fit must name one of the", "--fit must name one of the"),
-    ("output_dir must be a folder that can be", "--output-dir must be a folder that can be"),
-    ("set TMPDIR or output_dir", "set TMPDIR or --output-dir"),
+        r"next: hiermodels .*",  # a command already
+        r"`[^`]*`",
+        r"\ba \w+ \(.{0,60}? \.\.\.\)",  # what errors.shown cuts short
+        r"""(?<!\w)(?P<quote>['"])(?:(?!(?P=quote)).){0,60}\.\.\. \(\d+ letters\)""",
+        rf"(?<!\w)(?:{_TEXT})",
+        r"(?<=\w)\[(?:[^][]|\[[^][]*\])*\]",  # the label in theta[...]
+    )
 )
-_CALL = re.compile(r"""hm\.resume\((['"])(?P<folder>.*?)\1(?:, fit='(?P<fit>[^']*)')?\)""")
+_IN_PYTHON = "|".join((_CALL, _PHRASE, _OPTION, _QUOTED))
 
 
-def typed(text: str) -> str:
-    """Remedies as one types them here: ``adapt_delta=0.99`` -> ``--adapt-delta 0.99``."""
-    text = re.sub(r"fit\(allow_failed_chains=True\)", "--allow-failed-chains", text)
-    for python, here in _RESUME:
-        text = text.replace(python, here)
-    text = _CALL.sub(_command, text)
-    text = _OPTION_IN_PYTHON.sub(lambda m: f"--{m[1].replace('_', '-')} {m[3]}", text)
-    # The option is named once in "parameterization='marginal', then 'noncentered'".
-    return re.sub(r"(--parameterization )(\w+), then '(\w+)'", r"\1\2, then \1\3", text)
+def typed(text: str, own: Iterable[str] = ()) -> str:
+    """Remedies as one types them here: ``adapt_delta=0.99`` -> ``--adapt-delta 0.99``.
+
+    What is quoted, or stands in brackets, remains as it is, and so do the words in ``own``.
+    """
+    words = "|".join(map(re.escape, sorted(own, key=len, reverse=True)))
+    return re.sub(f"{_NO_ADVICE}(?:{words})|{_IN_PYTHON}" if words else _IN_PYTHON, _as_typed, text)
 
 
-def _command(call: re.Match[str]) -> str:
-    """What goes on with a fit, as a command."""
-    which = f" --fit {call['fit']}" if call["fit"] else ""
-    return f"`hiermodels resume {shlex.quote(call['folder'])}{which}`"
+def _as_typed(found: re.Match[str]) -> str:
+    if found["phrase"]:
+        return _PHRASES[found["phrase"]]
+    if found["folder"]:
+        folder, fit = (literal_eval(found[part] or "''") for part in ("folder", "fit"))
+        return f"`{printable(resumption(folder, fit))}`"
+    if found["count"]:
+        return f"--{found['count'].replace('_', '-')} {found['number']}"
+    if found["name"]:
+        option = f"--{found['name']}"
+        then = f"{found['then']}{option} {found['other']}" if found["other"] else ""
+        return f"{option} {found['word']}{then}"
+    return found[0]
 
 
-def one_line(what: object) -> str:
-    """A message of several lines as one, with its remedies as one types them here."""
+def own_words(arguments: Sequence[str]) -> list[str]:
+    """The user's words that could be taken for an option in Python: paths, and those above them."""
+    given = [*arguments, *(a.partition("=")[2] for a in arguments if a.startswith("--"))]
+    given += filter(os.path.isabs, os.environ.values())
+    with suppress(OSError, ValueError):  # no folder to stand in; a name that none can have
+        given += [os.path.realpath(os.path.expanduser(word)) for word in given if word]
+    places = [place for word in given for place in (word, *map(str, Path(word).parents))]
+    return sorted({place for place in map(printable, places) if re.search(_OPTION, place)})
+
+
+def resumption(folder: str | Path, fit: str | None = None, output: Path | None = None) -> str:
+    """The command that goes on with a fit."""
+    place = str(folder)
+    words = ["hiermodels", "resume", f".{os.sep}{place}" if place.startswith("-") else place]
+    words += ["--fit", fit] if fit else []
+    words += ["-o", str(output)] if output is not None else []
+    return shlex.join(words)
+
+
+def joined(what: object) -> str:
+    """A message of several lines as one."""
     lines = [line.strip() for line in str(what).splitlines() if line.strip()]
-    joined = ""
+    out = ""
     for line in lines:
-        joined += line if not joined else (" " if joined[-1] in ":;,." else "; ") + line
-    return typed(printable(joined))
+        out += line if not out else (" " if out[-1] in ":;,." else "; ") + line
+    return printable(out)
+
+
+def one_line(what: object, own: Iterable[str] = ()) -> str:
+    """A message of several lines as one, with its remedies as one types them here."""
+    return typed(joined(what), own)
 
 
 def printable(text: object) -> str:

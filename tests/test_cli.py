@@ -729,35 +729,32 @@ def test_an_interrupted_fit_leaves_no_orphan(sign, schools_file, tmp_path):
 @pytest.mark.cmdstan
 def test_a_fit_that_is_hung_up_says_how_one_goes_on(schools_file, tmp_path):
     programs.executable("eight_schools_noncentered", progress=False)
-    folder = tmp_path / "my run"
+    folder = tmp_path / "chains=4,draws=1000"
     arguments = [*in_file(SCHOOLS, schools_file), "--parameterization", "noncentered"]
-    arguments += ["--draws", "20000000", "--output-dir", folder]
+    arguments += ["--draws", "20000000", "--output-dir", folder.name]
     command = [sys.executable, "-m", "hiermodels", *map(str, arguments)]
-    with subprocess.Popen(
-        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
-    ) as fit:
+    pipes = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, cwd=tmp_path, **pipes) as fit:
         until = time.monotonic() + 60
         while not list(folder.glob("*_0.csv")) and time.monotonic() < until:
             time.sleep(0.1)
         fit.send_signal(signal.SIGHUP)
         _, err = fit.communicate(timeout=30)
     assert fit.returncode == 129
-    next_step = f"hiermodels resume '{folder}' -o fit.nc"
+    next_step = f"hiermodels resume {folder.name} -o fit.nc"
     assert err.strip().splitlines()[-1] == f"hung up; 0 of 4 chains are kept; next: {next_step}"
     # The same of one that is picked up, where another lies beside it and a file is named.
     (file,) = folder.glob("*_fit.npz")
     shutil.copy(file, folder / "another_fit.npz")
-    command = [sys.executable, "-m", "hiermodels", "resume", str(folder), "-o", str(folder / "it")]
+    command = [sys.executable, "-m", "hiermodels", "resume", folder.name, "-o", "sigma=2.nc"]
     command += ["--fit", file.name.removesuffix("_fit.npz")]
     (folder / f"{command[-1]}_3.done").touch()  # which its chain does not bear out: it runs again
-    with subprocess.Popen(
-        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
-    ) as fit:
+    with subprocess.Popen(command, cwd=tmp_path, **pipes) as fit:
         started(fit.pid)
         fit.send_signal(signal.SIGTERM)
         _, err = fit.communicate(timeout=30)
     assert fit.returncode == 143
-    next_step = f"hiermodels resume '{folder}' --fit {command[-1]} -o '{folder / 'it'}'"
+    next_step = f"hiermodels resume {folder.name} --fit {command[-1]} -o sigma=2.nc"
     assert err.strip().splitlines()[-1] == f"terminated; 0 of 4 chains are kept; next: {next_step}"
 
 
