@@ -4,25 +4,21 @@ from __future__ import annotations
 
 import functools
 import inspect
-import os
 import re
-import shlex
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .console import ENDS, check_output, printable, say, summary_table, typed
-from .errors import OptionError, PriorError, SamplingError, shown, suggest
+from .cli_outcome import carry_out, check_options
+from .console import printable, say
+from .errors import PriorError, shown, suggest
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from .priors import Prior
 
-__all__ = ["FAMILIES", "app", "command_of", "read_priors", "show_fit"]
+__all__ = ["FAMILIES", "app", "command_of", "read_priors"]
 
 # Plain help: with rich's, square brackets in an example (mu[x]=...) would be taken for markup.
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
@@ -99,7 +95,6 @@ def _prior(text: str, family: str, numbers: str) -> Prior:
 
 # ---- fit ----------------------------------------------------------------------------------------
 
-_MOST_ROWS = 40  # a summary that is longer is shown without the groups
 _File = Annotated[
     Path,
     typer.Argument(metavar="FILE", help="CSV or Parquet: a file, a glob in quotes, or a folder"),
@@ -299,14 +294,10 @@ def _fit(
     quiet: bool,
     **settings: Any,
 ) -> None:
-    if quiet and output is None:
-        raise OptionError("--quiet needs --output: nothing would be left of the fit; add -o fit.nc")
-    check_output(output, file)
+    check_options(output, quiet, file)
     priors = read_priors(prior or [])
 
     import hiermodels
-
-    from . import netcdf
 
     model = getattr(hiermodels, family)(
         file,
@@ -318,72 +309,13 @@ def _fit(
     )
     if not quiet:
         say(printable(repr(model)[1:-1]))
-    with picked_up(output_dir, output):
-        try:
-            idata = model.fit(output_dir=output_dir, progress=False if quiet else None, **settings)
-        except SamplingError as error:
-            if error.idata is None or output is None:
-                raise
-            kept = netcdf.save(
-                error.idata, output.with_name(f"{output.stem}-unfinished{output.suffix}")
-            )
-            said = str(error).partition(" and are kept: ")[0]
-            raise SamplingError(
-                f"{said} and are kept in {kept}; --allow-failed-chains goes on with them"
-            ) from error
-        saved = None if output is None else netcdf.save(idata, output)
-    if not quiet:
-        show_fit(hiermodels.summary(idata), hiermodels.check(idata), saved)
-
-
-@contextmanager
-def picked_up(folder: Path | None, output: Path | None, fit: str | None = None) -> Iterator[None]:
-    """Let an end from outside say what is kept of a fit in a folder, and how one goes on.
-
-    That is the fit that is named, or else the one that begins now.
-    """
-    from . import checkpoints
-
-    place = None if folder is None else Path(os.path.expanduser(folder))
-    before = [] if place is None else checkpoints.stems(place)
-    try:
-        yield
-    except (KeyboardInterrupt, SystemExit) as end:
-        code = 130 if isinstance(end, KeyboardInterrupt) else end.code
-        if code not in ENDS or place is None:
-            raise
-        there = checkpoints.stems(place)
-        # Another process may begin one there too: the names hold the number of the process.
-        mine = [s for s in there if s not in before and f"-{os.getpid()}-" in s]
-        ended = SystemExit(code)
-        ended.left = ""  # type: ignore[attr-defined]
-        for stem in [fit] if fit else mine:
-            with suppress(OptionError):
-                done, chains = checkpoints.progress(place, stem)
-                which = f" --fit {shlex.quote(stem)}" if len(there) > 1 else ""
-                ended.left = (  # type: ignore[attr-defined]
-                    f"; {done} of {chains} chains are kept; next: hiermodels resume "
-                    f"{shlex.quote(str(folder))}{which} -o {shlex.quote(str(output or 'fit.nc'))}"
-                )
-        raise ended from end
-
-
-def show_fit(summary: pd.DataFrame, diagnostics: Any, saved: Path | None) -> None:
-    """Print what came of a fit, and where it is."""
-    shown = summary
-    if len(summary) > _MOST_ROWS:
-        shown = summary[~summary.index.str.match(r"(theta|deviation|eta)\[")]
-        shown = shown if len(shown) <= _MOST_ROWS else shown[: _MOST_ROWS // 2]
-    say()
-    summary_table(shown)
-    if len(shown) < len(summary):
-        say(f"... and {len(summary) - len(shown)} more rows: `hiermodels summary` shows them")
-    say()
-    say(typed(diagnostics.verdict))
-    if saved is None:
-        say("The fit is not saved; -o fit.nc saves it.")
-    else:
-        say(f"The fit is in {saved}; next: hiermodels check {shlex.quote(str(saved))}")
+    progress = False if quiet else None
+    carry_out(
+        lambda: model.fit(output_dir=output_dir, progress=progress, **settings),
+        output=output,
+        quiet=quiet,
+        folder=output_dir,
+    )
 
 
 for _name, _columns in FAMILIES.items():

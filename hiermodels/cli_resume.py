@@ -8,9 +8,7 @@ from typing import Annotated
 
 import typer
 
-from .cli_fit import picked_up, show_fit
-from .console import check_output
-from .errors import OptionError
+from .cli_outcome import carry_out, check_options
 
 __all__ = ["resume"]
 
@@ -42,22 +40,20 @@ def resume(
           --output-dir run -o fit.nc
       hiermodels resume run -o fit.nc
     """
-    if quiet and output is None:
-        raise OptionError("--quiet needs --output: nothing would be left of the fit; add -o fit.nc")
-    check_output(output)
+    check_options(output, quiet)
 
     import hiermodels
 
-    from . import checkpoints, netcdf
+    from . import checkpoints
 
     meant = checkpoints.find(Path(os.path.expanduser(folder)).resolve(), fit)
-    with picked_up(folder, output, meant):
-        idata = hiermodels.resume(
-            folder,
-            fit=meant,
-            progress=False if quiet else None,
-            allow_failed_chains=allow_failed_chains,
-        )
-        saved = None if output is None else netcdf.save(idata, output)
-    if not quiet:
-        show_fit(hiermodels.summary(idata), hiermodels.check(idata), saved)
+    progress = False if quiet else None
+    carry_out(
+        lambda: hiermodels.resume(
+            folder, fit=meant, progress=progress, allow_failed_chains=allow_failed_chains
+        ),
+        output=output,
+        quiet=quiet,
+        folder=folder,
+        stem=meant,
+    )

@@ -21,6 +21,7 @@ import xarray as xr
 from hiermodels import (
     cli,
     cli_fit,
+    cli_outcome,
     cmdstan,
     console,
     datasets,
@@ -762,7 +763,7 @@ def test_a_fit_that_is_hung_up_says_how_one_goes_on(schools_file, tmp_path):
 def test_an_end_from_outside_is_said_whatever_the_folder_holds(tmp_path, kept):
     folder = tmp_path / "run"
     folder.mkdir()
-    with pytest.raises(SystemExit) as ended, cli_fit.picked_up(folder, None):  # noqa: PT012
+    with pytest.raises(SystemExit) as ended, cli_outcome.picked_up(folder, None):  # noqa: PT012
         if kept == "half a file":
             (folder / f"program-20261231235959-{os.getpid()}-1_fit.npz").write_bytes(b"PK")
         if kept == "no folder":
@@ -774,7 +775,7 @@ def test_an_end_from_outside_is_said_whatever_the_folder_holds(tmp_path, kept):
 @pytest.mark.parametrize("code", [None, 3, "no more of this"])
 def test_an_end_of_ones_own_is_no_end_from_outside(tmp_path, monkeypatch, capsys, code):
     def ends(folder):
-        with cli_fit.picked_up(tmp_path, None):
+        with cli_outcome.picked_up(tmp_path, None):
             raise SystemExit(code)
 
     monkeypatch.setattr("hiermodels.demo.run", ends)
