@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from . import cli_fit
-from .console import check_output, printable, say
+from .console import check_output, free, printable, say
 from .errors import OptionError
 
 __all__ = ["app", "report"]
@@ -86,7 +86,7 @@ def _compare(
         say(printable(line))
     say()
     if written is None:
-        say("No report is written; -o report.html writes one, with pictures.")
+        say(f"No report is written; -o {free('report.html')} writes one, with pictures.")
     else:
         say(f"The report is in {written}")
 

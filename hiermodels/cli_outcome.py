@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .console import ENDS, check_output, resumption, say, summary_table, typed
+from .console import ENDS, check_output, free, resumption, say, summary_table, typed
 from .errors import ContainerError, OptionError, SamplingError
 
 if TYPE_CHECKING:
@@ -26,7 +26,9 @@ _AGAIN = re.compile(r"\nhm\.resume\(.*\) runs them again, with the same seeds\Z"
 def check_options(output: Path | None, quiet: bool, source: Path | None = None) -> None:
     """Refuse a fit whose result would be lost."""
     if quiet and output is None:
-        raise OptionError("--quiet needs --output: nothing would be left of the fit; add -o fit.nc")
+        raise OptionError(
+            f"--quiet needs --output: nothing would be left of the fit; add -o {free('fit.nc')}"
+        )
     check_output(output, source)
 
 
@@ -91,7 +93,7 @@ def picked_up(folder: Path | None, output: Path | None, stem: str | None = None)
             with suppress(OptionError):
                 done, chains = checkpoints.progress(place, one)
                 which = one if len(there) > 1 else None
-                to = output or Path("fit.nc")
+                to = free("fit.nc", place) if output is None else output
                 return f"{done} of {chains} chains", resumption(folder, which, to)
         return None
 
@@ -155,6 +157,6 @@ def _show(summary: pd.DataFrame, diagnostics: Any, saved: Path | None) -> None:
     say()
     say(typed(diagnostics.verdict))
     if saved is None:
-        say("The fit is not saved; -o fit.nc saves it.")
+        say(f"The fit is not saved; -o {free('fit.nc')} saves it.")
     else:
         say(f"The fit is in {saved}; next: hiermodels check {shlex.quote(str(saved))}")

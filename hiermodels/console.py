@@ -9,6 +9,7 @@ import sys
 from ast import literal_eval
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from itertools import chain, count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -107,6 +108,14 @@ def resumption(folder: str | Path, fit: str | None = None, output: Path | None =
     words += ["--fit", fit] if fit else []
     words += ["-o", str(output)] if output is not None else []
     return shlex.join(words)
+
+
+def free(name: str, folder: Path | None = None) -> Path:
+    """A file of that name that is not there yet: here, or in a folder if none can be made here."""
+    here = Path() if folder is None or os.access(os.curdir, os.W_OK | os.X_OK) else folder
+    stem, suffix = os.path.splitext(name)
+    names = chain([name], (f"{stem}-{number}{suffix}" for number in count(2)))
+    return next(here / one for one in names if not os.path.lexists(here / one))
 
 
 def joined(what: object) -> str:

@@ -731,6 +731,7 @@ def test_an_interrupted_fit_leaves_no_orphan(sign, schools_file, tmp_path):
 def test_a_fit_that_is_hung_up_says_how_one_goes_on(schools_file, tmp_path):
     programs.executable("eight_schools_noncentered", progress=False)
     folder = tmp_path / "chains=4,draws=1000"
+    (tmp_path / "fit.nc").touch()
     arguments = [*in_file(SCHOOLS, schools_file), "--parameterization", "noncentered"]
     arguments += ["--draws", "20000000", "--output-dir", folder.name]
     command = [sys.executable, "-m", "hiermodels", *map(str, arguments)]
@@ -742,7 +743,7 @@ def test_a_fit_that_is_hung_up_says_how_one_goes_on(schools_file, tmp_path):
         fit.send_signal(signal.SIGHUP)
         _, err = fit.communicate(timeout=30)
     assert fit.returncode == 129
-    next_step = f"hiermodels resume {folder.name} -o fit.nc"
+    next_step = f"hiermodels resume {folder.name} -o fit-2.nc"
     assert err.strip().splitlines()[-1] == f"hung up; 0 of 4 chains are kept; next: {next_step}"
     # The same of one that is picked up, where another lies beside it and a file is named.
     (file,) = folder.glob("*_fit.npz")

@@ -67,6 +67,7 @@ def chains(file):
 @pytest.mark.parametrize("folder", ["my run", None])
 def test_after_a_killed_chain_one_goes_on_as_is_said(output, folder, killed, run, tmp_path):
     kept = None if output is None else tmp_path / "a fit-unfinished.nc"
+    (tmp_path / "fit.nc").write_bytes(b"an earlier fit")
     save = [] if output is None else ["-o", output]
     words = [*FIT, *save, *([] if folder is None else ["--output-dir", folder])]
     said = killed(*words)
@@ -81,15 +82,16 @@ def test_after_a_killed_chain_one_goes_on_as_is_said(output, folder, killed, run
     else:
         places = [f"'{kept}'"] * bool(kept) + [f"the folder {shlex.quote(folder)}"]
         where = f"; 1 of 2 chains finished and are kept in {' and in '.join(places)}; "
-        command = f"hiermodels resume {shlex.quote(folder)} -o {shlex.quote(output or 'fit.nc')}"
+        command = f"hiermodels resume {shlex.quote(folder)} -o {shlex.quote(output or 'fit-2.nc')}"
         step = f"--allow-failed-chains goes on without those that fail; next: {command}"
         assert said.endswith(where + step)
         # The same of one that is resumed, and fails again.
         assert killed("resume", folder, *save).endswith(where + step)
         code, _, _ = run(*shlex.split(command)[1:])
         assert code == 0
-        assert chains(output or "fit.nc") == [0, 1]
+        assert chains(output or "fit-2.nc") == [0, 1]
     assert kept is None or chains(kept) == [0]
+    assert (tmp_path / "fit.nc").read_bytes() == b"an earlier fit"
 
 
 @pytest.mark.cmdstan
@@ -154,3 +156,16 @@ def test_an_end_while_the_finished_chains_are_saved_is_said_as_any_other(
     code, _, err = run(*FIT, "--output-dir", "run", "-o", "a.nc")
     step = "hiermodels resume run -o a.nc"
     assert (code, err) == (130, f"interrupted; 1 of 2 chains are kept; next: {step}")
+
+
+def test_no_name_is_suggested_that_is_taken(run, tmp_path):
+    exact = [*FIT[:9], "--engine", "exact"]
+    assert "The fit is not saved; -o fit.nc saves it.\n" in run(*exact)[1]
+    assert run(*exact, "--quiet")[2].endswith("; add -o fit.nc")
+    (tmp_path / "fit.nc").touch()
+    assert "The fit is not saved; -o fit-2.nc saves it.\n" in run(*exact)[1]
+    assert run(*exact, "--quiet")[2].endswith("; add -o fit-2.nc")
+    compare = ["compare", *exact[1:]]
+    assert "-o report.html writes one" in run(*compare)[1]
+    (tmp_path / "report.html").touch()
+    assert "-o report-2.html writes one" in run(*compare)[1]

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import shlex
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -145,3 +148,23 @@ def test_what_there_is_to_know_of_a_label_is_printed_as_it_is(tmp_path, capsys):
     next_step, _, known = out.partition("\nTo know:\n")
     assert "fit again with --chains 4." in next_step
     assert "school draws=5 1 chains=4 by" in " ".join(known.split())
+
+
+@pytest.mark.parametrize("taken", [[], ["fit.nc"], ["fit.nc", "fit-2.nc", "fit-4.nc"]])
+def test_a_name_that_is_free_overwrites_nothing(taken, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in taken:
+        Path(name).symlink_to("nowhere")  # which would be written through
+    assert console.free("fit.nc") == Path(["fit.nc", "fit-2.nc", "", "fit-3.nc"][len(taken)])
+
+
+def test_a_name_that_is_free_can_be_written(tmp_path):
+    """By a user who stands where nothing can be made."""
+    code = (
+        "import os, sys, pathlib; from hiermodels import console; os.chdir('/');\n"
+        "if os.geteuid() == 0: os.setresuid(12345, 12345, 12345)\n"
+        "print(console.free('fit.nc', pathlib.Path(sys.argv[1])))"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == (f"{tmp_path / 'fit.nc'}\n", "")
