@@ -22,7 +22,12 @@ if TYPE_CHECKING:
 __all__ = ["load", "save"]
 
 _CLOSED = (errno.EACCES, errno.EPERM, errno.EROFS)
+_TOO_MANY = (errno.EMFILE, errno.ENFILE)
+_BY_THE_DISK = (errno.EIO, errno.ENXIO, errno.ENODEV, errno.ENOTCONN, errno.ESTALE, errno.ETIMEDOUT)
+_LOCKED = (errno.EAGAIN, errno.EWOULDBLOCK)
 _HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
+# HDF5's words, where they are all that is left of the system's number of an error.
+_ERRNO = re.compile(r"\berrno = (\d+)")
 # HDF5's words, alike in 1.12 and 2.0: the bytes there are, and those that there should be.
 _TRUNCATED = re.compile(r"truncated file: eof = (\d+), sblock->base_addr = 0, stored_eof = (\d+)")
 
@@ -152,9 +157,7 @@ def load(path: str | os.PathLike[str]) -> Container:
         raise
     except Exception as error:
         # h5py raises what the damaged byte happens to hit: OSError, KeyError, RuntimeError, ...
-        raise ContainerError(
-            f"cannot read {file}: the file is {_damage(error)}; write it again, or fetch it again"
-        ) from error
+        raise ContainerError(f"cannot read {file}: {_why_not_read(error)}") from error
     if not {"posterior", "prior"} & set(found):
         raise ContainerError(
             f"{file} is not a fitted model: it has no group 'posterior'; "
@@ -164,15 +167,71 @@ def load(path: str | os.PathLike[str]) -> Container:
     return wrap(found, attrs)
 
 
-def _damage(error: BaseException) -> str:
-    """What is wrong with a file that HDF5 could not read; where it counted the bytes, how many."""
+def _why_not_read(error: BaseException) -> str:
+    """Why a file could not be read, and the next step: only a damaged one has to be made again."""
+    said = one_line(error)
+    if isinstance(error, MemoryError) or "memory allocation failed" in said:
+        return (
+            f"it takes more memory than there is ({said}); give it more, or read one group by "
+            "xarray.open_dataset(..., group='posterior', engine='h5netcdf'), which leaves the "
+            "draws on the disk"
+        )
+    number = _number(error)
+    if "unable to lock file" in said and number not in _LOCKED:
+        return (
+            f"its file system has no locks for it ({os.strerror(number)}); "
+            "set HDF5_USE_FILE_LOCKING=FALSE before Python starts"
+        )
+    if (known := _by_the_system(number)) is not None:
+        return known
     if cut := _TRUNCATED.search(str(error)):
-        return f"cut short, {cut[1]} of {cut[2]} bytes"
-    return f"damaged or cut short ({one_line(error)})"
+        what = f"cut short, {cut[1]} of {cut[2]} bytes"
+    elif "filter returned failure" in said:
+        return (
+            f"the file is damaged, or takes more memory to unpack than there is ({said}); "
+            "try it with more memory before you write it again, or fetch it again"
+        )
+    else:
+        what = f"damaged or cut short ({said})"
+    return f"the file is {what}; write it again, or fetch it again"
+
+
+def _by_the_system(number: int) -> str | None:
+    """Why the system refuses to read a file that may well be whole; None where that is not known.
+
+    (A damaged file makes HDF5 ask for what cannot be, which has numbers as well.)
+    """
+    if number in _LOCKED:
+        return "another process has it open for writing; wait for its end"
+    if number in _CLOSED:
+        return f"{os.strerror(number)}; see whose it is, and its mode"
+    if number in _TOO_MANY:
+        return f"{os.strerror(number)}; close some, or allow more (`ulimit -n`)"
+    if number in _BY_THE_DISK:
+        return f"{os.strerror(number)}; see to the disk, or the file server, that it is on"
+    if number == errno.ENOENT:
+        return "it was removed as it was read; check the path"
+    return None
+
+
+def _number(error: BaseException | None) -> int:
+    """The system's number of an error, which may stand behind others or in words only; 0 if none.
+
+    (h5py gives what it cannot open as a KeyError of HDF5's words.)
+    """
+    while error is not None:
+        number = getattr(error, "errno", None)
+        if number is None and (said := _ERRNO.search(str(error))):
+            number = int(said[1])
+        if number:
+            return int(number)
+        error = error.__cause__ or error.__context__
+    return 0
 
 
 def _unread(file: Path, error: OSError) -> str:
-    return f"cannot read {file}: {error.strerror or error}; see whose it is, and its mode"
+    why = _by_the_system(_number(error)) or f"{error.strerror or error}; check the path"
+    return f"cannot read {file}: {why}"
 
 
 def _check_signature(file: Path) -> None:

@@ -1,6 +1,12 @@
 """What goes into a file comes out of it; what is no fit is refused."""
 
+import errno
 import gc
+import os
+import shutil
+import subprocess
+import sys
+import textwrap
 
 import arviz as az
 import h5py
@@ -175,6 +181,217 @@ def test_a_file_with_a_hole_is_refused_and_nothing_is_printed(tmp_path, idata, h
         netcdf.load(path)
     gc.collect()
     assert capfd.readouterr() == ("", "")
+
+
+# ---- whole files that cannot be read now ---------------------------------------------------------
+
+LOADED = """
+import sys
+import numpy as np, h5netcdf, h5py
+import hiermodels as hm
+from hiermodels.errors import ContainerError
+
+small, large, *rest = sys.argv[1:]
+hm.load(small)  # all that is imported for it
+{before}
+try:
+    hm.load(large)
+except ContainerError as error:
+    print(error)
+else:
+    print("loaded")
+"""
+SHORT = """
+import os, resource
+with open("/proc/self/statm") as file:
+    now = int(file.read().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+most = now + (int(rest[0]) << 20)
+resource.setrlimit(resource.RLIMIT_AS, (most, most))
+"""
+
+
+def loaded(small, large, *more, before="", **env):
+    """What another process says that loads one file after another."""
+    code = LOADED.format(before=textwrap.dedent(before))
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code, small, large, *map(str, more)],
+        env={**os.environ, **env},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.rstrip("\n")
+
+
+LARGE = xr.Dataset({"theta": (("chain", "draw", "g"), np.zeros((4, 1000, 3000)))})
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs a limit of the address space")
+def test_a_file_larger_than_the_memory_is_not_called_damaged(tmp_path, idata):
+    small = netcdf.save(idata, tmp_path / "small.nc")
+    large = netcdf.save(hi.container({"posterior": LARGE}, {}), tmp_path / "large.nc")
+    said = loaded(small, large, 50, before=SHORT)
+    assert said == (
+        f"cannot read {large}: it takes more memory than there is (Unable to allocate 91.6 MiB for "
+        "an array with shape (4, 1000, 3000) and data type float64); give it more, or read one "
+        "group by xarray.open_dataset(..., group='posterior', engine='h5netcdf'), which leaves "
+        "the draws on the disk"
+    )
+    assert loaded(small, large, 1000, before=SHORT) == "loaded"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs a limit of the address space")
+def test_a_packed_file_larger_than_the_memory_is_not_called_damaged(tmp_path, idata):
+    small, large = netcdf.save(idata, tmp_path / "small.nc"), tmp_path / "large.nc"
+    packed = {"theta": {"zlib": True, "complevel": 1, "chunksizes": LARGE["theta"].shape}}
+    LARGE.to_netcdf(large, group="posterior", engine="h5netcdf", encoding=packed)
+    # Enough for the array, then for what is packed, and not for what is unpacked.
+    for room in (100, 130, 180):
+        said = loaded(small, large, room, before=SHORT)
+        assert "more memory" in said, room
+        assert "; write it again" not in said
+    assert loaded(small, large, 1000, before=SHORT) == "loaded"
+
+
+HOLDER = """
+import sys, h5py
+with h5py.File(sys.argv[1], sys.argv[2]) as file:
+    print("open", flush=True)
+    sys.stdin.read()
+    print(sorted(file))
+"""
+
+
+@pytest.fixture
+def held(tmp_path, idata, monkeypatch):
+    """A file, and a function that has another process open it."""
+    monkeypatch.delenv("HDF5_USE_FILE_LOCKING", raising=False)
+    path, began = netcdf.save(idata, tmp_path / "fit.nc"), []
+
+    def opened(mode):
+        code = [sys.executable, "-c", HOLDER, path, mode]
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+        began.append(subprocess.Popen(code, text=True, **pipes))
+        assert began[-1].stdout.readline() == "open\n"
+        return began[-1]
+
+    yield path, opened
+    for process in began:
+        process.kill()
+        process.communicate()
+
+
+def test_a_file_that_another_process_writes_is_to_be_waited_for(tmp_path, held):
+    path, opened = held
+    writer = opened("a")
+    small = netcdf.save(netcdf.load(shutil.copy(path, tmp_path / "a.nc")), tmp_path / "small.nc")
+    # By another process as well: HDF5 looks once whether it is to lock files.
+    assert loaded(small, path) == (
+        f"cannot read {path}: another process has it open for writing; wait for its end"
+    )
+    writer.communicate("", timeout=60)
+    assert loaded(small, path) == "loaded"
+
+
+@pytest.mark.parametrize("mode", ["r", "a"])
+def test_a_file_that_another_process_has_open_is_replaced(tmp_path, held, mode):
+    path, opened = held
+    other = opened(mode)
+    netcdf.save(hi.container({"posterior": draws(["A"], seed=8)}, {}), path)
+    assert hi.groups(netcdf.load(path)) == ("posterior",)
+    # What it has open is the old file, to its end.
+    assert "log_likelihood" in other.communicate("", timeout=60)[0]
+    assert hi.groups(netcdf.load(path)) == ("posterior",)
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_file_that_others_read_is_read(held):
+    path, opened = held
+    opened("r")
+    assert "posterior" in hi.groups(netcdf.load(path))
+
+
+def test_too_many_open_files_are_no_damage(tmp_path, idata):
+    path = netcdf.save(idata, tmp_path / "fit.nc")
+    before = """
+        import os, resource
+        resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+        taken = [os.dup(0) for _ in range(64 - len(os.listdir("/proc/self/fd")) + 1)]
+    """
+    if sys.platform != "linux":
+        pytest.skip("counts files in /proc")
+    said = loaded(path, path, before=before)
+    assert said == (
+        f"cannot read {path}: Too many open files; close some, or allow more (`ulimit -n`)"
+    )
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="such a file is in Linux's /proc")
+def test_a_disk_that_fails_at_once_is_named():
+    with pytest.raises(
+        ContainerError, match=r"^cannot read /proc/self/mem: Input/output error; se"
+    ):
+        netcdf.load("/proc/self/mem")
+
+
+CC = shutil.which("cc")
+FAILING = """
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+ssize_t pread64(int fd, void *to, size_t n, off64_t from) {
+    static ssize_t (*real)(int, void *, size_t, off64_t);
+    if (!real) real = dlsym(RTLD_NEXT, "pread64");
+    if (getenv("BAD_FROM") && from >= atoll(getenv("BAD_FROM"))) {
+        errno = atoi(getenv("BAD_ERRNO"));
+        return -1;
+    }
+    return real(fd, to, n, from);
+}
+ssize_t pread(int fd, void *to, size_t n, off_t from) { return pread64(fd, to, n, from); }
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux" or CC is None, reason="needs a compiler, and Linux")
+@pytest.mark.parametrize("share", [0.02, 0.6])
+def test_a_disk_that_fails_further_on_is_no_damage(tmp_path, idata, share):
+    """The system's answer to a read is made here, as no disk at hand fails; the rest is real."""
+    (tmp_path / "bad.c").write_text(FAILING)
+    bad = tmp_path / "bad.so"
+    subprocess.run([CC, "-shared", "-fPIC", "-o", bad, tmp_path / "bad.c", "-ldl"], check=True)
+    path = netcdf.save(idata, tmp_path / "fit.nc")
+    start = int(share * path.stat().st_size)
+    # C sees what Python puts into the environment.
+    before = f"import os; os.environ.update(BAD_ERRNO='{errno.EIO}', BAD_FROM='{start}')"
+    said = loaded(path, path, before=before, LD_PRELOAD=str(bad))
+    assert said == (
+        f"cannot read {path}: Input/output error; see to the disk, or the file server, that it is "
+        "on"
+    )
+
+
+@pytest.mark.parametrize(
+    ("error", "why"),
+    [
+        (
+            BlockingIOError(errno.ENOLCK, "(unable to lock file, errno = 37, error message = 'N')"),
+            "its file system has no locks for it (No locks available); set HDF5_USE_FILE_LOCKING=",
+        ),
+        (KeyError("Unable to open (file read failed: errno = 116, ..)"), os.strerror(116) + "; se"),
+        (FileNotFoundError(errno.ENOENT, "gone"), "it was removed as it was read; check the path"),
+        (PermissionError(errno.EACCES, "shut"), "Permission denied; see whose it is, and its mode"),
+        # What a damaged address makes the system say.
+        (OSError(errno.EINVAL, "errno = 22"), "the file is damaged or cut short ([Errno 22] errno"),
+        (KeyError("address overflowed"), "the file is damaged or cut short ('address overflowed'"),
+    ],
+    ids=["no locks", "a server's", "removed", "closed", "an address", "no number"],
+)
+def test_only_what_the_system_does_not_explain_is_damage(error, why):
+    assert netcdf._why_not_read(error).startswith(why)
 
 
 def test_a_file_without_draws_is_refused_with_what_it_has(tmp_path):
