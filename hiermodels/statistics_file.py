@@ -5,15 +5,18 @@ NumPy's ``.npz``, without pickled objects: reading one from elsewhere runs none 
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import stat
 import tokenize
 import uuid
 import zipfile
 import zlib
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -50,7 +53,8 @@ def write(
             f"statistics: {str(path)!r} could not be written: {error.strerror}; check the folder"
         ) from error
     finally:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):  # in a closed folder not even what is not there can be removed
+            part.unlink(missing_ok=True)
     return path
 
 
@@ -60,14 +64,28 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, Any]]:
     Raises
     ------
     DataError
-        No such file, or one of another kind.
+        No such file, or one that cannot be read, or one of another kind.
     """
     path = Path(os.path.expanduser(path))
-    if not path.is_file():
-        raise DataError(f"statistics: no such file {str(path)!r}; check the path")
+    # Opened here, as NumPy leaves a damaged file open.
+    with _opened(path) as raw:
+        return _read(path, raw)
+
+
+def _opened(path: Path) -> BinaryIO:
     try:
-        # Opened here, as NumPy leaves a damaged file open.
-        with open(path, "rb") as raw, np.load(raw, allow_pickle=False) as file:
+        if stat.S_ISREG(os.stat(path).st_mode):  # not a pipe, whose end may never come
+            return open(path, "rb")
+    except (FileNotFoundError, NotADirectoryError, ValueError):  # the last of a name with a NUL
+        pass
+    except OSError as error:
+        raise _unread(path, error) from error
+    raise DataError(f"statistics: no such file {str(path)!r}; check the path")
+
+
+def _read(path: Path, raw: BinaryIO) -> tuple[dict[str, Any], dict[str, Any]]:
+    try:
+        with np.load(raw, allow_pickle=False) as file:
             about = json.loads(str(file["about"]))
             arrays = {name: file[name] for name in file.files if name != "about"}
         if about.pop("format") != FORMAT:
@@ -75,14 +93,25 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, Any]]:
     except DataError:
         raise
     # All that a file of another kind, or half a file, may be to np.load and json.
-    except (AttributeError, EOFError, IndexError, KeyError, OSError, TypeError) as error:
+    except (AttributeError, EOFError, IndexError, KeyError, TypeError) as error:
         raise wrong(path) from error
+    except OSError as error:
+        # A place that cannot be is one of damage; any other number is of the disk.
+        if error.errno in (None, errno.EINVAL):
+            raise wrong(path) from error
+        raise _unread(path, error) from error
     except (ValueError, zipfile.BadZipFile) as error:
         raise wrong(path) from error
     # One byte may make it encrypted, packed in another way, or a head that is no Python.
     except (RuntimeError, tokenize.TokenError, zlib.error) as error:
         raise wrong(path) from error
     return about, arrays
+
+
+def _unread(path: Path, error: OSError) -> DataError:
+    closed = isinstance(error, PermissionError)
+    step = "see whose it is, and its mode (`ls -ld`)" if closed else "see to that, and try again"
+    return DataError(f"statistics: {str(path)!r} cannot be read ({error.strerror}); {step}")
 
 
 def wrong(path: str | os.PathLike[str]) -> DataError:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -283,6 +286,67 @@ def test_a_file_of_another_kind_is_refused(tmp_path: Path) -> None:
         SufficientStatistics.load(tmp_path / "none")
     with pytest.raises(DataError, match="could not be written: No such file"):
         of(DATA).save(tmp_path / "no" / "folder")
+
+
+CLOSED = """
+import os, sys
+import pandas as pd
+import hiermodels as hm
+from hiermodels import statistics_file
+
+os.chdir(sys.argv[1])  # the folders above may be closed as well
+held = hm.SufficientStatistics.load("open")
+held.save("again")
+if os.geteuid() == 0:
+    os.setgroups([])
+    os.setresgid(12345, 12345, 12345)
+    os.setresuid(12345, 12345, 12345)
+for ask in (
+    lambda: hm.SufficientStatistics.load("closed"),
+    lambda: hm.SufficientStatistics.load("shut/open"),
+    lambda: held.save("shut/again"),
+):
+    try:
+        ask()
+    except hm.HierModelsError as error:
+        print(type(error).__name__, error)
+"""
+
+
+def test_a_closed_file_is_neither_missing_nor_of_another_kind(tmp_path: Path) -> None:
+    (tmp_path / "shut").mkdir()
+    for name in ("open", "closed", "shut/open"):
+        of(DATA).save(tmp_path / name)
+    (tmp_path / "closed").chmod(0)
+    (tmp_path / "shut").chmod(0)
+    tmp_path.chmod(0o755)
+    done = subprocess.run(
+        [sys.executable, "-c", CLOSED, tmp_path], capture_output=True, text=True, check=False
+    )
+    (tmp_path / "shut").chmod(0o700)
+    assert done.returncode == 0, done.stderr
+    look = "see whose it is, and its mode (`ls -ld`)"
+    assert done.stdout.splitlines() == [
+        f"DataError statistics: 'closed' cannot be read (Permission denied); {look}",
+        f"DataError statistics: 'shut/open' cannot be read (Permission denied); {look}",
+        "DataError statistics: 'shut/again' could not be written: Permission denied; check the "
+        "folder",
+    ]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="such a file is in Linux's /proc")
+def test_a_disk_that_fails_does_not_make_a_file_one_of_another_kind() -> None:
+    says = r"'/proc/self/mem' cannot be read \(Input/output error\); see to that, and try again"
+    with pytest.raises(DataError, match=says):
+        SufficientStatistics.load("/proc/self/mem")
+
+
+@pytest.mark.parametrize("name", ["", "a\0b", "file/below", "pipe"])
+def test_what_is_no_file_is_said_to_be_none(tmp_path: Path, name: str) -> None:
+    (tmp_path / "file").touch()
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(DataError, match=r"no such file .*; check the path"):
+        SufficientStatistics.load(tmp_path / name)
 
 
 def test_they_are_frozen_and_say_in_one_line_what_they_are() -> None:
