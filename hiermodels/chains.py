@@ -181,16 +181,30 @@ def _leave_mark(task: Task, mark: Path) -> None:
         os.replace(part, mark)
 
 
+def draws_left(mark: Path) -> tuple[Path, str] | None:
+    """The file of a chain that is marked as finished, and its hash then; None where it is not.
+
+    Nor is it where the file is gone, or has other bytes than it had, by their number.
+    """
+    try:
+        said = json.loads(mark.read_text())
+        csv = mark.with_name(Path(said["csv"]).name)
+        whole = csv.stat().st_size == said["bytes"]
+        return (csv, said["sha256"]) if whole else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
 def finished(task: Task) -> Chain | None:
     """The chain that an earlier run has finished, where its file is still what it was then."""
-    if task.mark is None:
+    found = None if task.mark is None else draws_left(task.mark)
+    if found is None:
         return None
+    csv, digest = found
     try:
-        said = json.loads(task.mark.read_text())
-        csv = task.csv.with_name(Path(said["csv"]).name)
-        if csv.stat().st_size != said["bytes"] or digests.of_file(csv) != said["sha256"]:
+        if digests.of_file(csv) != digest:
             return None
-    except (OSError, ValueError, KeyError, TypeError):
+    except OSError:
         return None
     chain = _read(replace(task, csv=csv))
     return chain if chain.finished else None

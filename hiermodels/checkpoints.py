@@ -29,7 +29,7 @@ from typing import Any
 
 import numpy as np
 
-from . import __version__, sampling
+from . import __version__, chains, sampling
 from .design import Design
 from .errors import DataError, OptionError, PriorError, listed
 from .laplace import Standardization
@@ -214,10 +214,10 @@ def find(folder: Path, fit: str | None) -> str:
 def _unfinished(folder: Path, stem: str) -> bool:
     """Whether chains are missing, or it cannot be said (its file is damaged)."""
     try:
-        done, chains = progress(folder, stem)
+        done, wanted = progress(folder, stem)
     except OptionError:
         return True
-    return done < chains
+    return done < wanted
 
 
 def stems(folder: Path) -> list[str]:
@@ -228,7 +228,9 @@ def stems(folder: Path) -> list[str]:
 
 
 def progress(folder: Path, stem: str) -> tuple[int, int]:
-    """Chains that have finished, and chains in all, of a fit.
+    """Chains that have finished and whose draws are there, and chains in all, of a fit.
+
+    The draws are not read for it: where they were changed and are as many bytes, it counts them.
 
     Raises
     ------
@@ -236,8 +238,9 @@ def progress(folder: Path, stem: str) -> tuple[int, int]:
         Its file cannot be read, is damaged, or is of another version of this package.
     """
     with _opened(folder / f"{stem}{_END}") as (about, _):
-        chains = int(about["settings"]["chains"])
-        return sum((folder / f"{stem}_{n}.done").exists() for n in range(chains)), chains
+        wanted = int(about["settings"]["chains"])
+    marks = [folder / f"{stem}_{number}.done" for number in range(wanted)]
+    return sum(chains.draws_left(mark) is not None for mark in marks), wanted
 
 
 def read(folder: Path, stem: str) -> Checkpoint:

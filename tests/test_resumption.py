@@ -19,8 +19,8 @@ import psutil
 import pytest
 
 import hiermodels as hm
+from hiermodels import checkpoints, netcdf
 from hiermodels import inference_data as idatas
-from hiermodels import netcdf
 from hiermodels.errors import OptionError, SamplingError
 
 from .test_sampling import all_of, children, waiting
@@ -270,6 +270,44 @@ def test_of_two_fits_in_a_folder_one_has_to_be_named(tmp_path: Path) -> None:
     # The only one that is unfinished is meant, and as it was begun.
     (tmp_path / f"{stem}_1.done").unlink()
     assert_same(hm.resume(tmp_path, progress=False), first)
+
+
+@pytest.mark.parametrize("left", [None, 0.5])
+def test_a_fit_whose_draws_are_gone_is_no_finished_one(tmp_path: Path, left: float | None) -> None:
+    first = schools().fit(**QUICK, output_dir=tmp_path)
+    (stem,) = checkpoints.stems(tmp_path)
+    schools().fit(**{**QUICK, "seed": 4}, output_dir=tmp_path)
+    assert checkpoints.progress(tmp_path, stem) == (3, 3)
+    csv = only(tmp_path, f"{stem}_1.csv")
+    if left is None:
+        csv.unlink()
+    else:
+        csv.write_bytes(csv.read_bytes()[: int(left * csv.stat().st_size)])
+    # Its mark is there as before.
+    assert only(tmp_path, f"{stem}_1.done")
+    assert checkpoints.progress(tmp_path, stem) == (2, 3)
+    assert_same(hm.resume(tmp_path, progress=False), first)
+    assert checkpoints.progress(tmp_path, stem) == (3, 3)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "",
+        "[]",
+        "7",
+        '{"csv": "x.csv"}',
+        '{"csv": 3, "bytes": 0, "sha256": ""}',
+        "\x00",
+        '{"csv": ""}',
+    ],
+)
+def test_a_mark_that_says_nothing_of_its_draws_counts_for_none(begun: Path, said: str) -> None:
+    folder = Path(shutil.copytree(begun, begun.with_name("marked"), dirs_exist_ok=True))
+    (stem,) = checkpoints.stems(folder)
+    assert checkpoints.progress(folder, stem) == (2, 3)
+    (folder / f"{stem}_0.done").write_text(said)
+    assert checkpoints.progress(folder, stem) == (1, 3)
 
 
 @pytest.fixture(scope="module")
