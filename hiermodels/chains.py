@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import digests
+from .errors import OptionError
 from .termination import leash, terminable
 from .toolchain import stan_environment
 
@@ -185,18 +186,31 @@ def draws_left(mark: Path) -> tuple[Path, str] | None:
     """The file of a chain that is marked as finished, and its hash then; None where it is not.
 
     Nor is it where the file is gone, or has other bytes than it had, by their number.
+
+    Raises
+    ------
+    OptionError
+        The mark, or the folder of the file, is closed to this user.
     """
     try:
         said = json.loads(mark.read_text())
         csv = mark.with_name(Path(said["csv"]).name)
         whole = csv.stat().st_size == said["bytes"]
         return (csv, said["sha256"]) if whole else None
+    except PermissionError as error:
+        raise unread(mark, error) from error
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
 def finished(task: Task) -> Chain | None:
-    """The chain that an earlier run has finished, where its file is still what it was then."""
+    """The chain that an earlier run has finished, where its file is still what it was then.
+
+    Raises
+    ------
+    OptionError
+        What there is of it is closed to this user: to run it again would throw away another's.
+    """
     found = None if task.mark is None else draws_left(task.mark)
     if found is None:
         return None
@@ -204,10 +218,19 @@ def finished(task: Task) -> Chain | None:
     try:
         if digests.of_file(csv) != digest:
             return None
+    except PermissionError as error:
+        raise unread(csv, error) from error
     except OSError:
         return None
     chain = _read(replace(task, csv=csv))
     return chain if chain.finished else None
+
+
+def unread(file: Path, error: OSError) -> OptionError:
+    """That a file of a fit cannot be read, which is another thing than that it is damaged."""
+    closed = isinstance(error, PermissionError)
+    step = "see whose it is, and its mode (`ls -ld`)" if closed else "see to that, and try again"
+    return OptionError(f"{str(file)!r} cannot be read ({error.strerror}); {step}")
 
 
 def clear(task: Task) -> None:

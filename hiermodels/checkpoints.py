@@ -15,6 +15,7 @@ where it is, all that the chains need is there.
 from __future__ import annotations
 
 import dataclasses
+import errno
 import json
 import os
 import tokenize
@@ -25,7 +26,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -212,7 +213,7 @@ def find(folder: Path, fit: str | None) -> str:
 
 
 def _unfinished(folder: Path, stem: str) -> bool:
-    """Whether chains are missing, or it cannot be said (its file is damaged)."""
+    """Whether chains are missing, or it cannot be said (its file is damaged, or closed)."""
     try:
         done, wanted = progress(folder, stem)
     except OptionError:
@@ -261,7 +262,7 @@ def _opened(path: Path) -> Iterator[tuple[dict[str, Any], Any]]:
     """What the first file of a fit says of it, and the file, whose arrays are read when taken."""
     try:
         # Opened here, as NumPy leaves a damaged file open.
-        with open(path, "rb") as raw, np.load(raw, allow_pickle=False) as file:
+        with _bytes_of(path) as raw, np.load(raw, allow_pickle=False) as file:
             about = json.loads(str(file["about"]))
             if about["format"] != FORMAT or about["hiermodels_version"] != __version__:
                 raise OptionError(
@@ -272,13 +273,25 @@ def _opened(path: Path) -> Iterator[tuple[dict[str, Any], Any]]:
     except OptionError:
         raise
     # All that a file of another kind, or half a file, may be to np.load, json and the checks.
-    except (AttributeError, DataError, EOFError, IndexError, KeyError, OSError) as error:
+    except (AttributeError, DataError, EOFError, IndexError, KeyError) as error:
         raise _damaged(path) from error
+    except OSError as error:
+        # A place that cannot be is one of damage; any other number is of the disk.
+        if error.errno in (None, errno.EINVAL):
+            raise _damaged(path) from error
+        raise chains.unread(path, error) from error
     except (PriorError, TypeError, ValueError, zipfile.BadZipFile) as error:
         raise _damaged(path) from error
     # One byte may make it encrypted, packed in another way, or a head that is no Python.
     except (RuntimeError, tokenize.TokenError, zlib.error) as error:
         raise _damaged(path) from error
+
+
+def _bytes_of(path: Path) -> BinaryIO:
+    try:
+        return open(path, "rb")
+    except OSError as error:
+        raise chains.unread(path, error) from error
 
 
 def _damaged(path: Path) -> OptionError:

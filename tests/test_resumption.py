@@ -7,9 +7,10 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import textwrap
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -458,6 +459,68 @@ def test_a_damaged_fit_beside_a_finished_one_is_no_finished_one(
     (folder / "another_fit.npz").write_bytes(file.read_bytes()[:-100])
     with pytest.raises(OptionError, match=r"'.*another_fit.npz' must be a whole file .*damaged"):
         hm.resume(folder)
+
+
+CLOSED = """
+import os, sys, warnings
+import hiermodels as hm
+
+warnings.simplefilter("ignore", hm.HierModelsWarning)
+folder, file = sys.argv[1:]
+hm.resume(folder, progress=False)  # what Python loads for it may lie where only root can read
+os.chmod(file, 0)
+if os.geteuid() == 0:
+    os.setgroups([])
+    os.setresgid(12345, 12345, 12345)
+    os.setresuid(12345, 12345, 12345)
+try:
+    hm.resume(folder, progress=False)
+except hm.HierModelsError as error:
+    print(type(error).__name__, error)
+"""
+
+
+@pytest.fixture(scope="module")
+def common() -> Iterator[Path]:
+    """A folder that other users can use; pytest's own are closed to them."""
+    folder = Path(tempfile.mkdtemp())
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.mark.parametrize("what", ["*_fit.npz", "*_1.done", "*_1.csv"])
+def test_what_is_closed_to_a_user_is_not_called_damaged_nor_made_anew(
+    begun: Path, common: Path, what: str
+) -> None:
+    folder = Path(shutil.copytree(begun, common / what.strip("*")))
+    hm.resume(folder, progress=False)
+    folder.chmod(0o777)
+    for path in folder.iterdir():
+        path.chmod(0o666)
+    before, file = sorted(folder.iterdir()), only(folder, what)
+    done = subprocess.run(
+        [sys.executable, "-c", CLOSED, folder, file],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == (
+        f"OptionError {str(file)!r} cannot be read (Permission denied); see whose it is, and its "
+        "mode (`ls -ld`)\n"
+    )
+    assert sorted(folder.iterdir()) == before
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="such a file is in Linux's /proc")
+def test_a_disk_that_fails_does_not_damage_a_fit(tmp_path: Path) -> None:
+    file = tmp_path / "it_fit.npz"
+    file.symlink_to("/proc/self/mem")  # whose first bytes nobody can read
+    says = rf"'{file}' cannot be read \(Input/output error\); see to that, and try again"
+    with pytest.raises(OptionError, match=says):
+        hm.resume(tmp_path)
 
 
 def test_an_executor_that_is_none_is_refused(begun: Path) -> None:
