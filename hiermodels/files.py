@@ -5,15 +5,14 @@ subfolders named ``key=value`` or not (the keys of the former are columns).
 
 Both readers of CSV files go by the same rules: commas, double quotes, a header, no comments, the
 same words for a missing value, numbers or else text. They differ in these: numbers with zeros in
-front (``001``) and ``0x10`` are 1 and text to pandas, text and 16 to DuckDB. Columns of ``true``
-and ``false`` are booleans to either, columns of ``T`` and ``F`` or of dates are text.
+front (``001``) and ``0x10`` are 1 and text to pandas, text and 16 to DuckDB; what a row lacks at
+its end is missing to pandas, and DuckDB refuses the row. Columns of ``true`` and ``false`` are
+booleans to either, columns of ``T`` and ``F`` or of dates are text.
 """
 
 from __future__ import annotations
 
-import csv
 import glob
-import gzip
 import importlib.util
 import os
 import re
@@ -27,7 +26,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from . import file_sizes, temporary
+from . import csv_files, file_sizes, temporary
 from .errors import DataError, listed, shown
 from .termination import interruptible
 
@@ -40,8 +39,6 @@ KINDS = {
     ".gz": "csv",
 }
 
-# Letters of a header, beyond which it is none.
-LONGEST_HEADER = 1 << 24
 # DuckDB's own limit, beyond which it goes to the disk; Python and its packages come on top.
 MEMORY = "1GB"
 # What pandas reads as missing in a CSV file, so that a file means the same however it is read.
@@ -91,13 +88,14 @@ def read(path: str | os.PathLike[str]) -> Any:
             f"data file: reading {file.name!r} needs pyarrow; pip install 'hiermodels[large]'"
         ) from error
     except pd.errors.ParserWarning as error:
-        raise _too_long(file, *_first_too_long(file, kind)) from error
+        raise (csv_files.uneven(file, kind) or _unread(file, error)) from error
     except MemoryError as error:
         raise file_sizes.too_large(file) from error
     except (ValueError, OSError, EOFError, zlib.error) as error:  # the last two: a damaged .csv.gz
         full = file_sizes.is_of_memory(error)  # the parser's own words, no MemoryError
         raise (file_sizes.too_large(file) if full else _unread(file, error)) from error
-    _check_header(file, kind, list(frame.columns))
+    if kind != "parquet":
+        csv_files.check_header(file, kind, list(frame.columns))
     return frame
 
 
@@ -254,22 +252,23 @@ def scan(
                         # Nothing is guessed of what pandas takes as it is.
                         "comment": "",
                         "quotechar": '"',
+                        "skiprows": csv_files.blank_lines(files, kind, duckdb.__version__),
                         "auto_type_candidates": _types(duckdb.__version__),
                         # A column's type is that of all its rows, not of the first ones.
                         "sample_size": -1,
                     }
                     relation = answer(partial(connection.read_csv, names, **how))
-                _check_header(files[0], kind, relation.columns)
                 if kind != "parquet":
+                    csv_files.check_header(files[0], kind, relation.columns)
                     relation = _with_booleans(relation, columns or relation.columns)
                 if len(files) > 1 and (common := {c for c in relation.columns if c in columns}):
                     _check_parts(connection, files, kind, common, hive)
                 yield relation
             except duckdb.Error as error:
-                raise _unread(Path(path), error) from error
+                raise _unread(Path(path), error, files, kind) from error
             except DataError as error:
                 if isinstance(error.__cause__, duckdb.Error):  # met by whoever summed up the rows
-                    raise _unread(Path(path), error.__cause__) from error
+                    raise _unread(Path(path), error.__cause__, files, kind) from error
                 raise
             finally:
                 _CONNECTION.reset(token)
@@ -325,32 +324,7 @@ def _columns(connection: Any, file: Path, kind: str) -> set[str]:
     if kind == "parquet":
         return set(connection.read_parquet(str(file), hive_partitioning=False).columns)
     # DuckDB takes no blanks around a name.
-    return {name.strip() for name in _header(file, kind)}
-
-
-def _header(file: Path, kind: str) -> list[str]:
-    """Names in the header of a CSV file; none where the reader will complain."""
-    try:
-        with _lines(file) as lines:
-            rows = csv.reader(lines, delimiter="\t" if kind == "tsv" else ",")
-            return next((row for row in rows if row), [])
-    except (OSError, EOFError, ValueError, csv.Error, zlib.error):
-        return []
-
-
-@contextmanager
-def _lines(file: Path) -> Iterator[Iterator[str]]:
-    """Lines of a CSV file, packed or not, none of which may fill the memory."""
-    opener: Any = gzip.open if file.suffix.lower() == ".gz" else open
-    with opener(file, "rt", encoding="utf-8-sig", newline="") as lines:
-        yield _short(lines)
-
-
-def _short(lines: Any) -> Iterator[str]:
-    while line := lines.readline(LONGEST_HEADER):
-        if len(line) == LONGEST_HEADER:
-            raise ValueError("the line does not end")
-        yield line
+    return {name.strip() for name in csv_files.header(file, kind)}
 
 
 def _types(version: str) -> list[str]:
@@ -359,44 +333,10 @@ def _types(version: str) -> list[str]:
     return ["BIGINT", *wide, "DOUBLE", "VARCHAR"]
 
 
-def _check_header(file: Path, kind: str, columns: list[Any]) -> None:
-    """Refuse a header of another separator, or with one name twice, which readers would rename."""
-    if kind == "parquet":
-        return
-    found = {";": "semicolons", "\t": "tabs", ",": "commas"}
-    wanted = "\t" if kind == "tsv" else ","
-    for sign, name in found.items():
-        if len(columns) == 1 and sign in str(columns[0]) and sign != wanted:
-            raise DataError(
-                f"data file: {file.name!r} must be separated by {found[wanted]}, got {name}; read "
-                f"it with pandas.read_csv(..., sep={sign!r}) or save it with {found[wanted]}"
-            )
-    names = _header(file, kind)
-    if len(set(names)) < len(names):
-        twice = [n for n in dict.fromkeys(names) if n and names.count(n) > 1]
-        if twice:
-            raise DataError(
-                f"data file: {file.name!r} has more than one column named {listed(twice)}; rename "
-                "them"
-            )
-
-
-def _first_too_long(file: Path, kind: str) -> tuple[int, int, int]:
-    """Line and fields of the first row that is longer than the header, and the header's names."""
-    with _lines(file) as lines:
-        rows = csv.reader(lines, delimiter="\t" if kind == "tsv" else ",")
-        names = len(next(row for row in rows if row))
-        return next((rows.line_num, len(row), names) for row in rows if len(row) > names)
-
-
-def _too_long(file: Path, line: int | str, fields: int | str, names: int | str) -> DataError:
-    return DataError(
-        f"data file: {file.name!r} must have as many fields in each row as its header has names, "
-        f"got {fields} in line {line}, where {names} are expected; mend the row"
-    )
-
-
-def _unread(path: Path, error: Exception) -> DataError:
+def _unread(
+    path: Path, error: Exception, files: Sequence[Path] = (), csv_kind: str = "parquet"
+) -> DataError:
+    """Why files could not be read; ``files`` are those that DuckDB read, which it does not name."""
     kind = path.suffix[1:] or "data"
     if isinstance(error, UnicodeDecodeError):
         return DataError(
@@ -405,7 +345,7 @@ def _unread(path: Path, error: Exception) -> DataError:
             "pandas.read_csv(..., encoding=...)"
         )
     if long := re.search(r"Expected (\d+) fields in line (\d+), saw (\d+)", str(error)):
-        return _too_long(path, long[2], long[3], long[1])
+        return csv_files.fields(path, long[3], long[2], long[1])
     if isinstance(error, PermissionError) or "Permission denied" in str(error):
         return DataError(
             f"data file: {path.name!r} must be one that you may read, and permission was denied; "
@@ -418,6 +358,10 @@ def _unread(path: Path, error: Exception) -> DataError:
             f"and more room for temporary files than there is ({lines[0]}); make room in "
             f"{tempfile.gettempdir()}, or set TMPDIR to a folder that has some"
         )
+    if csv_kind != "parquet" and ("sniffing file" in str(error) or "CSV Error" in str(error)):
+        for file in files:
+            if found := csv_files.uneven(file, csv_kind):
+                return found
     return DataError(
         f"data file: {path.name!r} could not be read as {kind}: "
         f"{lines[0] if lines else 'unknown reason'}; is it whole, and of that kind?"
