@@ -160,14 +160,17 @@ def _text(
         if (least := sum(max(0, size - 4 * n) for _, _, n, size in chunks)) > most:
             return int(least)
         taken = 0
-        by_text = parquet.ParquetFile(file, read_dictionary=sorted(names))
-        for group, name, _, _ in chunks:
+        # By number, as several columns may have one name, or that of a part of another.
+        by_text = parquet.ParquetFile(
+            file, read_dictionary=[j for j, path in enumerate(paths) if path in names]
+        )
+        for group, name in dict.fromkeys((group, name) for group, name, _, _ in chunks):
             try:
-                column = by_text.read_row_group(group, columns=[name]).column(0)
-                taken += sum(map(_letters, column.chunks))
+                for column in by_text.read_row_group(group, columns=[name]).columns:
+                    taken += sum(map(_letters, column.chunks))
             except (OSError, NotImplementedError):  # a column without a dictionary, of differences
                 for part in found.iter_batches(1000, row_groups=[group], columns=[name]):
-                    taken += part.nbytes
+                    taken += sum(c.nbytes for c in part.columns if str(c.type) in TEXT)
                     if taken > most:
                         break
             if taken > most:
@@ -180,7 +183,9 @@ def _text(
 
 
 def _letters(part: Any) -> int:
-    """Bytes of the text that a dictionary and its indices stand for."""
+    """Bytes of the text that a dictionary and its indices stand for; 0 of what has parts."""
+    if not hasattr(part, "dictionary"):
+        return 0
     compute: Any = importlib.import_module("pyarrow.compute")
     lengths = compute.binary_length(part.dictionary)
     return int(compute.sum(lengths.take(part.indices)).as_py() or 0)

@@ -292,6 +292,40 @@ def test_categories_stay_what_they_are_but_not_with_duckdb(tmp_path, monkeypatch
         files.read(tmp_path)
 
 
+@pytest.mark.parametrize("use_dictionary", [True, False], ids=["dictionary", "differences"])
+def test_a_column_whose_name_is_that_of_a_part_of_another_is_counted(
+    tmp_path, monkeypatch, use_dictionary
+) -> None:
+    file = tmp_path / "text.parquet"
+    site = [f"{i % 5_000:0>100}" for i in range(20_000)]
+    table = pa.table(
+        {
+            "site": pa.array([{"name": name} for name in site]),
+            "site.name": site,
+            "y": np.arange(20_000) % 7.0,
+        }
+    )
+    how = {} if use_dictionary else {"column_encoding": {"site.name": "DELTA_BYTE_ARRAY"}}
+    pq.write_table(table, file, use_dictionary=use_dictionary, compression="zstd", **how)
+    monkeypatch.setattr(file_sizes, "_memory", lambda: 3_500_000.0)
+    assert hm.sufficient_statistics(file, y="y", group="site.name").J == 5_000
+    assert len(files.read(file)) == 20_000
+    monkeypatch.setattr(file_sizes, "_memory", lambda: 2_000_000.0)
+    with pytest.raises(DataError, match="must fit into memory here"):
+        files.read(file)
+
+
+def test_two_columns_of_one_name_are_refused_in_one_line(tmp_path, monkeypatch) -> None:
+    file = tmp_path / "twice.parquet"
+    text = pa.array([f"{i % 500:0>100}" for i in range(20_000)])
+    table = pa.Table.from_arrays([text, text, pa.array(range(20_000))], names=["g", "g", "y"])
+    pq.write_table(table, file)
+    monkeypatch.setattr(file_sizes, "_memory", lambda: 10_000_000.0)
+    with pytest.raises(DataError, match=r"^data file: 'twice.parquet' .*g") as caught:
+        files.read(file)
+    assert "\n" not in str(caught.value)
+
+
 # ---- the memory of this machine -----------------------------------------------------------------
 
 
