@@ -16,6 +16,7 @@ import glob
 import importlib.util
 import os
 import re
+import sys
 import tempfile
 import warnings
 import zlib
@@ -198,9 +199,21 @@ def answer(query: Callable[[], Any]) -> Any:
     try:
         return query() if connection is None else interruptible(query, connection.interrupt)
     except Exception as error:
-        if "Query interrupted" in str(error):
+        if _is_interruption(error):
             raise KeyboardInterrupt from error
         raise
+
+
+def _is_interruption(error: BaseException | None) -> bool:
+    """Whether DuckDB says that a query was interrupted, in words that are not those of a cell."""
+    if error is None or "duckdb" not in sys.modules:
+        return False
+    # The latter is what DuckDB makes of a signal, which has no type of its own.
+    return (
+        isinstance(error, sys.modules["duckdb"].InterruptException)
+        or (type(error) is RuntimeError and str(error) == "Query interrupted")
+        or _is_interruption(error.__cause__)
+    )
 
 
 @contextmanager

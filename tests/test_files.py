@@ -8,12 +8,15 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import warnings
 from pathlib import Path
 from typing import Any
 
 import duckdb
+import narwhals as nw
 import pandas as pd
+import polars as pl
 import pytest
 import xarray as xr
 
@@ -260,6 +263,27 @@ def test_a_query_that_is_interrupted_ends_at_once_as_an_interruption(
     )
     assert ended.stdout.strip() == said, ended.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["rows.csv"]
+
+
+def test_a_query_that_the_caller_stops_ends_as_an_interruption() -> None:
+    with duckdb.connect(config={"threads": 1}) as own:
+        rows = own.sql("from range(1e15::bigint) as t(i)").aggregate("sum(i)")
+        timer = threading.Timer(0.5, own.interrupt)
+        timer.start()
+        with pytest.raises(KeyboardInterrupt):
+            frames.computed(nw.from_native(rows))
+        timer.join()
+
+
+def test_a_cell_that_says_that_it_was_interrupted_is_no_interruption() -> None:
+    frame = pl.LazyFrame({"g": ["a", "a", "b", "b"], "y": ["1", "2", "3", "Query interrupted"]})
+    with pytest.raises(DataError, match="the data frame cannot be computed: "):
+        of(frame.with_columns(pl.col("y").cast(pl.Float64)), y="y", group="g", columns=[])
+    with duckdb.connect() as own:
+        text = own.sql("select 'a' as g, 'Query interrupted' as t")
+        numbers = text.project("g, t::double as y")
+        with pytest.raises(DataError, match="Query interrupted"):
+            of(numbers, y="y", group="g", columns=[])
 
 
 def test_rows_that_need_more_memory_and_room_than_there_is_say_what_to_make_room_in(
