@@ -19,8 +19,8 @@ SMALL = 100_000_000
 # Likewise of a Parquet file's numbers and text in memory. Runs of one value take no room in the
 # file: a megabyte may hold a billion rows.
 UNPACKED = 1_000_000_000
-# What a value takes at least while it is read: its 8 bytes and a copy of them, or the two places
-# that pandas keeps of each field of a CSV file.
+# What a value takes at least while it is read as a number of 8 bytes: these and a copy of them, or
+# the two places that pandas keeps of each field of a CSV file.
 CELL = 16
 # Arrow's types of text.
 TEXT = ("string", "large_string", "string_view", "binary", "large_binary")
@@ -58,7 +58,8 @@ def check_memory(
     files, kind : list of path, str
         What :func:`hiermodels.files.find` gives.
     columns : sequence of str, optional
-        Those that are asked for; all of them by default.
+        Those that are asked for, and made numbers of 8 bytes or labels; all of them by default, as
+        they are.
     scanned : bool
         Whether DuckDB reads the files, which keeps no text of a CSV file, and has no categories.
 
@@ -70,7 +71,7 @@ def check_memory(
     left = _memory()
     for file in files:
         if kind == "parquet":
-            left -= CELL * _cells(file, columns)
+            left -= _as_they_are(file, scanned) if columns is None else CELL * _cells(file, columns)
             left -= _text(file, left, columns, categories=scanned) if left >= 0 else 0
         else:
             left -= _csv(file, "\t" if kind == "tsv" else ",", left, columns, kept=not scanned)
@@ -126,6 +127,33 @@ def _cells(file: Path, columns: Sequence[str] | None = None) -> int:
     except (ImportError, OSError, ValueError):
         return 0
     return int(said.num_rows) * (int(said.num_columns) if columns is None else len(columns))
+
+
+def _as_they_are(file: Path, scanned: bool) -> int:
+    """Bytes that a frame of a Parquet file takes at least, but for its text.
+
+    0 where its reader will complain. ``scanned`` is whether DuckDB reads it.
+    """
+    try:
+        parquet: Any = importlib.import_module("pyarrow.parquet")
+        found = parquet.ParquetFile(file)
+        types = [field.type for field in found.schema_arrow]
+    except (ImportError, OSError, ValueError, NotImplementedError):
+        return 0
+    return int(found.metadata.num_rows) * sum(_width(kind, scanned) for kind in types)
+
+
+def _width(kind: Any, scanned: bool) -> int:
+    """Bytes of a value of an Arrow type in Arrow's and pandas' columns, at least."""
+    category = "dictionary<" in str(kind)
+    try:
+        bits = int(kind.bit_width)
+    except ValueError:  # text, lists: where each is
+        return 8
+    if category:
+        return 8 if scanned else bits // 8
+    # Booleans are bits in one of them. Pandas makes of wider numbers those that it has.
+    return 2 * min(bits // 8, 8) or 1
 
 
 def _text(

@@ -228,6 +228,43 @@ def test_duckdb_without_memory_is_one_line(tmp_path, monkeypatch) -> None:
         frames.table(tmp_path, roles={"y": "y"}, group="g")
 
 
+NUMBERS = np.random.default_rng(1).integers(0, 100, 50_000)
+TYPES = {
+    "booleans": pa.array(NUMBERS < 50),
+    "int8": pa.array(NUMBERS.astype(np.int8)),
+    "uint16": pa.array(NUMBERS.astype(np.uint16)),
+    "float32": pa.array(NUMBERS.astype(np.float32)),
+    "int64": pa.array(NUMBERS),
+    "times": pa.array(NUMBERS).cast(pa.timestamp("us")),
+    "dates": pa.array(NUMBERS.astype(np.int32)).cast(pa.date32()),
+    "decimals": pa.array(NUMBERS).cast(pa.decimal128(25, 2)),
+    "text": pa.array([str(number) for number in NUMBERS]),
+    "nothing": pa.nulls(len(NUMBERS)),
+    "lists": pa.array([[number] for number in NUMBERS]),
+    "categories": pa.DictionaryArray.from_arrays(
+        NUMBERS.astype(np.int8), list(map(str, range(100)))
+    ),
+}
+
+
+@pytest.mark.parametrize("column", TYPES.values(), ids=TYPES)
+def test_no_file_is_refused_whose_columns_the_memory_holds(tmp_path, monkeypatch, column) -> None:
+    file = tmp_path / "data.parquet"
+    table = pa.table({f"c{j}": column for j in range(5)})
+    pq.write_table(table, file)
+    for path, arrow in ((file, table.nbytes), (tmp_path, 0)):
+        frame = files.read(path)
+        deep, shallow = (frame.memory_usage(index=False, deep=d).sum() for d in (True, False))
+        with monkeypatch.context() as patch:
+            # Of what DuckDB hands over, pandas makes a copy.
+            enough = deep + (arrow or deep)
+            patch.setattr(file_sizes, "_memory", lambda enough=enough: enough)
+            assert len(files.read(path)) == len(NUMBERS)
+            patch.setattr(file_sizes, "_memory", lambda less=shallow / 2: less)
+            with pytest.raises(DataError, match="must fit into memory here"):
+                files.read(path)
+
+
 # ---- text in Parquet files -----------------------------------------------------------------------
 
 
