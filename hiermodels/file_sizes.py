@@ -5,11 +5,14 @@ from __future__ import annotations
 import gzip
 import importlib
 import os
+import sys
 import zlib
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+
+import pandas as pd
 
 from .errors import DataError
 
@@ -88,10 +91,24 @@ def too_large(file: Path) -> DataError:
 
 
 def is_of_memory(error: BaseException | None) -> bool:
-    """Whether a reader failed as it had no memory left: pandas' and DuckDB's own words for it."""
-    if error is None or isinstance(error, DataError):  # which may quote the user's own words
-        return error is not None and is_of_memory(error.__cause__)
-    return isinstance(error, MemoryError) or "out of memory" in str(error).lower()
+    """Whether a reader failed as this machine had no memory left.
+
+    Not so if DuckDB kept to the limit that it was given, and had no room on the disk beyond that.
+    """
+    if isinstance(error, DataError):
+        return is_of_memory(error.__cause__)
+    if is_of_duckdb(error, "OutOfMemoryException"):
+        said = str(error).partition("\n")[0]
+        return "bad allocation" in said or "Allocation failure" in said
+    if isinstance(error, pd.errors.ParserError):
+        return "C error: out of memory" in str(error)
+    return isinstance(error, MemoryError)
+
+
+def is_of_duckdb(error: BaseException | None, kind: str) -> bool:
+    """Whether DuckDB, if it is loaded at all, raised an error of this name."""
+    duckdb = sys.modules.get("duckdb")
+    return duckdb is not None and isinstance(error, getattr(duckdb, kind))
 
 
 def _csv(

@@ -16,7 +16,6 @@ import glob
 import importlib.util
 import os
 import re
-import sys
 import tempfile
 import warnings
 import zlib
@@ -206,11 +205,11 @@ def answer(query: Callable[[], Any]) -> Any:
 
 def _is_interruption(error: BaseException | None) -> bool:
     """Whether DuckDB says that a query was interrupted, in words that are not those of a cell."""
-    if error is None or "duckdb" not in sys.modules:
+    if error is None:
         return False
-    # The latter is what DuckDB makes of a signal, which has no type of its own.
+    # The second is what DuckDB makes of a signal, which has no type of its own.
     return (
-        isinstance(error, sys.modules["duckdb"].InterruptException)
+        file_sizes.is_of_duckdb(error, "InterruptException")
         or (type(error) is RuntimeError and str(error) == "Query interrupted")
         or _is_interruption(error.__cause__)
     )
@@ -367,8 +366,13 @@ def _unread(
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     if file_sizes.is_of_memory(error):
         return DataError(
-            f"data file: {path.name!r} takes more memory to sum up than DuckDB may have ({MEMORY}) "
-            f"and more room for temporary files than there is ({lines[0]}); make room in "
+            f"data file: {path.name!r} takes more memory than this machine has left ({lines[0]}); "
+            "end what else takes it, or leave columns out"
+        )
+    if file_sizes.is_of_duckdb(error, "OutOfMemoryException"):
+        return DataError(
+            f"data file: {path.name!r} takes more memory than DuckDB may have ({MEMORY}) and more "
+            f"room for temporary files than there is ({lines[0]}); make room in "
             f"{tempfile.gettempdir()}, or set TMPDIR to a folder that has some"
         )
     if csv_kind != "parquet" and ("sniffing file" in str(error) or "CSV Error" in str(error)):

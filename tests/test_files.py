@@ -292,7 +292,9 @@ def test_rows_that_need_more_memory_and_room_than_there_is_say_what_to_make_room
     monkeypatch.setattr(file_sizes, "SMALL", 100)
     monkeypatch.setattr(files, "MEMORY", "1MB")
     DATA.to_parquet(tmp_path / "rows.parquet", index=False)
-    with pytest.raises(DataError, match=r"more memory to sum up .*\(1MB\).*; make room in /") as e:
+    with pytest.raises(
+        DataError, match=r"more memory than DuckDB .*\(1MB\).*; make room in /"
+    ) as e:
         of(tmp_path / "rows.parquet")
     assert "\n" not in str(e.value)
 
