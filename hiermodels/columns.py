@@ -219,7 +219,8 @@ def check_levels(name: str, levels: NDArray[Any], *, text: bool, number: int = 0
     if dates:
         warnings.warn(
             f"predictor {name!r} holds {number} dates as text, and each is a level with its own "
-            f"coefficient; if a trend is meant, make {_DAYS}; if levels are, make it categories",
+            f"coefficient; if a trend is meant, make {_DAYS}; if levels are, pass a frame where "
+            "it is categories (pandas.read_parquet keeps those of a file)",
             DataWarning,
             stacklevel=2,
         )

@@ -1,13 +1,16 @@
 """Data files: into memory by pandas, or left on the disk and read by DuckDB.
 
 A path is one CSV or Parquet file, a pattern (``data/*.parquet``), or a folder of such files, its
-subfolders named ``key=value`` or not (the keys of the former are columns).
+subfolders named ``key=value`` or not (the keys of the former are columns, of numbers or text).
 
 Both readers of CSV files go by the same rules: commas, double quotes, a header, no comments, the
 same words for a missing value, numbers or else text. They differ in these: numbers with zeros in
 front (``001``) and ``0x10`` are 1 and text to pandas, text and 16 to DuckDB; what a row lacks at
 its end is missing to pandas, and DuckDB refuses the row. Columns of ``true`` and ``false`` are
 booleans to either, columns of ``T`` and ``F`` or of dates are text.
+
+DuckDB has no categories: those of a Parquet file that it reads (a large one, a folder, a pattern)
+are text, whose levels are in the order of the alphabet. ``pandas.read_parquet`` keeps them.
 """
 
 from __future__ import annotations
@@ -273,6 +276,8 @@ def scan(
                 if kind != "parquet":
                     csv_files.check_header(files[0], kind, relation.columns)
                     relation = _with_booleans(relation, columns or relation.columns)
+                if hive:
+                    relation = _without_dates(relation, _keys(first))
                 if len(files) > 1 and (common := {c for c in relation.columns if c in columns}):
                     _check_parts(connection, files, kind, common, hive)
                 yield relation
@@ -302,7 +307,7 @@ def _with_booleans(relation: Any, columns: Sequence[str]) -> Any:
     DuckDB's own candidate takes T, F, yes and no as well.
     """
     text = [
-        '"' + name.replace('"', '""') + '"'
+        _quoted(name)
         for name, kind in zip(relation.columns, relation.types, strict=True)
         if name in columns and str(kind) == "VARCHAR"
     ]
@@ -316,6 +321,25 @@ def _with_booleans(relation: Any, columns: Sequence[str]) -> Any:
     return relation.project(f"* replace ({casts})") if text else relation
 
 
+def _without_dates(relation: Any, keys: set[str]) -> Any:
+    """Text for the keys of a folder that DuckDB takes for dates, as in a column of a CSV file."""
+    casts = ", ".join(
+        f"{_quoted(name)}::varchar as {_quoted(name)}"
+        for name, kind in zip(relation.columns, relation.types, strict=True)
+        if name in keys and str(kind) in ("DATE", "TIMESTAMP")
+    )
+    return relation.project(f"* replace ({casts})") if casts else relation
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _keys(file: Path) -> set[str]:
+    """The keys of the folders of a file."""
+    return {part.partition("=")[0] for part in file.parent.parts if "=" in part}
+
+
 def _check_parts(
     connection: Any, files: list[Path], kind: str, columns: set[str], hive: bool
 ) -> None:
@@ -323,7 +347,7 @@ def _check_parts(
     for file in files:
         there = _columns(connection, file, kind)
         if hive:
-            there |= {part.partition("=")[0] for part in file.parent.parts if "=" in part}
+            there |= _keys(file)
         if there and (lack := sorted(columns - there)):
             raise DataError(
                 f"data file: {str(file)!r} has no column {listed(lack)}, which other files of the "

@@ -103,6 +103,9 @@ def table(
     predictors : sequence of str
         Predictor columns: numbers, booleans, or strings and categoricals (coded by level). Strings
         that are all dates (``2026-01-03``, with or without a time) are levels too, with a warning.
+        The level that is not coded, the baseline, is the first category, and of text the first by
+        the alphabet: so too where DuckDB reads the file, which has no categories
+        (:mod:`hiermodels.files`).
     missing : {"raise", "drop"}
         What to do with rows that have a missing value in any of these columns.
     levels : mapping of str to tuple of str, optional

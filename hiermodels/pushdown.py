@@ -54,7 +54,9 @@ def sufficient_statistics(
         Predictors: numbers, booleans, or strings and categoricals (coded by level, the first level
         is the baseline). Dates are refused, as they may be numbers or levels; where all strings of
         a column are dates (``2026-01-03``, with or without a time), as those of a CSV file are,
-        they are levels, and a warning says so, which a categorical does not raise.
+        they are levels, and a warning says so, which a categorical does not raise. DuckDB has no
+        categoricals: those of the Parquet files that it reads are strings, coded in the order of
+        the alphabet; pass the frame of ``pandas.read_parquet`` to keep them and their order.
     missing : {"raise", "drop"}
         What to do with rows that have a missing value (null or NaN) in any of these columns.
 

@@ -41,6 +41,53 @@ def test_the_keys_of_a_partitioned_folder_are_columns(tmp_path: Path) -> None:
     assert set(table.predictors["year"]) == {2024, 2025}
 
 
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_dates_that_are_keys_of_a_folder_are_levels_as_in_a_column(
+    tmp_path: Path, kind: str
+) -> None:
+    days = pd.Series(["2026-01-03", "2026-01-04", "2026-01-05"] * 200)
+    whole = DATA.assign(day=days, year=2026)
+    for day, part in whole.groupby("day"):
+        folder = tmp_path / "folder" / "year=2026" / f"day={day}"
+        folder.mkdir(parents=True)
+        rows = part.drop(columns=["day", "year"])
+        if kind == "csv":
+            rows.to_csv(folder / "rows.csv", index=False)
+        else:
+            rows.to_parquet(folder / "rows.parquet", index=False)
+    for columns in (["ses", "day"], ["ses"]):
+        asked = [tmp_path / "folder", whole]
+        found = []
+        for data in asked:
+            with warnings.catch_warnings(record=True) as warned:
+                warnings.simplefilter("always")
+                found.append(of(data, columns=columns))
+            assert ["holds 3 dates as text" in str(w.message) for w in warned] == [True] * (
+                "day" in columns
+            )
+        alike(*found)
+    assert of(asked[0], group="day", columns=[]).labels.tolist() == sorted(set(days))
+    read = files.read(asked[0])
+    assert read["day"].tolist() == sorted(days)
+    assert set(read["year"]) == {2026}
+
+
+def test_categories_are_text_to_duckdb_with_the_first_of_the_alphabet_as_baseline(
+    tmp_path: Path,
+) -> None:
+    days = ["2026-01-05", "2026-01-03", "2026-01-04"]
+    DATA.assign(day=pd.Categorical(days * 200, days)).to_parquet(tmp_path / "rows.parquet")
+    assert of(tmp_path / "rows.parquet", columns=["day"]).columns == (
+        f"day[{days[1]}]",
+        f"day[{days[2]}]",
+    )
+    with pytest.warns(
+        DataWarning, match=r"pass a frame where it is categories \(pandas.read_parquet"
+    ):
+        found = of(tmp_path, columns=["day"])
+    assert found.columns == (f"day[{days[2]}]", f"day[{days[0]}]")
+
+
 def test_rows_of_several_files_come_in_their_order(tmp_path: Path) -> None:
     for i in range(5):
         DATA[i * 120 : (i + 1) * 120].to_parquet(tmp_path / f"part-{i}.parquet", index=False)

@@ -217,7 +217,8 @@ RESPONSES = [
         warns=(
             "predictor 'x' holds 3 dates as text, and each is a level with its own coefficient; "
             "if a trend is meant, make a column of numbers, such as the days since the first; "
-            "if levels are, make it categories"
+            "if levels are, pass a frame where it is categories (pandas.read_parquet keeps "
+            "those of a file)"
         ),
     ),
     Case(
