@@ -217,14 +217,15 @@ def _by_the_system(number: int) -> str | None:
 def _number(error: BaseException | None) -> int:
     """The system's number of an error, which may stand behind others or in words only; 0 if none.
 
-    (h5py gives what it cannot open as a KeyError of HDF5's words.)
+    (h5py gives what it cannot open as a KeyError of HDF5's words, and xarray as an OSError that has
+    its words where the number is.)
     """
     while error is not None:
         number = getattr(error, "errno", None)
         if number is None and (said := _ERRNO.search(str(error))):
             number = int(said[1])
-        if number:
-            return int(number)
+        if number and isinstance(number, int):
+            return number
         error = error.__cause__ or error.__context__
     return 0
 
