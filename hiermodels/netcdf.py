@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import re
 import secrets
@@ -11,7 +12,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .errors import ContainerError, listed, one_line, suggest
+from . import digests
+from .errors import ContainerError, listed, one_line, shown, suggest
 from .inference_data import dataset, groups, plain_value, with_plain_labels, wrap
 
 if TYPE_CHECKING:
@@ -31,12 +33,19 @@ _ERRNO = re.compile(r"\berrno = (\d+)")
 # HDF5's words, alike in 1.12 and 2.0: the bytes there are, and those that there should be.
 _TRUNCATED = re.compile(r"truncated file: eof = (\d+), sblock->base_addr = 0, stored_eof = (\d+)")
 
+# What stands behind the last byte of HDF5, with the SHA-256 of all before it. HDF5's own checksums
+# (fletcher32) cost more to read, and leave out attributes, labels, and where things lie.
+# HDF5 passes over what is behind its end, and cuts it off when it changes a file.
+_SEAL = b"\nhiermodels sha256 "
+_SEALED = len(_SEAL) + 64 + 1
+
 
 def save(idata: Container, path: str | os.PathLike[str]) -> Path:
     """Write a container to a NetCDF (HDF5) file that any ArviZ reads.
 
     The file appears whole or not at all: it is written beside its place under another name, and
-    moved there at the end. A file that is there is replaced.
+    moved there at the end. A file that is there is replaced. Behind what HDF5 reads stands a
+    SHA-256 of it, by which :func:`load` knows a file that was damaged later.
 
     Parameters
     ----------
@@ -74,6 +83,7 @@ def save(idata: Container, path: str | os.PathLike[str]) -> Path:
         else:
             # Draws hardly compress, and the lines should write alike.
             idata.to_netcdf(str(partial), engine="h5netcdf", compress=False)
+        _seal(partial)
         os.replace(partial, target)
     except (OSError, RuntimeError, TypeError, ValueError) as error:
         raise ContainerError(_unwritten(target, error)) from error
@@ -101,6 +111,32 @@ def _reserve(file: Path, idata: Container) -> None:
     with open(file, "xb") as stream:
         if hasattr(os, "posix_fallocate"):
             os.posix_fallocate(stream.fileno(), 0, size)
+
+
+def _seal(file: Path) -> None:
+    digest = digests.of_file(file)
+    with file.open("ab") as stream:
+        stream.write(_SEAL + digest.encode() + b"\n")
+
+
+def _check_seal(file: Path) -> None:
+    """Refuse a file that is not as it was written; one without a seal is let by."""
+    size = file.stat().st_size
+    with file.open("rb") as stream:
+        stream.seek(max(0, size - _SEALED))
+        end = stream.read()
+    at = end.rfind(_SEAL)
+    if at < 0:  # by ArviZ, by a version before this, or changed on purpose
+        return
+    whole = size - len(end) + at + _SEALED
+    if size < whole:
+        raise _SealError(f"cut short, {size} of {whole} bytes")
+    if digests.of_file(file, whole - _SEALED).encode() != end[at + len(_SEAL) :][:64]:
+        raise _SealError("damaged (its SHA-256 is not the one that it was written with)")
+
+
+class _SealError(ValueError):
+    """What a seal says that is wrong with a file."""
 
 
 def _unwritten(target: Path, error: Exception) -> str:
@@ -144,7 +180,8 @@ def load(path: str | os.PathLike[str]) -> Container:
     ------
     ContainerError
         If there is no such file, or it is not NetCDF, is damaged, or holds neither a posterior
-        nor a prior.
+        nor a prior. One bit that is not as :func:`save` wrote it is noticed; in a file by
+        ``to_netcdf`` only what HDF5 cannot read, and attributes of ours that are no JSON.
     """
     file = Path(os.path.expanduser(path))
     _check_signature(file)
@@ -184,7 +221,9 @@ def _why_not_read(error: BaseException) -> str:
         )
     if (known := _by_the_system(number)) is not None:
         return known
-    if cut := _TRUNCATED.search(str(error)):
+    if isinstance(error, _SealError):
+        what = said
+    elif cut := _TRUNCATED.search(str(error)):
         what = f"cut short, {cut[1]} of {cut[2]} bytes"
     elif "filter returned failure" in said:
         return (
@@ -278,6 +317,7 @@ def _read(file: Path) -> tuple[dict[str, Any], dict[str, xr.Dataset]]:
     # collected, which Python prints with a traceback.
     with h5py.File(file, "r") as whole:
         whole.attrs.get("_nc3_strict")
+        _check_seal(file)  # while HDF5's lock keeps those away who would write
     with h5netcdf.File(file, "r") as stream:
         names = list(stream.groups)
     attrs = xr.load_dataset(file, engine="h5netcdf").attrs
@@ -287,4 +327,19 @@ def _read(file: Path) -> tuple[dict[str, Any], dict[str, xr.Dataset]]:
         ds.attrs = {key: plain_value(value) for key, value in ds.attrs.items()}
         if ds.data_vars:
             found[name] = ds
-    return {str(key): plain_value(value) for key, value in attrs.items()}, found
+    plain = {str(key): plain_value(value) for key, value in attrs.items()}
+    _check_json(plain)
+    return plain, found
+
+
+def _check_json(attrs: dict[str, Any]) -> None:
+    """Refuse attributes of ours that are no JSON: whoever reads them later could not say why."""
+    for key in ("columns", "priors"):
+        if attrs.get("inference_library") != "hiermodels" or key not in attrs:
+            continue  # of another package, which may have others of the same name
+        try:
+            whole = isinstance(json.loads(attrs[key]), dict)
+        except (TypeError, ValueError):
+            whole = False
+        if not whole:
+            raise ValueError(f"its attribute {key!r} is no JSON object: {shown(attrs[key])}")

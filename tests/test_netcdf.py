@@ -3,10 +3,12 @@
 import errno
 import gc
 import os
+import re
 import shutil
 import subprocess
 import sys
 import textwrap
+import warnings
 
 import arviz as az
 import h5py
@@ -15,9 +17,10 @@ import pandas as pd
 import pytest
 import xarray as xr
 
+import hiermodels as hm
+from hiermodels import cli, netcdf
 from hiermodels import inference_data as hi
-from hiermodels import netcdf
-from hiermodels.errors import ContainerError
+from hiermodels.errors import ContainerError, HierModelsWarning
 
 from .test_inference_data import ATTRS, draws, groups_of
 
@@ -53,6 +56,9 @@ def test_a_file_gives_back_what_was_written(tmp_path, labels):
     assert type(hi.dataset(got, "posterior").attrs["seed"]) is int
     assert hi.dataset(got, "posterior")["school"].dtype.kind in "iU"
     assert list(tmp_path.iterdir()) == [path]
+
+
+SEAL = re.compile(rb"\nhiermodels sha256 [0-9a-f]{64}\n\Z")
 
 
 # ArviZ 0.20 has no name for our groups, and says so when it reads them itself.
@@ -140,6 +146,11 @@ def by_hdf5_of_old(idata, path):
         file["posterior/mu"] = np.zeros(1000)
 
 
+def by_hdf5(content):
+    """What of a file is HDF5's: all before the seal, where it has one."""
+    return content[: content.rfind(b"\nhiermodels sha256 ")] if SEAL.search(content) else content
+
+
 WRITERS = {
     "this package": netcdf.save,
     "ArviZ": lambda idata, path: idata.to_netcdf(str(path)),
@@ -158,8 +169,8 @@ def test_a_file_cut_short_is_refused_with_the_bytes_that_are_there(tmp_path, ida
     with pytest.raises(ContainerError) as caught:
         netcdf.load(path)
     assert str(caught.value) == (
-        f"cannot read {path}: the file is cut short, {left} of {len(whole)} bytes; write it again, "
-        "or fetch it again"
+        f"cannot read {path}: the file is cut short, {left} of {len(by_hdf5(whole))} bytes; write "
+        "it again, or fetch it again"
     )
 
 
@@ -177,10 +188,163 @@ def test_a_file_with_a_hole_is_refused_and_nothing_is_printed(tmp_path, idata, h
     content = bytearray(path.read_bytes())
     content[slice(*hole)] = bytes(hole[1] - hole[0])
     path.write_bytes(content)
-    with pytest.raises(ContainerError, match=r"damaged or cut short \(.+\); write it again, or "):
+    with pytest.raises(ContainerError, match=r"damaged.* \(.+\); write it again, or "):
         netcdf.load(path)
     gc.collect()
     assert capfd.readouterr() == ("", "")
+
+
+# ---- bits that are not as they were written ------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    frame = pd.DataFrame({"y": np.arange(12.0) % 5 + np.arange(12) // 3, "g": list("aaabbbcccddd")})
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", HierModelsWarning)  # of so few draws
+        return hm.OneWay(frame, y="y", group="g").fit(engine="exact", seed=1, draws=20, chains=2)
+
+
+@pytest.fixture(scope="module")
+def sealed(fitted, tmp_path_factory):
+    """A fit's file by this package, as bytes."""
+    return netcdf.save(fitted, tmp_path_factory.mktemp("sealed") / "fit.nc").read_bytes()
+
+
+@pytest.fixture(scope="module")
+def unsealed(fitted, tmp_path_factory):
+    """The same by ArviZ."""
+    path = tmp_path_factory.mktemp("unsealed") / "fit.nc"
+    fitted.to_netcdf(str(path))
+    return path.read_bytes()
+
+
+def flips(content, seed, number=None, places=None):
+    """A file's bytes with one bit flipped: at as many places, or at these."""
+    rng = np.random.default_rng(seed)
+    if places is None:
+        places = rng.choice(len(by_hdf5(content)), number, replace=False)
+    for place in places:
+        flipped = bytearray(content)
+        flipped[place] ^= 1 << rng.integers(8)
+        yield int(place), flipped
+
+
+def refusal(path):
+    """Why a file is refused; None where it is read."""
+    try:
+        netcdf.load(path)
+    except ContainerError as error:
+        return str(error)
+    return None
+
+
+def assert_same(got, wanted):
+    assert hi.attributes(got) == hi.attributes(wanted)
+    assert hi.groups(got) == hi.groups(wanted)
+    for name in hi.groups(wanted):
+        xr.testing.assert_identical(hi.dataset(got, name), hi.dataset(wanted, name))
+
+
+def said_of(idata, folder):
+    """The summary, and the report without what differs from one minute to the next."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", HierModelsWarning)
+        page = hm.report(idata, folder / "report.html").read_text(encoding="utf-8")
+        return hm.summary(idata).to_string(), page
+
+
+def test_one_bit_that_is_not_as_it_was_written_is_noticed_wherever_it_is(tmp_path, sealed, capfd):
+    path = tmp_path / "fit.nc"
+    for place, flipped in flips(sealed, seed=5, number=300):
+        path.write_bytes(flipped)
+        said = refusal(path)
+        assert said is not None, place
+        assert re.fullmatch(rf"cannot read {path}: .+", said), (place, said)
+    gc.collect()
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_bit_of_the_seal_itself_changes_no_number(tmp_path, sealed, fitted):
+    path = tmp_path / "fit.nc"
+    path.write_bytes(sealed)
+    summary, page = said_of(netcdf.load(path), tmp_path)
+    read = 0
+    for place, flipped in flips(sealed, 6, places=range(len(by_hdf5(sealed)), len(sealed), 4)):
+        path.write_bytes(flipped)
+        if (said := refusal(path)) is not None:
+            assert "damaged (its SHA-256 is not the one" in said, place
+            continue
+        read += 1
+        got = netcdf.load(path)
+        assert_same(got, fitted)
+    assert read
+    assert said_of(got, tmp_path) == (summary, page)
+
+
+@pytest.mark.parametrize(("seed", "command"), [(1, "summary"), (2, "check"), (3, "report")])
+def test_a_flipped_bit_is_one_line_to_who_types(tmp_path, sealed, seed, command, capfd):
+    path = tmp_path / "fit.nc"
+    more = ["-o", str(tmp_path / "report.html")] if command == "report" else []
+    for place, flipped in flips(sealed, seed, number=5):
+        path.write_bytes(flipped)
+        assert cli.main([command, str(path), *more]) == 2
+        out, err = capfd.readouterr()
+        assert out == ""
+        assert re.fullmatch(r"error: cannot read .*fit\.nc: .*\n", err), (place, err)
+
+
+def test_a_file_without_its_whole_seal_is_cut_short(tmp_path, sealed):
+    path = tmp_path / "fit.nc"
+    for less in (1, 2, 40, 64):
+        path.write_bytes(sealed[:-less])
+        left = f"cut short, {len(sealed) - less} of {len(sealed)} bytes; write it again"
+        with pytest.raises(ContainerError, match=left):
+            netcdf.load(path)
+
+
+def test_a_file_that_hdf5_changes_on_purpose_loses_its_seal_and_is_read(tmp_path, idata):
+    path = netcdf.save(idata, tmp_path / "fit.nc")
+    assert SEAL.search(path.read_bytes())
+    with h5py.File(path, "a") as file:
+        file["posterior/mu"][0, 0] = 99.0
+    assert not SEAL.search(path.read_bytes())
+    assert hi.dataset(netcdf.load(path), "posterior")["mu"].to_numpy()[0, 0] == 99.0
+
+
+def test_a_file_by_arviz_with_a_bit_flipped_is_read_or_refused_in_one_line(
+    tmp_path, unsealed, capfd
+):
+    path, read = tmp_path / "fit.nc", 0
+    assert not SEAL.search(unsealed)
+    for place, flipped in flips(unsealed, seed=7, number=60):
+        path.write_bytes(flipped)
+        said = refusal(path)
+        read += said is None
+        assert said is None or "\n" not in said, place
+    assert 0 < read < 60
+    gc.collect()
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("key", "part"),
+    [("columns", b'"group": "'), ("priors", b'"family": "')],
+    ids=["cols", "priors"],
+)
+def test_an_attribute_of_ours_that_is_no_json_is_damage(tmp_path, unsealed, key, part):
+    path = tmp_path / "fit.nc"
+    path.write_bytes(unsealed.replace(part, part.replace(b": ", b"; ")))
+    with pytest.raises(
+        ContainerError, match=f"damaged .*attribute '{key}' is no JSON object: .*; write it again"
+    ):
+        netcdf.load(path)
+
+
+def test_another_packages_attribute_of_the_same_name_is_its_own(tmp_path):
+    theirs = hi.container(groups_of(), {"columns": "y, g", "inference_library": "another"})
+    path = netcdf.save(theirs, tmp_path / "fit.nc")
+    assert hi.attributes(netcdf.load(path))["columns"] == "y, g"
 
 
 # ---- whole files that cannot be read now ---------------------------------------------------------
@@ -285,8 +449,8 @@ def held(tmp_path, idata, monkeypatch):
 
 def test_a_file_that_another_process_writes_is_to_be_waited_for(tmp_path, held):
     path, opened = held
+    small = shutil.copy(path, tmp_path / "small.nc")
     writer = opened("a")
-    small = netcdf.save(netcdf.load(shutil.copy(path, tmp_path / "a.nc")), tmp_path / "small.nc")
     # By another process as well: HDF5 looks once whether it is to lock files.
     assert loaded(small, path) == (
         f"cannot read {path}: another process has it open for writing; wait for its end"

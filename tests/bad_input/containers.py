@@ -184,8 +184,8 @@ CASES = [
         "a fit with 4000 bytes of zeros",
         _damaged,
         says=(
-            "cannot read .../fit.nc: the file is damaged or cut short (...)); write "
-            "it again, or fetch it again"
+            "cannot read .../fit.nc: the file is damaged (its SHA-256 is not the one "
+            "that it was written with); write it again, or fetch it again"
         ),
     ),
     load(
