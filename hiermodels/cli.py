@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import errno
 import os
-import re
 import sys
 import warnings
 from collections.abc import Sequence
@@ -20,9 +19,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from . import cli_compare, cli_fit, cli_resume
+from .cli_paths import LOOK, TABLE, check_output, to_read, to_write
 from .console import (
     ENDS,
-    check_output,
     console,
     joined,
     one_line,
@@ -59,7 +58,6 @@ _UsageError: Any = typer.BadParameter.__mro__[2]
 # ---- errors and warnings ------------------------------------------------------------------------
 
 _FULL = (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC))
-_LOOK = "see whose it is, and its mode (`ls -ld`), or name another"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -95,9 +93,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             _say(f"error: {one_line(error, own)}")
             return 2 if isinstance(error, ValueError | LookupError) else 1
         except _UsageError as error:
-            # Click's own words end there.
-            said = re.sub(r"(?<= is not readable)\.$", f"; {_LOOK}", error.format_message())
-            return _fail(said, int(error.exit_code))
+            return _fail(error.format_message(), int(error.exit_code))
         except (KeyboardInterrupt, typer.Abort):
             return _ended(130)
         except SystemExit as ended:
@@ -112,7 +108,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             said = str(error) or "no more memory"
             return _fail(f"out of memory: {said}; ask for fewer draws, or --effects summary", 1)
         except OSError as error:
-            advice = "make room, or write elsewhere" if error.errno in _FULL else _LOOK
+            advice = "make room, or write elsewhere" if error.errno in _FULL else LOOK
             return _fail(f"{error.filename or 'output'}: {error.strerror or error}; {advice}", 1)
     return _ended(code) if code in ENDS else code if isinstance(code, int) else 0
 
@@ -136,7 +132,9 @@ def _ended(code: int, left: str = "") -> int:
 
 # ---- what comes after a fit ---------------------------------------------------------------------
 
-_Fit = Annotated[Path, typer.Argument(metavar="FIT.nc", help="A fit saved by -o, or by ArviZ.")]
+_Fit = Annotated[
+    Path, typer.Argument(metavar="FIT.nc", parser=to_read, help="A fit saved by -o, or by ArviZ.")
+]
 
 
 @app.command("summary")
@@ -190,7 +188,10 @@ def _check(fit: _Fit) -> None:
 @app.command("demo")
 def _demo(
     output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="FOLDER", help="Made where it is missing.")
+        Path,
+        typer.Option(
+            "--output", "-o", metavar="FOLDER", parser=to_write, help="Made where it is missing."
+        ),
     ] = Path("demo"),
 ) -> None:
     """Fit the eight schools from beginning to end.
@@ -215,7 +216,10 @@ def _demo(
 def _datasets(
     name: Annotated[str | None, typer.Argument(metavar="[NAME]", show_default=False)] = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="DATA.csv", help="Instead of printing.")
+        Path | None,
+        typer.Option(
+            "--output", "-o", metavar="DATA.csv", parser=to_write, help="Instead of printing."
+        ),
     ] = None,
 ) -> None:
     """List the data sets, or write one as CSV.
@@ -235,9 +239,7 @@ def _datasets(
         heads = [str(listing.columns[k]) for k in order]
         table(heads, [[row[k] for k in order] for row in rows], left=3)
         return
-    if output is not None and not output.name.lower().endswith((".csv", ".csv.gz")):
-        raise OptionError(f"--output must end in .csv or .csv.gz, got {output.name!r}")
-    check_output(output)
+    check_output(output, TABLE)
     frame = datasets.load(name)
     if output is None:
         sys.stdout.write(frame.to_csv(index=False))
@@ -266,7 +268,8 @@ def _install_cmdstan(
     ] = None,
     jobs: _Jobs = None,
     directory: Annotated[
-        Path | None, typer.Option("--dir", metavar="FOLDER", show_default="~/.cmdstan")
+        Path | None,
+        typer.Option("--dir", metavar="FOLDER", parser=to_write, show_default="~/.cmdstan"),
     ] = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Even where that version is installed.")

@@ -9,14 +9,13 @@ from typing import Annotated, Any
 import typer
 
 from . import cli_fit
-from .console import check_output, free, printable, say
-from .errors import OptionError
+from .cli_paths import PAGE, check_output, to_read, to_write
+from .console import free, printable, say
 
 __all__ = ["app", "report"]
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
-_SUFFIXES = (".html", ".htm")
 _REFIT = "compare_pooling(..., refit='bad')"
 
 
@@ -52,6 +51,7 @@ def _options(
             "--output",
             "-o",
             metavar="REPORT.html",
+            parser=to_write,
             help="Where a report is written, with pictures.",
         ),
     ] = None,
@@ -69,7 +69,7 @@ def _compare(
     output: Path | None,
     **settings: Any,
 ) -> None:
-    _check_report(output, file)
+    check_output(output, PAGE, file)
     priors = cli_fit.read_priors(prior or [])
 
     import hiermodels
@@ -89,17 +89,6 @@ def _compare(
         say(f"No report is written; -o {free('report.html')} writes one, with pictures.")
     else:
         say(f"The report is in {written}")
-
-
-def _check_report(output: Path | None, source: Path) -> None:
-    """Refuse now a report that could not be written in the end."""
-    check_output(output)
-    if output is None:
-        return
-    if output.suffix.lower() not in _SUFFIXES:
-        raise OptionError(f"--output must end in .html, got {output.name!r}: a report is a page")
-    if output.exists() and source.exists() and output.samefile(source):
-        raise OptionError(f"--output must not be the input file, got {output} for both")
 
 
 _EXAMPLES = {
@@ -138,10 +127,19 @@ def _compare_top(context: typer.Context) -> None:
 
 
 def report(
-    fit: Annotated[Path, typer.Argument(metavar="FIT.nc", help="A fit saved by -o, or by ArviZ.")],
+    fit: Annotated[
+        Path,
+        typer.Argument(metavar="FIT.nc", parser=to_read, help="A fit saved by -o, or by ArviZ."),
+    ],
     output: Annotated[
         Path,
-        typer.Option("--output", "-o", metavar="REPORT.html", help="Where the report is written."),
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="REPORT.html",
+            parser=to_write,
+            help="Where the report is written.",
+        ),
     ],
     title: Annotated[
         str | None,
@@ -154,7 +152,7 @@ def report(
     Example:
       hiermodels report fit.nc -o report.html
     """
-    _check_report(output, fit)
+    check_output(output, PAGE, fit, "input file")
 
     import hiermodels
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .cli_outcome import carry_out, check_options
+from .cli_paths import to_read, to_write
 from .console import printable, say
 from .errors import PriorError, shown, suggest
 
@@ -97,7 +98,9 @@ def _prior(text: str, family: str, numbers: str) -> Prior:
 
 _File = Annotated[
     Path,
-    typer.Argument(metavar="FILE", help="CSV or Parquet: a file, a glob in quotes, or a folder"),
+    typer.Argument(
+        metavar="FILE", parser=to_read, help="CSV or Parquet: a file, a glob in quotes, or a folder"
+    ),
 ]
 _Y = Annotated[str, typer.Option(metavar="COLUMN", help="The response.")]
 _Group = Annotated[str, typer.Option(metavar="COLUMN", help="The groups' labels.")]
@@ -154,11 +157,19 @@ def _shared(
     ] = "auto",
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", metavar="FIT.nc", help="Where the fit is saved (NetCDF)."),
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FIT.nc",
+            parser=to_write,
+            help="Where the fit is saved (NetCDF).",
+        ),
     ] = None,
     output_dir: Annotated[
         Path | None,
-        typer.Option(metavar="FOLDER", help="Keeps Stan's files, for `hiermodels resume`."),
+        typer.Option(
+            metavar="FOLDER", parser=to_write, help="Keeps Stan's files, for `hiermodels resume`."
+        ),
     ] = None,
     allow_failed_chains: Annotated[
         bool, typer.Option("--allow-failed-chains", help="Go on with the chains that finished.")

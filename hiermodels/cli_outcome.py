@@ -10,7 +10,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .console import ENDS, check_output, free, resumption, say, summary_table, typed
+from .cli_paths import NETCDF, check_output, word
+from .console import ENDS, free, resumption, say, summary_table, typed
 from .errors import ContainerError, OptionError, SamplingError
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ def check_options(output: Path | None, quiet: bool, source: Path | None = None) 
         raise OptionError(
             f"--quiet needs --output: nothing would be left of the fit; add -o {free('fit.nc')}"
         )
-    check_output(output, source)
+    check_output(output, NETCDF, source)
 
 
 def carry_out(
@@ -159,4 +160,4 @@ def _show(summary: pd.DataFrame, diagnostics: Any, saved: Path | None) -> None:
     if saved is None:
         say(f"The fit is not saved; -o {free('fit.nc')} saves it.")
     else:
-        say(f"The fit is in {saved}; next: hiermodels check {shlex.quote(str(saved))}")
+        say(f"The fit is in {saved}; next: hiermodels check {word(saved)}")

@@ -9,19 +9,28 @@ from typing import Annotated
 import typer
 
 from .cli_outcome import carry_out, check_options
+from .cli_paths import to_read, to_write
 
 __all__ = ["resume"]
 
 
 def resume(
-    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="What --output-dir named.")],
+    folder: Annotated[
+        Path, typer.Argument(metavar="FOLDER", parser=to_read, help="What --output-dir named.")
+    ],
     fit: Annotated[
         str | None,
         typer.Option(metavar="NAME", help="Which fit, where several are unfinished."),
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", metavar="FIT.nc", help="Where the fit is saved (NetCDF)."),
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FIT.nc",
+            parser=to_write,
+            help="Where the fit is saved (NetCDF).",
+        ),
     ] = None,
     allow_failed_chains: Annotated[
         bool, typer.Option("--allow-failed-chains", help="Go on with the chains that finished.")

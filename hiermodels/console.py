@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
 import sys
 from ast import literal_eval
 from collections.abc import Iterable, Sequence
@@ -13,7 +12,7 @@ from itertools import chain, count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .errors import OptionError
+from .cli_paths import word
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -103,11 +102,10 @@ def own_words(arguments: Sequence[str]) -> list[str]:
 
 def resumption(folder: str | Path, fit: str | None = None, output: Path | None = None) -> str:
     """The command that goes on with a fit."""
-    place = str(folder)
-    words = ["hiermodels", "resume", f".{os.sep}{place}" if place.startswith("-") else place]
-    words += ["--fit", fit] if fit else []
-    words += ["-o", str(output)] if output is not None else []
-    return shlex.join(words)
+    words = ["hiermodels", "resume", word(folder)]
+    words += ["--fit", word(fit)] if fit else []
+    words += ["-o", word(output)] if output is not None else []
+    return " ".join(words)
 
 
 def free(name: str, folder: Path | None = None) -> Path:
@@ -215,25 +213,3 @@ def _number(column: str, value: float, sd: float) -> str:
         return f"{value:.4g}"
     decimals = max(0, 2 - math.floor(math.log10(sd))) + (column == "mcse_mean")
     return f"{value:.{decimals}f}"
-
-
-def check_output(output: Path | None, source: Path | None = None) -> None:
-    """Refuse now what could not be written in the end."""
-    if output is None:
-        return
-    if os.path.isdir(output):  # where pathlib would raise PermissionError
-        raise OptionError(f"--output must be a file, got the folder {output}; add a name to it")
-    if not os.path.isdir(output.parent):
-        raise OptionError(f"--output: there is no folder {output.parent}; make it first")
-    if not os.access(output.parent, os.W_OK | os.X_OK):
-        raise OptionError(
-            f"--output: the folder {output.parent} cannot be written to; name a file in another"
-        )
-    if source is not None and _same_file(output, source):
-        raise OptionError(f"--output must not be the data file, got {output} for both")
-    if source is not None and output.suffix.lower() not in (".nc", ".netcdf", ".h5"):
-        raise OptionError(f"--output must end in .nc, got {output.name!r}: a fit is a NetCDF file")
-
-
-def _same_file(one: Path, other: Path) -> bool:
-    return os.path.exists(one) and os.path.exists(other) and one.samefile(other)

@@ -81,9 +81,23 @@ def closed(folder: Path) -> str:
     status = os.stat(folder)
     if hasattr(os, "ST_RDONLY") and os.statvfs(folder).f_flag & os.ST_RDONLY:
         return "is on a read-only file system"
-    if hasattr(os, "geteuid") and status.st_uid != os.geteuid():
-        return f"belongs to {_user(status.st_uid)} ({_mode(status)})"
-    return f"is closed to you ({_mode(status)})"
+    return _whose(status)
+
+
+def barrier(path: Path) -> str:
+    """Say which folder above a path this user may not pass, whose it is and its mode; "" for none.
+
+    Only of the first can anything be said: what is in it is not seen.
+    """
+    for way in dict.fromkeys((Path(os.path.abspath(path)), Path(os.path.realpath(path)))):
+        for folder in reversed(way.parents):
+            try:
+                status = os.stat(folder)
+            except OSError:
+                break
+            if not os.access(folder, os.X_OK):
+                return f"the folder {folder} {_whose(status)}"
+    return ""
 
 
 def way_fault(path: Path) -> str:
@@ -168,6 +182,12 @@ def _owner(path: Path) -> int | None:
         return os.lstat(path).st_uid
     except OSError:
         return None
+
+
+def _whose(status: os.stat_result) -> str:
+    if hasattr(os, "geteuid") and status.st_uid != os.geteuid():
+        return f"belongs to {_user(status.st_uid)} ({_mode(status)})"
+    return f"is closed to you ({_mode(status)})"
 
 
 def _own(gid: int) -> bool:

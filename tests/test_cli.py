@@ -608,7 +608,8 @@ def test_a_report_of_a_saved_fit_is_written(fit_file, tmp_path, run):
 
 def test_a_report_goes_to_a_page_of_its_own(fit_file, tmp_path, run):
     refused(run("report", fit_file), "Missing option '--output'")
-    refused(run("report", fit_file, "-o", fit_file), "must end in .html")
+    refused(run("report", fit_file, "-o", fit_file), "must not be the input file")
+    refused(run("report", fit_file, "-o", tmp_path / "r.nc"), "must end in .html")
     (tmp_path / "fit.html").write_bytes(fit_file.read_bytes())
     refused(
         run("report", tmp_path / "fit.html", "-o", tmp_path / "fit.html"),

@@ -430,7 +430,11 @@ def test_a_read_only_cache_of_other_programs_is_of_no_use(root, common, other):
         (("datasets", "eight_schools", "-o", "closed.csv"), "--output: the folder .* name a file"),
         (
             ("datasets", "eight_schools", "-o", "shut/in/closed.csv"),
-            "there is no folder .*; make it",
+            r"--output: the folder .*/shut belongs to the user root \(mode 0700\); name another",
+        ),
+        (
+            ("datasets", "eight_schools", "-o", "room/theirs.csv"),
+            r"theirs.csv cannot be written to, it belongs to the user root \(mode 0600\); see",
         ),
         (("resume", "shut"), "'FOLDER': path .*shut' is not readable; see whose it is, and its"),
         (("resume", "half-shut"), "FOLDER must .* and '.*shut' cannot be read; see whose it is"),
@@ -443,6 +447,9 @@ def test_files_that_a_user_may_not_touch_are_refused_with_a_next_step(root, comm
     (common / "shut" / "in").mkdir(parents=True)
     (common / "shut").chmod(0o700)
     (common / "half-shut").mkdir(mode=0o744)
+    (common / "room").mkdir()
+    (common / "room").chmod(0o777)
+    (common / "room" / "theirs.csv").touch(mode=0o600)
     paths = [str(common / each) if re.search(r"shut|[.]csv", each) else each for each in command]
     line, code = as_user(OTHER, common, *paths).splitlines()
     assert re.search(says, line), line

@@ -136,6 +136,28 @@ CASES = [
         [*FIT, "-o", "OUT/fit.txt"],
         says="--output must end in .nc, got 'fit.txt': a fit is a NetCDF file",
     ),
+    Words(
+        "the output of a fit that goes on over the data",
+        ["resume", "OUT", "-o", "FILE"],
+        says="--output must end in .nc, got 'data.csv': a fit is a NetCDF file",
+    ),
+    Words(
+        "an empty file",
+        ["fit", "one-way", "", "--y", "y", "--group", "g"],
+        says="Invalid value for 'FILE': the path must not be empty; name a file or a folder",
+    ),
+    Words(
+        "an empty output",
+        [*FIT, "-o", ""],
+        says="Invalid value for '--output' / '-o': the path must not be empty; name a file or a "
+        "folder",
+    ),
+    Words(
+        "an empty folder for Stan's files",
+        [*FIT, "--output-dir="],
+        says="Invalid value for '--output-dir': the path must not be empty; name a file or a "
+        "folder",
+    ),
     _prior(
         "is empty",
         "",
@@ -296,7 +318,7 @@ CASES = [
     Words(
         "a report over its fit",
         ["report", "FIT", "-o", "FIT"],
-        says="--output must end in .html, got 'plain.nc': a report is a page",
+        says="--output must not be the input file, got .../plain.nc for both",
     ),
     Words(
         "no such data set",
@@ -311,7 +333,7 @@ CASES = [
     Words(
         "a data set of another kind",
         ["datasets", "eight_schools", "-o", "OUT/a.xlsx"],
-        says="--output must end in .csv or .csv.gz, got 'a.xlsx'",
+        says="--output must end in .csv, got 'a.xlsx': a data set is a table",
     ),
     Words(
         "a place for all data sets",
