@@ -26,7 +26,7 @@ from .errors import (
     PriorError,
     SamplingError,
 )
-from .estimates import STRATEGIES
+from .estimates import CALLED, STRATEGIES
 from .leave_one_out import Loo, loo, with_refits
 from .models.base import one_of
 from .models.model import Model
@@ -243,7 +243,7 @@ def _models(model: Model) -> tuple[Model, dict[str, Model], dict[str, str], list
                 if name == "partial":
                     raise
                 absent[name] = str(error)
-        notes += [f"{name} pooling: {line.message}" for line in said]
+        notes += [f"{CALLED[name]}: {line.message}" for line in said]
     return models["partial"], models, absent, notes
 
 
@@ -297,18 +297,18 @@ def _scores(
             if unit == "group" and name == "none":
                 continue
             if unit == "observation" and not idatas.has(idata, "log_likelihood"):
-                notes.append(f"{name} pooling: no row is left out: {_why_no_rows(models[name])}")
+                notes.append(f"{CALLED[name]}: no row is left out: {_why_no_rows(models[name])}")
                 continue
             try:
                 found = loo(idata, unit=unit)
             except ContainerError as error:
-                notes.append(f"{name} pooling: no {unit} is left out: {error}")
+                notes.append(f"{CALLED[name]}: no {unit} is left out: {error}")
                 continue
             if refit == "bad" and len(found.bad):
                 found, refitted[unit, name], failures = _refitted(models[name], found, again)
                 if failures:
                     notes.append(
-                        f"{name} pooling: {len(failures)} fits without one {unit} failed, and "
+                        f"{CALLED[name]}: {len(failures)} fits without one {unit} failed, and "
                         f"those terms stay as they were; the last said: {failures[-1]}"
                     )
             loos[unit, name] = found

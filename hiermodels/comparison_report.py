@@ -7,6 +7,7 @@ import math
 from typing import TYPE_CHECKING
 
 from .errors import count_of, listed
+from .estimates import CALLED
 from .loo_comparison import FEW_TERMS, SMALL_DIFFERENCE
 
 if TYPE_CHECKING:
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
 
 __all__ = ["conclusions", "html", "text"]
 
-_CALLED = {"none": "no pooling", "partial": "partial pooling", "complete": "complete pooling"}
 
 _SHOWN = 12  # groups in the short table
 
@@ -48,7 +48,7 @@ def conclusions(c: PoolingComparison) -> list[str]:
             said.append(f"For {subject} there is nothing to compare.")
             continue
         best, second = scored.iloc[0], scored.iloc[1]
-        first, other = _CALLED[best["pooling"]], _CALLED[second["pooling"]]
+        first, other = CALLED[best["pooling"]], CALLED[second["pooling"]]
         off, se = -second["elpd_diff"], second["se_diff"]
         numbers = f"elpd differs by {off:.1f} (se {se:.1f})"
         if off < SMALL_DIFFERENCE:
@@ -68,7 +68,7 @@ def conclusions(c: PoolingComparison) -> list[str]:
         bad = scored[scored["bad_k"] > 0]
         if len(bad):
             counts = ", ".join(
-                f"{count_of(n, 'term')} under {_CALLED[name]}"
+                f"{count_of(n, 'term')} under {CALLED[name]}"
                 for name, n in zip(bad["pooling"], bad["bad_k"], strict=True)
             )
             said.append(
@@ -78,7 +78,7 @@ def conclusions(c: PoolingComparison) -> list[str]:
         if best["terms"] < best["of"]:
             whose = [
                 f"{listed(found.table.index[found.table['elpd'].isna()].tolist(), 3)} under "
-                f"{_CALLED[name]}"
+                f"{CALLED[name]}"
                 for (of, name), found in c.loo.items()
                 if of == unit and found.undefined and found.n
             ]
@@ -108,11 +108,11 @@ def text(c: PoolingComparison) -> str:
     for unit, part in c.elpd.groupby("unit", sort=False):
         lines += [heading(c, str(unit)), _plain(_scores(part)), ""]
         lines += [
-            f"  {_CALLED[str(row.pooling)]}: {row.use}"
+            f"  {CALLED[str(row.pooling)]}: {row.use}"
             for row in part[part["elpd"].isna()].itertuples()
         ]
     for name, why in c.absent.items():
-        lines.append(f"{_CALLED[name]} is not there: {why}")
+        lines.append(f"{CALLED[name]} is not there: {why}")
     lines += ["", "Conclusions", *(f"- {line}" for line in conclusions(c)), ""]
     lines += ["How much the groups differ (partial pooling)", _plain(c.heterogeneity), ""]
     shown, left = short(c)
@@ -127,9 +127,9 @@ def html(c: PoolingComparison) -> str:
     for unit, part in c.elpd.groupby("unit", sort=False):
         out += [f"<h4>{escaping.escape(heading(c, str(unit)))}</h4>", _table(_scores(part))]
         for row in part[part["elpd"].isna()].itertuples():
-            out.append(f"<p>{escaping.escape(f'{_CALLED[str(row.pooling)]}: {row.use}')}</p>")
+            out.append(f"<p>{escaping.escape(f'{CALLED[str(row.pooling)]}: {row.use}')}</p>")
     out += [
-        f"<p>{escaping.escape(f'{_CALLED[name]} is not there: {why}')}</p>"
+        f"<p>{escaping.escape(f'{CALLED[name]} is not there: {why}')}</p>"
         for name, why in c.absent.items()
     ]
     items = "".join(f"<li>{escaping.escape(line)}</li>" for line in conclusions(c))

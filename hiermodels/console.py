@@ -38,14 +38,18 @@ _PHRASES = {
     "fit must name one of the": "--fit must name one of the",
     "output_dir must be a folder that can be": "--output-dir must be a folder that can be",
     "set TMPDIR or output_dir": "set TMPDIR or --output-dir",
+    "or priors=hm.gibbs.reference() or hm.gibbs.semiconjugate(...)": (
+        "or a --prior of those, such as 'tau=Flat()'"
+    ),
 }
 _TEXT = r"""'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*\""""
 _PHRASE = rf"(?<![\w-])(?P<phrase>{'|'.join(map(re.escape, _PHRASES))})"
 _CALL = rf"hm\.resume\((?P<folder>{_TEXT})(?:, fit=(?P<fit>{_TEXT}))?\)"
+_PLACE = rf"(?<![^\s(])output_dir=(?P<place>{_TEXT})"
 # A word of its own: what stands in a path, or in the parentheses of a call, is none.
 _OPTION = (
     r"(?<![^\s(])(?<!\w\()"
-    r"(?:(?P<name>pooling|missing|intercept|sigma|(?P<twice>parameterization))='(?P<word>\w+)'"
+    r"(?:(?P<name>engine|pooling|missing|intercept|sigma|(?P<twice>parameterization))='(?P<word>\w+)'"
     r"|(?P<count>adapt_delta|max_treedepth|chains|draws|warmup)=(?P<number>\d+(?:\.\d+)?))"
     r"(?=[\s;:)]|[.,](?:\s|\.|$)|$)"
     # Named once in "parameterization='marginal', then 'noncentered'".
@@ -63,7 +67,7 @@ _QUOTED = "|".join(
         r"(?<=\w)\[(?:[^][]|\[[^][]*\])*\]",  # the label in theta[...]
     )
 )
-_IN_PYTHON = "|".join((_CALL, _PHRASE, _OPTION, _QUOTED))
+_IN_PYTHON = "|".join((_CALL, _PLACE, _PHRASE, _OPTION, _QUOTED))
 
 
 def typed(text: str, own: Iterable[str] = ()) -> str:
@@ -81,6 +85,8 @@ def _as_typed(found: re.Match[str]) -> str:
     if found["folder"]:
         folder, fit = (literal_eval(found[part] or "''") for part in ("folder", "fit"))
         return f"`{printable(resumption(folder, fit))}`"
+    if found["place"]:
+        return f"--output-dir {word(literal_eval(found['place']))}"
     if found["count"]:
         return f"--{found['count'].replace('_', '-')} {found['number']}"
     if found["name"]:

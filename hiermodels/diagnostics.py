@@ -191,10 +191,10 @@ def _by_draw(x: xr.Variable) -> NDArray[Any]:
 def _title(fit: Fit) -> str:
     words = [str(fit.attrs.get("model", "posterior"))]
     if pooling := fit.attrs.get("pooling"):
-        words.append(f"{pooling} pooling")
+        words.append(f"{'no' if pooling == 'none' else pooling} pooling")
     if fit.engine != "nuts":
         words.append({"exact": "exact draws", "gibbs": "Gibbs sampler"}.get(fit.engine, fit.engine))
-    elif fit.parameterization:
+    elif fit.parameterization and fit.parameterization != f"{pooling} pooling":
         words.append(fit.parameterization)
     return f"{', '.join(words)}: {count_of(fit.chains, 'chain')} of {fit.draws} draws"
 

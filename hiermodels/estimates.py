@@ -27,6 +27,7 @@ Array = NDArray[np.float64]
 _STATISTICS = ("mean", "sd", "q5", "q95")
 _QUANTILES = {"q5": 0.05, "median": 0.5, "q95": 0.95}
 STRATEGIES = ("none", "partial", "complete")
+CALLED = {"none": "no pooling", "partial": "partial pooling", "complete": "complete pooling"}
 
 
 def table(model: Base, fits: Mapping[str, Container]) -> pd.DataFrame:

@@ -95,7 +95,8 @@ def draw(
         There is no mode, or the posterior is too far from the proposal.
     """
     if not standard.found:
-        raise ExactError(f"no independent draws: {standard.reason}; use engine='nuts'")
+        why = standard.reason.removeprefix("none: ")
+        raise ExactError(f"there are no independent draws: {why}; use engine='nuts'")
     target = Target(hyper, standard)
     proposal = _adapted(target, rng)
     # Fresh ones: those that a proposal was chosen by look better than it is.

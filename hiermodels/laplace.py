@@ -96,7 +96,7 @@ def standardize(hyper: Hyperparameters) -> Standardization:
         )
     none = np.empty(0)
     if hyper.few > _LARGEST:
-        why = f"none: {hyper.few} hyperparameters, more than {_LARGEST}"
+        why = f"none: of {hyper.few} hyperparameters, more than {_LARGEST}, no mode is looked for"
         return Standardization(np.zeros(hyper.few), plain, none, why)
     unit = np.ones(hyper.size)
     for name in ("mu", "beta"):  # in units of the data; the others are logarithms and the like

@@ -122,3 +122,20 @@ def test_an_output_of_its_kind_may_be_there_already(name, tmp_path):
 def test_a_path_with_a_dash_in_front_is_no_option(path, word):
     assert cli_paths.word(path) == word
     assert Path(shlex.split(cli_paths.word(path))[0]) == Path(path)
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--engine", "exact", "--output-dir=-E"], "got --output-dir ./-E; .* use --engine nuts"),
+        (["--engine", "gibbs"], "use --engine exact or 'nuts', or a --prior of those, such as"),
+    ],
+)
+def test_an_option_of_another_engine_is_named_as_it_is_typed(words, says, run, schools, capsys):
+    datasets.load("mathscore").to_csv(schools, index=False)
+    rows = ["fit", "one-way", str(schools), "--y", "mathscore", "--group", "school"]
+    assert cli.main([*rows, *words]) == 2
+    err = capsys.readouterr().err
+    assert re.search(says, err), err
+    assert "Path(" not in err
+    assert "hm." not in err

@@ -259,7 +259,7 @@ def test_rows_elsewhere_leave_a_note_where_a_prediction_hangs_on_them():
     none = row(c, "observation", "none")
     assert np.isnan(none["elpd"])
     assert none["use"] == "not scored: see the notes"
-    assert any("none pooling: no observation is left out: which rows" in note for note in c.notes)
+    assert any("no pooling: no observation is left out: which rows" in note for note in c.notes)
     assert row(c, "observation", "partial")["terms"] == 42
 
 

@@ -184,10 +184,9 @@ class Base(ABC):
     def __repr__(self) -> str:
         d = self.design
         columns = ", ".join(f"{k}={v!r}" for k, v in self.columns.items() if v)
-        return (
-            f"<{self.family}({columns}): {self.pooling} pooling, {self.parameterization}, "
-            f"{d.J} groups, {d.N} rows>"
-        )
+        strategy = {"none": "no"}.get(self.pooling, self.pooling) + " pooling"
+        strategy += f", {self.parameterization}" if self.pooling == "partial" else ""
+        return f"<{self.family}({columns}): {strategy}, {d.J} groups, {d.N} rows>"
 
     # ---- what a family fills in --------------------------------------------------------------
 

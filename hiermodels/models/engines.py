@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -41,8 +42,9 @@ def refuse_options(engine: str, given: dict[str, Any]) -> None:
     for name, (value, default) in given.items():
         plain = isinstance(value, (int, float, str))
         if value is not default and not (plain and value == default):
+            got = os.fspath(value) if isinstance(value, os.PathLike) else value
             raise OptionError(
-                f"{name} is not an option of engine={engine!r}, got {name}={value!r}; leave it "
+                f"{name} is not an option of engine={engine!r}, got {name}={got!r}; leave it "
                 "out, or use engine='nuts'"
             )
 

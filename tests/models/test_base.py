@@ -93,3 +93,15 @@ def test_priors_wait_through_a_change_of_the_data_as_well() -> None:
     assert list(model.replace(pooling="none", sigma="group").priors) == ["theta", "sigma"]
     with pytest.raises(PriorError, match="tau must be a prior such as"):
         model.replace(pooling="complete", priors={"tau": "nonsense"})
+
+
+@pytest.mark.parametrize(("pooling", "called"), [("none", "no"), ("complete", "complete")])
+def test_a_strategy_with_one_parameterization_is_named_once(pooling: str, called: str) -> None:
+    frame = hm.datasets.eight_schools()
+    columns = {"effect": "effect", "se": "se", "group": "school"}
+    model = hm.EightSchools(frame, **columns, pooling=pooling)
+    assert repr(model).endswith(f": {called} pooling, 8 groups, 8 rows>")
+    fit = model.fit(engine="exact", seed=1, draws=100, chains=2)
+    assert str(hm.check(fit)).startswith(f"EightSchools, {called} pooling, exact draws: 2 chains")
+    del fit.attrs["engine"]
+    assert str(hm.check(fit)).startswith(f"EightSchools, {called} pooling: 2 chains")
