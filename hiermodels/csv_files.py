@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import csv
 import gzip
+import re
 import zlib
 from collections.abc import Iterator
 from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +29,23 @@ def header(file: Path, kind: str) -> list[str]:
         return []
 
 
+def cells(file: Path, kind: str, column: str) -> Iterator[tuple[int, str]]:
+    """The cells of a column, each with the line that its row begins in, as far as it can be read.
+
+    There is none where the header has no such column.
+    """
+    with suppress(*_DAMAGE), _opened(file) as text:
+        rows = _rows(text, kind)
+        place, line = -1, 1
+        for row in rows:
+            if place < 0 and not _is_blank(row):
+                # DuckDB takes no blanks around a name.
+                place = (row if column in row else [name.strip() for name in row]).index(column)
+            elif len(row) > place >= 0 and not _is_blank(row):
+                yield line, row[place]
+            line = rows.line_num + 1
+
+
 def check_header(file: Path, kind: str, columns: list[Any]) -> None:
     """Refuse a header of another separator, or with one name twice, which readers would rename.
 
@@ -36,9 +55,10 @@ def check_header(file: Path, kind: str, columns: list[Any]) -> None:
     wanted = _separator(kind)
     for sign, name in found.items():
         if len(columns) == 1 and sign in str(columns[0]) and sign != wanted:
+            how = f"sep={sign!r}" + (", decimal=','" if _has_decimal_commas(file, sign) else "")
             raise DataError(
                 f"data file: {file.name!r} must be separated by {found[wanted]}, got {name}; read "
-                f"it with pandas.read_csv(..., sep={sign!r}) or save it with {found[wanted]}"
+                f"it with pandas.read_csv(..., {how}) or save it with {found[wanted]}"
             )
     names = header(file, kind)
     if len(set(names)) < len(names):
@@ -75,7 +95,14 @@ def blank_lines(files: list[Path], kind: str, version: str) -> int:
 
 
 def uneven(file: Path, kind: str) -> DataError | None:
-    """That a row has more fields than the header, or else fewer; nothing where none has."""
+    """That a row has more fields than the header, or else fewer; nothing where none has.
+
+    Raises
+    ------
+    DataError
+        As :func:`check_header`: with another separator the rows are of any length.
+    """
+    check_header(file, kind, header(file, kind))
     short = None
     with suppress(*_DAMAGE), _opened(file) as text:
         rows = _rows(text, kind)
@@ -115,6 +142,15 @@ def _blank_lines(file: Path, kind: str) -> tuple[int, int]:
             lines += 1
             filled += inner != ""
     return 0, 0  # there is no header
+
+
+def _has_decimal_commas(file: Path, separator: str) -> bool:
+    """Whether the first rows of a file with another separator show numbers such as 1,5."""
+    with suppress(*_DAMAGE), _opened(file) as text:
+        for row in islice(csv.reader(_short(text), delimiter=separator), 100):
+            if any(re.fullmatch(r"\s*[+-]?\d*,\d+\s*", field, re.ASCII) for field in row):
+                return True
+    return False
 
 
 def _is_blank(row: list[str]) -> bool:

@@ -381,6 +381,8 @@ def _unread(
             "pandas.read_csv(..., encoding=...)"
         )
     if long := re.search(r"Expected (\d+) fields in line (\d+), saw (\d+)", str(error)):
+        # With another separator, decimal commas make rows of any length.
+        csv_files.check_header(path, _kind(path), csv_files.header(path, _kind(path)))
         return csv_files.fields(path, long[3], long[2], long[1])
     if isinstance(error, PermissionError) or "Permission denied" in str(error):
         return DataError(

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import columns as rules
-from . import file_sizes, files, labels
+from . import file_sizes, files, labels, text_numbers
 from .errors import DataError, OptionError, listed
 from .files import answer, read
 from .labels import Labels
@@ -88,6 +88,7 @@ def table(
     predictors: Sequence[str] = (),
     missing: str = "raise",
     levels: Mapping[str, tuple[str, ...]] | None = None,
+    source: str | os.PathLike[str] | None = None,
 ) -> Table:
     """Check the columns of a frame and take them out of it.
 
@@ -111,6 +112,8 @@ def table(
     levels : mapping of str to tuple of str, optional
         The levels of categorical columns that were found before, the baseline first: these columns
         are coded by them, whatever the order of the rows and of the categories.
+    source : path, optional
+        The files that the frame was read from, for the messages; a path is its own.
 
     Raises
     ------
@@ -130,6 +133,7 @@ def table(
     rules.check_missing(missing)
     wanted = [*roles.values(), group, *predictors]
     if isinstance(frame, (str, os.PathLike)):
+        source = frame
         if files.stays(frame):
             found, kind = files.find(frame)
             file_sizes.check_memory(found, kind, wanted, scanned=True)
@@ -142,6 +146,7 @@ def table(
                         predictors=predictors,
                         missing=missing,
                         levels=levels,
+                        source=source,
                     )
             except (MemoryError, DataError) as error:
                 if file_sizes.is_of_memory(error):
@@ -162,12 +167,12 @@ def table(
     absent = {group: names.absent}
     raw: dict[str, Array] = {}
     for role, name in roles.items():
-        raw[name] = _numbers(series[name], f"{role}={name!r}")
+        raw[name] = _numbers(series[name], f"{role}={name!r}", source)
         absent[name] = np.isnan(raw[name])
     factors: dict[str, Labels] = {}
     for name in predictors:
         if _is_numeric(series[name]):
-            raw[name] = _numbers(series[name], f"predictor {name!r}")
+            raw[name] = _numbers(series[name], f"predictor {name!r}", source)
             absent[name] = np.isnan(raw[name])
         else:
             rules.check_no_dates(name, _kinds(series[name]))
@@ -197,7 +202,7 @@ def table(
             columns[name] = columns[name].astype(np.float64)
         else:
             columns, coding[name] = _treatment_coding(
-                name, factors[name], series[name], keep, (levels or {}).get(name)
+                name, factors[name], series[name], keep, (levels or {}).get(name), source
             )
         rules.check_coefficients(coded, columns)
         sources[name] = tuple(columns)
@@ -295,7 +300,7 @@ def computed(data: Any, **how: Any) -> Any:
         ) from error
 
 
-def _numbers(series: Any, what: str) -> Array:
+def _numbers(series: Any, what: str, source: Any) -> Array:
     """A column as float64, NaN where it is missing."""
     dtype = series.dtype
     if dtype == nw.Unknown and _is_numeric(series):
@@ -310,7 +315,8 @@ def _numbers(series: Any, what: str) -> Array:
             return np.array([np.nan if v is None else float(v) for v in values])
     if series.is_null().all():
         return np.full(len(series), np.nan)
-    raise rules.no_numbers(what, _kind(series))
+    strays = text_numbers.in_series(series)
+    raise text_numbers.refusal(what, _kind(series), strays, source, series.name)
 
 
 def _kinds(series: Any) -> set[Any]:
@@ -363,6 +369,7 @@ def _treatment_coding(
     series: Any,
     keep: NDArray[np.bool_],
     given: tuple[str, ...] | None,
+    source: Any,
 ) -> tuple[dict[str, Array], tuple[str, ...]]:
     """One 0/1 column for each level but the first (treatment coding), and all levels."""
     polars = series.implementation is nw.Implementation.POLARS
@@ -385,6 +392,6 @@ def _treatment_coding(
             if i
         }, given
     text = series.dtype not in (nw.Categorical, nw.Enum)
-    rules.check_levels(name, factor.levels[present], text=text)
+    text_numbers.check_levels(name, factor.levels[present], text=text, source=source)
     columns = {f"{name}[{factor.levels[i]}]": (index == i).astype(np.float64) for i in present[1:]}
     return columns, tuple(str(level) for level in factor.levels[present])

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import columns as rules
-from . import files, frames, labels
+from . import files, frames, labels, text_numbers
 from .errors import DataError, listed, suggest
 from .rows import Rows
 
@@ -92,8 +92,9 @@ def read(model: Base, frame: Any, target: str) -> NewRows:
     import pandas as pd
 
     d, found = model.design, model.design.statistics
-    if isinstance(frame, (str, os.PathLike)):
-        frame = files.read(frame)
+    source = frame if isinstance(frame, (str, os.PathLike)) else None
+    if source is not None:
+        frame = files.read(source)
     data = frames.opened(frame)
     native = data.to_native()
     if target == "average":
@@ -107,7 +108,7 @@ def read(model: Base, frame: Any, target: str) -> NewRows:
     if isinstance(data, nw.LazyFrame):
         data = frames.computed(data)
     for name in predictors:
-        _check_kind(data[name], name, found)
+        _check_kind(data[name], name, found, source)
     table = frames.table(
         data.to_native(),
         roles=roles,
@@ -115,6 +116,7 @@ def read(model: Base, frame: Any, target: str) -> NewRows:
         predictors=predictors,
         missing=model._options["missing"],
         levels=found.levels,
+        source=source,
     )
     _check_coding(table.sources, found)
     se = table.numeric[roles["se"]] if roles else None
@@ -149,12 +151,14 @@ def read(model: Base, frame: Any, target: str) -> NewRows:
     )
 
 
-def _check_kind(series: Any, name: str, found: SufficientStatistics) -> None:
+def _check_kind(series: Any, name: str, found: SufficientStatistics, source: Any) -> None:
     """Refuse numbers where the model has levels, text where it has numbers, and unknown levels."""
     numeric = series.dtype.is_numeric() or series.dtype == nw.Boolean
     if found.sources[name] == (name,):
         if not numeric:
-            raise rules.no_numbers(f"predictor {name!r}", series.dtype)
+            strays = text_numbers.in_series(series)
+            what = f"predictor {name!r}"
+            raise text_numbers.refusal(what, series.dtype, strays, source, name)
         return
     known = found.levels.get(name)
     if known is None:  # statistics that were made without them

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import columns as rules
-from . import files, frames, labels
+from . import files, frames, labels, text_numbers
 from .errors import DataError
 from .statistics import SufficientStatistics, column_names, frozen, of_table
 
@@ -108,24 +108,34 @@ def sufficient_statistics(
 
 
 def statistics(
-    frame: Any, *, y: str, group: str, columns: Sequence[str] = (), missing: str = "raise"
+    frame: Any,
+    *,
+    y: str,
+    group: str,
+    columns: Sequence[str] = (),
+    missing: str = "raise",
+    source: str | os.PathLike[str] | None = None,
 ) -> SufficientStatistics:
     """Statistics of a frame for which :func:`hiermodels.frames.is_lazy` holds.
 
-    Parameters, result and errors are those of :func:`sufficient_statistics`.
+    Parameters, result and errors are those of :func:`sufficient_statistics`. ``source`` are the
+    files that the frame reads, for the messages.
     """
     rules.check_missing(missing)
     if isinstance(frame, (str, os.PathLike)):
         with files.scan(frame, columns=(y, group, *columns)) as relation:
-            return statistics(relation, y=y, group=group, columns=columns, missing=missing)
+            return statistics(
+                relation, y=y, group=group, columns=columns, missing=missing, source=frame
+            )
     data = frames.opened(frame)
     schema = data.collect_schema()
     rules.check_names(schema.names(), {"y": y}, group, columns)
     if not schema[y].is_numeric():
-        raise rules.no_numbers(f"y={y!r}", schema[y])
+        strays = text_numbers.in_lazy(data, y)
+        raise text_numbers.refusal(f"y={y!r}", schema[y], strays, source, y)
     for name in columns:
         rules.check_no_dates(name, [schema[name]])
-    rows = _Rows.of(data, schema, (y, *columns), group)
+    rows = _Rows.of(data, schema, (y, *columns), group, source)
     overview = rows.overview(missing)
     parts: list[_Column] = []
     sources: dict[str, tuple[str, ...]] = {}
@@ -203,6 +213,8 @@ class _Rows:
         Whether the labels are floats, which may be NaN.
     decimal : bool
         Whether the labels are decimals.
+    source : path or None
+        The files that the frame reads.
     """
 
     data: Any
@@ -213,9 +225,10 @@ class _Rows:
     ordered: tuple[str, ...]
     fractions: bool
     decimal: bool
+    source: Any
 
     @classmethod
-    def of(cls, data: Any, schema: Any, columns: Sequence[str], group: str) -> _Rows:
+    def of(cls, data: Any, schema: Any, columns: Sequence[str], group: str, source: Any) -> _Rows:
         names = {group: "g"} | {name: f"v{i}" for i, name in enumerate(columns)}
         factors = tuple(
             n for n in columns if not schema[n].is_numeric() and schema[n] != nw.Boolean
@@ -234,6 +247,7 @@ class _Rows:
             ordered=tuple(n for n in (*factors, group) if _ordered(data, schema[n], n)),
             fractions=schema[group].is_float(),
             decimal=schema[group] == nw.Decimal,
+            source=source,
         )
 
     def absent(self, name: str) -> Any:
@@ -304,7 +318,8 @@ class _Rows:
         if name not in self.ordered:
             factor = factor.in_order()
         text = name not in self.categories
-        rules.check_levels(name, factor.levels, text=text, number=number if number > 1000 else 0)
+        number = number if number > 1000 else 0
+        text_numbers.check_levels(name, factor.levels, text=text, number=number, source=self.source)
         raw = dict(zip(factor.index.tolist(), found[ours].to_list(), strict=True))
         sizes = np.bincount(factor.index, found["n"].to_numpy())
         share = sizes / (overview.n - overview.dropped)

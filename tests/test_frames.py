@@ -131,7 +131,7 @@ BAD: list[tuple[str, Any, dict[str, Any], type[Exception], str]] = [
     ("a position for a name", FRAME, {"group": 0}, OptionError,
      r"group must be the name of a column \(a string\), got 0"),
     ("text for numbers", FRAME, {"roles": {"y": "sex"}}, DataError,
-     r"y='sex' must be a column of numbers, got text; pandas.to_numeric"),
+     r"y='sex' must be a column of numbers, got text in all 5 rows, first '\w' in row 0 \(counted"),
     ("booleans for numbers", column("score", [True] * 5), {}, DataError,
      "y='score' must be a column of numbers, got boolean"),
     ("dates for numbers", column("score", pd.date_range("2026-01-01", periods=5)), {}, DataError,

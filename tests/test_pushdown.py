@@ -106,7 +106,7 @@ REFUSED: list[tuple[str, pd.DataFrame, dict[str, Any], type[Exception], str]] = 
     ("no such column", DATA, {"columns": ["sez"]}, ColumnError,
      "predictor: the data frame has no column 'sez'; .*; did you mean .*'ses'"),
     ("text for numbers", DATA, {"y": "sex", "columns": []}, DataError,
-     "y='sex' must be a column of numbers, got text; pandas.to_numeric"),
+     "y='sex' must be a column of numbers, got text in all 600 rows,.* '[FM]'.*; name"),
     ("infinite", DATA.assign(ses=[np.inf, -np.inf, *DATA["ses"][2:]]), {}, DataError,
      "column 'ses' must be finite, got 2 infinite values in 600 rows"),
     ("measured labels", DATA, {"group": "score", "y": "count", "columns": []}, DataError,

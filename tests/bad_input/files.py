@@ -362,6 +362,15 @@ CASES = [
         ),
     ),
     _file(
+        "semicolons and decimal commas",
+        "data.csv",
+        CSV.replace(",", ";").replace(".", ","),
+        says=(
+            "data file: 'data.csv' must be separated by commas, got semicolons; read "
+            "it with pandas.read_csv(..., sep=';', decimal=',') or save it with commas"
+        ),
+    ),
+    _file(
         "tabs in a .csv",
         "data.csv",
         CSV.replace(",", "\t"),
@@ -513,13 +522,19 @@ CASES = [
         "hexadecimal numbers",
         "data.csv",
         CSV + "f,1,0xff\n",
-        says="y='y' must be a column of numbers, got text; pandas.to_numeric(...) converts text",
+        says=(
+            "y='y' must be a column of numbers, got text in 1 of 25 rows, '0xff' in line 26; mend "
+            "the cell, or empty it (a missing value) and pass missing='drop'"
+        ),
     ),
     _file(
         "percentages",
         "data.csv",
         CSV + "f,1,5%\n",
-        says="y='y' must be a column of numbers, got text; pandas.to_numeric(...) converts text",
+        says=(
+            "y='y' must be a column of numbers, got text in 1 of 25 rows, '5%' in line 26; mend "
+            "the cell, or empty it (a missing value) and pass missing='drop'"
+        ),
     ),
     _file(
         "a field of ten million letters",

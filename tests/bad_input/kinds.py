@@ -68,18 +68,44 @@ RESPONSES = [
     ),
     Case(
         "numbers with thousands separators",
-        rows(y="1,234"),
-        says=_no_numbers("text", "pandas.to_numeric(...) converts text"),
+        rows(y="1,234,567"),
+        says=_no_numbers(
+            "text in all 24 rows, first '1,234,567' in ...",
+            "leave the commas out, or read the file with pandas.read_csv(..., thousands=',')",
+        ),
     ),
     Case(
         "numbers with a decimal comma",
         rows(y="1,5"),
-        says=_no_numbers("text", "pandas.to_numeric(...) converts text"),
+        says=_no_numbers(
+            "text in all 24 rows, first '1,5' in ...",
+            "write decimal points for the commas, or read the file with "
+            "pandas.read_csv(..., decimal=',')",
+        ),
     ),
     Case(
         "one word among the numbers",
         rows(y=["much", *Y[1:].astype(str)]),
-        says=_no_numbers("text", "pandas.to_numeric(...) converts text"),
+        says=_no_numbers("text in 1 of 24 rows, 'much' in ...", "mend the cell..."),
+    ),
+    Case(
+        "dates as text for a response",
+        rows(y=_days(24)),
+        says=_no_numbers(
+            "text in all 24 rows, first '2024-01-01' in ...",
+            "make a column of numbers, such as the days since the first, or name another",
+        ),
+    ),
+    Case(
+        "a predictor of many numbers with a word among them",
+        pd.DataFrame(
+            {"g": [*"abcdef"] * 20, "x": ["much", *map(str, range(119))], "y": np.arange(120.0)}
+        ),
+        "VaryingSlopes",
+        says=(
+            "predictor 'x' must be numbers or a factor of at most 100 levels, got 120 values of "
+            "text, such as 'much'... among numbers; mend the cell..."
+        ),
     ),
     Case(
         "categories of numbers",
@@ -116,7 +142,7 @@ RESPONSES = [
         "numbers and text in one column",
         rows(y=pd.Series(["a", *Y[1:]], dtype=object)),
         typed="",
-        says=_no_numbers("..."),
+        says=_no_numbers("text in 1 of 24 rows, 'a' in row 0 (counted from 0)", "mend the cell..."),
     ),
     Case("numbers as Python objects", _objects(float), answer=SAME, typed=""),
     Case("fractions as Python objects", _objects(Fraction), answer=SAME, typed=""),
