@@ -148,12 +148,22 @@ _TIMES: dict[Any, str] = {
 }
 
 
-def missing_values(counts: Mapping[str, int], dropped: int, n: int, missing: str) -> None:
-    """Refuse rows with missing values, or say how many were dropped; ``counts`` are by column."""
+def missing_values(
+    counts: Mapping[str, int], dropped: int, n: int, missing: str, *, words: Iterable[str] = ()
+) -> None:
+    """Refuse rows with missing values, or say how many were dropped; ``counts`` are by column.
+
+    ``words`` are columns of CSV files where a word for a missing value may be a label.
+    """
     if not dropped:
         return
     told = ", ".join(f"{name}: {count}" for name, count in counts.items() if count)
     rows = f"{dropped} of {n} rows have missing values ({told})"
+    if any(counts[name] for name in words):
+        rows += (
+            ", as an empty cell is in a CSV file, and text such as 'NA' or 'None' (Parquet, or "
+            "pandas.read_csv(..., keep_default_na=False), keeps it as a label)"
+        )
     if missing == "raise":
         raise DataError(f"{rows}; fill them in, or pass missing='drop' to leave those rows out")
     if dropped == n:

@@ -184,7 +184,11 @@ def table(
     gone = np.logical_or.reduce(list(absent.values()))
     dropped = int(gone.sum())
     rules.missing_values(
-        {name: int(mask.sum()) for name, mask in absent.items()}, dropped, len(data), missing
+        {name: int(mask.sum()) for name, mask in absent.items()},
+        dropped,
+        len(data),
+        missing,
+        words=(group, *factors) if text_numbers.is_csv(source) else (),
     )
     keep = ~gone
     kept = {name: values[keep] if dropped else values for name, values in raw.items()}

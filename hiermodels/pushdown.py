@@ -284,7 +284,8 @@ class _Rows:
         if n == 0:
             raise DataError(rules.EMPTY)
         counts = {name: int(found[flag]) for name, flag in flags.items()}
-        rules.missing_values(counts, dropped, n, missing)
+        words = (self.group, *self.factors) if text_numbers.is_csv(self.source) else ()
+        rules.missing_values(counts, dropped, n, missing, words=words)
         mean, minimum, maximum = (
             {name: float(found[f"{what}_{ours}"]) for name, ours in kept_names.items()}
             for what in ("mean", "min", "max")

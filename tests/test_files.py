@@ -127,6 +127,29 @@ def test_a_blank_of_pandas_is_a_blank_of_duckdb(tmp_path: Path) -> None:
             of(path, y="y", group="g", columns=[])
 
 
+@pytest.mark.parametrize("word", ["NA", "None", "null", "nan", ""])
+def test_a_label_that_a_csv_file_has_as_missing_is_told_of(tmp_path: Path, word: str) -> None:
+    data = pd.DataFrame({"g": ["a", "b", word, word], "y": [1.0, 2, 3, 4], "h": [*"uvuv"]})
+    data.to_csv(tmp_path / "1.csv", index=False)
+    told = r"2 of 4 rows .*\(g: 2\), as an empty cell is in a CSV file, and text such as 'NA' or"
+    for path in (tmp_path / "1.csv", tmp_path):
+        with pytest.raises(DataError, match=told + ".* keeps it as a label"):
+            of(path, y="y", group="g", columns=[])
+        with pytest.warns(DataWarning, match=told + r".* keeps it as a label\) and were dropped"):
+            of(path, y="y", group="g", columns=[], missing="drop")
+        with pytest.raises(DataError, match=r"\(g: 2\), as an empty cell is in a CSV file"):
+            of(path, y="y", group="h", columns=["g"])
+    data.to_parquet(tmp_path / "1.parquet")
+    assert of(tmp_path / "1.parquet", y="y", group="g", columns=[]).J == 3
+
+
+def test_numbers_that_are_missing_have_no_labels(tmp_path: Path) -> None:
+    (tmp_path / "1.csv").write_text("g,y\na,1\nb,NA\nb,2\n")
+    for path in (tmp_path / "1.csv", tmp_path):
+        with pytest.raises(DataError, match=r"values \(y: 1\); fill them in"):
+            of(path, y="y", group="g", columns=[])
+
+
 def test_a_label_that_looks_like_a_number_at_first_is_text_after_all(tmp_path: Path) -> None:
     lines = [f"{i},{i}.5" for i in range(30_000)]
     (tmp_path / "1.csv").write_text("g,y\n" + "\n".join(lines) + "\nlast,1\n")

@@ -306,7 +306,7 @@ LABELS = [
     Case(
         "labels that are missing",
         rows(g=rows()["g"].mask(Y > 0)),
-        says="... of 24 rows have missing values (g: ...); fill them in, or ...",
+        says="... of 24 rows have missing values (g: ...)...; fill them in, or ...",
     ),
     Case("nothing but missing labels", rows(g=None), says="24 of 24 rows have missing values ..."),
     Case("whole numbers as floats", rows(g=np.repeat(np.arange(6.0), 4)), answer=_labels),
@@ -371,7 +371,7 @@ LABELS = [
         ),
     ),
     Case(
-        "labels that read as missing in a CSV file",
+        "labels that a CSV file would have as missing, in a frame or a Parquet file",
         _of(["NA", "null", *"cdef"]),
         typed="parquet",
         answer=_labels,
