@@ -22,10 +22,10 @@ from . import columns as rules
 from . import csv_files, files
 from .errors import DataError, DataWarning, shown
 
-# Every engine's regular expressions have these signs.
+# Every engine's regular expressions have these signs; pandas' and Dask's warn of groups.
 NUMBER = (
-    r"^\s*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?\s*$"
-    r"|^\s*[+-]?([iI][nN][fF]([iI][nN][iI][tT][yY])?|[nN][aA][nN])\s*$"
+    r"^\s*[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?\s*$"
+    r"|^\s*[+-]?(?:[iI][nN][fF](?:[iI][nN][iI][tT][yY])?|[nN][aA][nN])\s*$"
 )
 _NUMBER = re.compile(NUMBER)
 _DECIMAL = re.compile(r"\s*[+-]?\d*,\d+\s*", re.ASCII)
