@@ -159,8 +159,14 @@ def no_cache(path: Path, error: OSError) -> str:
     """Say that the cache cannot be written to, and what to do."""
     return (
         f"the cache folder for compiled Stan programs must be one that can be written to, and "
-        f"{str(path)!r} is not ({error}); next: set HIERMODELS_CACHE to another folder"
+        f"{str(path)!r} is not ({_why(path, error)}); next: set HIERMODELS_CACHE to another folder"
     )
+
+
+def _why(path: Path, error: OSError) -> str:
+    """What is in the way to the cache: a folder that is closed to this user, or the error."""
+    closed = ownership.barrier(path / "programs") if isinstance(error, PermissionError) else ""
+    return closed or str(error)
 
 
 def entries() -> list[CacheEntry]:
@@ -191,7 +197,8 @@ def entries() -> list[CacheEntry]:
     except OSError as error:
         raise CompileError(
             "the cache folder for compiled Stan programs must be one that can be read, and "
-            f"{str(path)!r} is not ({error}); next: set HIERMODELS_CACHE to another folder"
+            f"{str(path)!r} is not ({_why(path, error)}); next: set HIERMODELS_CACHE to another "
+            "folder"
         ) from error
     return sorted(found, key=lambda entry: (entry.name, entry.created))
 

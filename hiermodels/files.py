@@ -29,7 +29,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from . import csv_files, file_sizes, temporary
+from . import csv_files, file_sizes, ownership, temporary
 from .errors import DataError, listed, shown
 from .termination import interruptible
 
@@ -137,8 +137,10 @@ def find(path: str | os.PathLike[str]) -> tuple[list[Path], str]:
         pass
     except (OSError, ValueError) as error:  # too long, a link to itself, a NUL
         what = getattr(error, "strerror", None) or error
+        closed = ownership.barrier(path) if isinstance(error, PermissionError) else ""
+        advice = "have it opened to you, or name another file" if closed else "check the path"
         raise DataError(
-            f"data file: {shown(str(path), 200)} cannot be opened ({what}); check the path"
+            f"data file: {shown(str(path), 200)} cannot be opened ({closed or what}); {advice}"
         ) from error
     if path.is_file():
         files = [path]
