@@ -378,6 +378,15 @@ def test_a_cache_that_cannot_be_read_is_said_to_be_its_owners(root, common):
         assert "read-only" not in said
     listed = as_user(OTHER, common, "cache")
     assert re.match(r"error: .* must be one that can be read, and .*; next: set HIER", listed)
+    assert f"is not (the folder {place} belongs to the user root (mode 0700)); next" in listed
+    # Below a folder that is closed.
+    (common / "shared").chmod(0o700)
+    for command in ("cache", "doctor", "compile tiny"):
+        said = as_user(OTHER, common, *command.split())
+        why = f"is not (the folder {common / 'shared'} belongs to the user root (mode 0700))"
+        assert why in said, said
+        assert re.search("(next:|->) set HIERMODELS_CACHE to another folder", said), said
+    (common / "shared").chmod(0o1777)
     # One whose entries can be named, and no more.
     place.chmod(0o755)
     (place / "programs").chmod(0o744)
@@ -426,6 +435,10 @@ def test_a_read_only_cache_of_other_programs_is_of_no_use(root, common, other):
     ("command", "says"),
     [
         (("fit", "one-way", "secret.csv", "--y", "y", "--group", "g"), "'FILE': path .*secret.csv"),
+        (
+            ("fit", "one-way", "shut/d.csv", "--y", "y", "--group", "g"),
+            r"cannot be opened \(the folder .*/shut belongs to the user root \(mode 0700\)\); have",
+        ),
         (("summary", "secret.csv"), "'FIT.nc': path .*secret.csv"),
         (("datasets", "eight_schools", "-o", "closed.csv"), "--output: the folder .* name a file"),
         (
