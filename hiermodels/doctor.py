@@ -243,21 +243,21 @@ def _cache() -> list[Finding]:
 
 def _read_only(error: HierModelsError) -> Finding:
     """Say what can be run though nothing can be compiled: a cache may be filled for others."""
-    from . import cache, programs
+    from . import cache, programs, shipped
 
     names = programs.names()
-    usable = [name for name in names if programs.compiled(name) is not None]
+    found = {name: executable for name in names if (executable := programs.compiled(name))}
     damaged = ""
     with suppress(HierModelsError):
         broken = sorted({entry.name for entry in cache.entries() if not entry.ok})
         damaged = f"; damaged: {', '.join(broken)}" if broken else ""
-    if not usable:
+    if all(executable.path.is_relative_to(shipped.folder()) for executable in found.values()):
         what, advice = _split(error)
         return Finding("cache", False, what + damaged, advice)
-    found = f"read-only, {len(usable)} of {len(names)} programs can be run, {cache.place()}"
-    lacking = [name for name in names if name not in usable]
+    said = f"read-only, {len(found)} of {len(names)} programs can be run, {cache.place()}"
+    lacking = [name for name in names if name not in found]
     advice = f"for {listed(lacking)} set HIERMODELS_CACHE to another{damaged}" if lacking else ""
-    return Finding("cache", True, found, advice)
+    return Finding("cache", True, said, advice)
 
 
 def _temporary() -> list[Finding]:
