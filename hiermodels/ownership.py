@@ -87,16 +87,20 @@ def closed(folder: Path) -> str:
 def barrier(path: Path) -> str:
     """Say which folder above a path this user may not pass, whose it is and its mode; "" for none.
 
-    Only of the first can anything be said: what is in it is not seen.
+    Only of the first can anything be said: what is in it is not seen. A relative path does not pass
+    what is above the working folder.
     """
-    for way in dict.fromkeys((Path(os.path.abspath(path)), Path(os.path.realpath(path)))):
+    above = () if path.is_absolute() else Path(os.path.realpath(os.curdir)).parents
+    for way in dict.fromkeys((path, Path(os.path.realpath(path)))):
         for folder in reversed(way.parents):
+            if folder in above:
+                continue
             try:
                 status = os.stat(folder)
             except OSError:
                 break
             if not os.access(folder, os.X_OK):
-                return f"the folder {folder} {_whose(status)}"
+                return f"the folder {os.path.abspath(folder)} {_whose(status)}"
     return ""
 
 

@@ -84,7 +84,7 @@ def test_a_proposal_that_is_far_is_refused_with_nuts_as_the_way_out():
 def test_no_mode_no_draws():
     m = model()
     none = laplace.Standardization(np.zeros(6), np.eye(6), np.empty(0), "none: no mode")
-    with pytest.raises(ExactError, match="none: no mode; use engine='nuts'"):
+    with pytest.raises(ExactError, match="no independent draws: no mode; use engine='nuts'"):
         draw(m, standard=none)
 
 
