@@ -325,7 +325,13 @@ def test_a_query_that_is_interrupted_ends_at_once_as_an_interruption(
 ) -> None:
     DATA.to_csv(tmp_path / "rows.csv", index=False)
     ended = subprocess.run(
-        [sys.executable, "-c", OWN.replace("{rows}", rows), tmp_path / "rows.csv", str(number)],
+        [
+            sys.executable,
+            "-c",
+            OWN.replace("{rows}", rows),
+            tmp_path / "rows.csv",
+            str(int(number)),
+        ],
         capture_output=True,
         text=True,
         timeout=60,
