@@ -36,7 +36,7 @@ transformed parameters {
 model {
   [mu]' ~ location(mu_prior, mu_hyper);  // prior
   [tau]' ~ scale(tau_prior, tau_hyper);  // prior
-  target += scale_jacobian(segment(u, 2, 1), tau_upper);
+  target += scale_log_abs_det(segment(u, 2, 1), tau_upper);
   if (prior_only == 0) {
     y ~ normal(mu, sqrt(square(sigma) + square(tau)));  // theta integrated out
   }

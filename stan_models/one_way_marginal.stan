@@ -62,8 +62,8 @@ model {
   [mu]' ~ location(mu_prior, mu_hyper);  // prior
   [tau]' ~ scale(tau_prior, tau_hyper);  // prior
   sigma ~ scale(sigma_prior, sigma_hyper);  // prior
-  target += scale_jacobian(segment(u, 2, 1), tau_upper);
-  target += scale_jacobian(u_sigma, sigma_upper);
+  target += scale_log_abs_det(segment(u, 2, 1), tau_upper);
+  target += scale_log_abs_det(u_sigma, sigma_upper);
   if (prior_only == 0) {
     vector[D] v;                         // variances of the groups' means
     if (S == 1) {

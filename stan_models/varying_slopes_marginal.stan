@@ -132,9 +132,9 @@ model {
     [beta[k]]' ~ location(beta_prior[k], beta_hyper[k]);  // prior
   }
   sigma ~ scale(sigma_prior, sigma_hyper);  // prior
-  target += scale_jacobian(segment(u, K + 1, K), tau_upper);
-  target += corr_jacobian(tail(head(u, 2 * K + R), R), K);
-  target += scale_jacobian(u_sigma, sigma_upper);
+  target += scale_log_abs_det(segment(u, K + 1, K), tau_upper);
+  target += corr_log_abs_det(tail(head(u, 2 * K + R), R), K);
+  target += scale_log_abs_det(u_sigma, sigma_upper);
   if (prior_only == 0) {
     matrix[K, K] Lambda = forward * diag_pre_multiply(tau, L_Omega);
     // r = (z, x, y) g

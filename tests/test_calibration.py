@@ -517,7 +517,7 @@ def test_a_program_without_its_jacobian_fails(
     shutil.copytree(programs.folder(), folder)
     wrong = folder / "eight_schools_marginal.stan"
     source = wrong.read_text()
-    jacobian = "  target += scale_jacobian(segment(u, 2, 1), tau_upper);\n"
+    jacobian = "  target += scale_log_abs_det(segment(u, 2, 1), tau_upper);\n"
     assert source.count(jacobian) == 1
     wrong.write_text(source.replace(jacobian, ""))
     monkeypatch.setattr(programs, "folder", lambda: folder)
