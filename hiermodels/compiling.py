@@ -37,15 +37,16 @@ FLAG_VARIABLES = (
 )
 
 # CmdStanPy changes the working folder of its process while it compiles, which threads would trip
-# over, and wants $CMDSTAN set: it gets a process of its own, and this one stays as it was.
+# over, and wants $CMDSTAN set: it gets a process of its own, and this one stays as it was. The
+# script takes nothing of it that 1.2.5 lacks (disable_logging came with 1.3) or 2.0 drops (compile).
 _COMPILE_SCRIPT = """\
-import json, sys
+import json, logging, sys
 import cmdstanpy
-with cmdstanpy.disable_logging():
-    try:
-        cmdstanpy.CmdStanModel(force_compile=True, **json.loads(sys.argv[1]))
-    except (RuntimeError, ValueError) as error:
-        sys.exit(str(error))
+logging.getLogger("cmdstanpy").disabled = True
+try:
+    cmdstanpy.CmdStanModel(force_compile=True, **json.loads(sys.argv[1]))
+except (RuntimeError, ValueError) as error:
+    sys.exit(str(error))
 """
 
 

@@ -9,6 +9,7 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
 import threading
 import time
 from datetime import datetime, timezone
@@ -186,6 +187,28 @@ def test_a_program_is_compiled_once_and_then_comes_from_the_cache(
     assert capfd.readouterr().err == ""
     # Neither this process nor the folder of sources is other than before.
     assert (dict(os.environ), os.getcwd(), sorted(os.listdir(sources))) == before
+
+
+def test_compiling_takes_only_what_every_release_of_cmdstanpy_has(tmp_path):
+    """1.2.5 has no disable_logging; 2.0 has no compile, and stan_file comes first in it."""
+    (tmp_path / "cmdstanpy.py").write_text(
+        "import logging\n"
+        "class CmdStanModel:\n"
+        "    def __init__(self, stan_file=None, exe_file=None, force_compile=False,\n"
+        "                 stanc_options=None, cpp_options=None, user_header=None):\n"
+        "        assert force_compile and stan_file == 'a.stan'\n"
+        "        logging.getLogger('cmdstanpy').error('what the user is not to see')\n"
+        "        raise ValueError('what stanc said')\n"
+    )
+    options = '{"stan_file": "a.stan", "stanc_options": {}, "cpp_options": {}}'
+    done = subprocess.run(
+        [sys.executable, "-c", COMPILE_SCRIPT, options],
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", "what stanc said\n")
 
 
 def test_a_second_call_looks_only_whether_something_changed(fake):

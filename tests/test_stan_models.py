@@ -32,6 +32,16 @@ def test_stanc_has_nothing_to_say(name: str) -> None:
     assert re.sub(r"Warning: The parameter \w+ has no priors\.", "", said).strip() == ""
 
 
+def test_no_function_has_an_ending_that_gives_it_other_rights() -> None:
+    """Stan 2.39 lets *_jacobian be called in transformed parameters alone; *_lp is its like."""
+    found = set()
+    for file in programs.folder().glob("*.stan*"):
+        functions = file.read_text(encoding="utf-8").partition("\ndata {")[0]
+        found |= set(re.findall(r"^[a-z][\w\[\], ]* (\w+)\(", functions, re.M))
+    assert {"scale_constrain", "corr_constrain", "effects_deviance", "lines"} <= found
+    assert not [n for n in found if n.endswith(("_jacobian", "_lp", "_rng", "_log"))]
+
+
 @pytest.mark.parametrize("name", programs.names())
 def test_programs_keep_to_the_house_style(name: str) -> None:
     source = programs.load(name).source
