@@ -37,8 +37,8 @@ FLAG_VARIABLES = (
 )
 
 # CmdStanPy changes the working folder of its process while it compiles, which threads would trip
-# over, and wants $CMDSTAN set: it gets a process of its own, and this one stays as it was. The
-# script takes nothing of it that 1.2.5 lacks (disable_logging came with 1.3) or 2.0 drops (compile).
+# over, and wants $CMDSTAN set: it gets a process of its own, and this one stays as it was. It
+# takes what all releases have: disable_logging came with 1.3 only, and compile goes in 2.0.
 _COMPILE_SCRIPT = """\
 import json, logging, sys
 import cmdstanpy

@@ -8,12 +8,19 @@ from pathlib import Path
 
 import pytest
 
+from hiermodels import cmdstan, cmdstan_install
+
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "support.md").read_text(encoding="utf-8")
 TABLE = [
     [cell.strip() for cell in line.strip("|").split(" | ")]
     for line in PAGE.partition("## CmdStan")[0].splitlines()
     if line.startswith("|") and not line.startswith("|---")
+]
+STANS = [
+    line.strip("|").split(" | ")
+    for line in PAGE.partition("## CmdStan")[2].splitlines()
+    if re.match(r"\| [\d.]+", line)
 ]
 CELLS = {row[0].strip("` "): dict(zip(TABLE[0], row, strict=True)) for row in TABLE[1:]}
 
@@ -40,6 +47,23 @@ def test_its_cells_are_those_that_are_made() -> None:
             ours, given = number(row["ArviZ"]), number(bound[1].rstrip("."))
             ok = {"==": ours[: len(given)] == given, ">=": ours >= given, "<": ours < given}
             assert ok[bound[0]], f"{name}: {row['ArviZ']} is not {arviz}"
+
+
+def test_every_release_of_stan_that_the_package_installs_is_tried() -> None:
+    """The last of .ci/stan-releases has the headers that programs are compiled with there."""
+    text = (ROOT / ".ci" / "stan-releases").read_text(encoding="utf-8")
+    lines = text.partition('STANCS = """\n')[2].partition('"""')[0].splitlines()
+    tried = [line.split()[0] for line in lines]
+    assert tried == sorted(tried, key=number)
+    assert set(cmdstan_install.RELEASES) <= set(tried)
+    assert tried[-1] == cmdstan.PINNED_VERSION
+    assert cmdstan.PINNED_VERSION in cmdstan_install.RELEASES  # its hash is known
+    # The page has the same, and the wheels.
+    assert [row[0].split(",")[0].strip() for row in STANS] == [cmdstan.PYPI_VERSION, *tried]
+    for line, row in zip(lines, STANS[1:], strict=True):
+        package, version = line.split()[1].split("==")
+        assert f"`{package}` {version}" in row[1]
+    assert f"`{cmdstan_install.WHEEL_PACKAGE}` {cmdstan_install.WHEEL_VERSION}" in STANS[0][1]
 
 
 def test_every_python_that_is_allowed_has_a_cell() -> None:
