@@ -26,13 +26,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .blocks import Priors
-from .design import Design
+from .design import PERFECT, Design
 from .errors import DataError, DataWarning, ImproperPosteriorError, listed
 from .priors import Flat, GammaPrecision, InverseGamma, LogFlat, Prior
-
-# A residual sum of squares below this share of the total is a perfect fit: differences of
-# cross-products leave about 1e-15 of them.
-_PERFECT = 1e-13
 
 
 def check(design: Design, priors: Priors, pooling: str) -> None:
@@ -150,18 +146,19 @@ def _check_own_regressions(design: Design, priors: Priors) -> None:
 def _check_sigma(design: Design, prior: Any, pooling: str) -> None:
     if design.residual == "group":
         # Also under complete pooling: the common line may run through one group's points.
-        df, rss = design.within.df, design.within.rss
+        df, rss, least = design.within.df, design.within.rss, design.within.least
     elif pooling == "complete":
         df = np.array([design.N - design.columns_rank])
-        rss = np.array([design.pooled_rss])
+        rss, least = np.array([design.pooled_rss]), np.array([PERFECT * design.total_ss])
     elif pooling == "partial":
-        df, rss = design.between_groups.df, design.between_groups.rss
+        shared = design.between_groups
+        df, rss, least = shared.df, shared.rss, shared.least
     else:
-        df, rss = np.array([design.within.df.sum()]), np.array([design.within.rss.sum()])
-    # One sd a group is compared with that group's squares: two rows may lie close together.
-    by_group = design.residual == "group"
-    total = design.gram[:, -1, -1] if by_group else np.array([design.total_ss])
-    _check_perfect_fit(design, prior, df, rss, total)
+        df, rss, least = (
+            np.array([values.sum()])
+            for values in (design.within.df, design.within.rss, design.within.least)
+        )
+    _check_perfect_fit(design, prior, df, rss, least)
     alone = df < 1
     if not alone.any():
         # A flat sigma needs the likelihood to fall faster than 1/sigma.
@@ -197,9 +194,9 @@ def _check_perfect_fit(
     prior: Prior,
     df: NDArray[np.int64],
     rss: NDArray[np.float64],
-    total: NDArray[np.float64],
+    least: NDArray[np.float64],
 ) -> None:
-    perfect = (df > 0) & (rss <= _PERFECT * total)
+    perfect = (df > 0) & (rss <= least)
     vanishes = isinstance(prior, (GammaPrecision, InverseGamma)) and prior.numbers[1] > 0
     if perfect.any() and not vanishes:
         raise DataError(

@@ -178,11 +178,10 @@ def _solve(d: Design, has: Any) -> tuple[Array, Array]:
 def _total(d: Design) -> Array:
     """Sum of squares of each group's response, about its mean where there is an intercept."""
     found = d.statistics
-    n, sums, squares = d.sizes, found.products[:, 0, -1], found.products[:, -1, -1]
+    about_the_mean = found.within[:, -1, -1]
     if d.ones is not None:
-        return np.asarray(np.maximum(squares - sums**2 / n, 0.0))
-    centre = found.centre[-1]
-    return np.asarray(squares + 2 * centre * sums + n * centre**2)
+        return np.asarray(about_the_mean)
+    return np.asarray(about_the_mean + d.sizes * (found.centre[-1] + found.group_means[:, -1]) ** 2)
 
 
 def _warn(found: Lines, p: int, in_the_way: list[str]) -> None:
