@@ -21,16 +21,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import columns as rules
-from . import files, frames, labels, text_numbers
+from . import files, frames, labels, moments, text_numbers
 from .errors import DataError
-from .statistics import (
-    SufficientStatistics,
-    about_the_means,
-    column_names,
-    combined,
-    frozen,
-    of_table,
-)
+from .statistics import SufficientStatistics, column_names, frozen, of_table
 
 
 def sufficient_statistics(
@@ -158,15 +151,14 @@ def statistics(
         sources[name] = tuple(part.name for part in coded)
         parts += coded
     parts.append(overview.column(y))
-    centre = np.array([part.mean for part in parts])
-    names, sizes, group_means, within = rows.sums(parts, overview, centre)
+    names, sizes, group_means, within = rows.sums(parts, overview)
     return SufficientStatistics(
         response=y,
         group=group,
         columns=tuple(part.name for part in parts[:-1]),
         sources=sources,
         labels=names,
-        centre=centre,
+        centre=np.array([part.mean for part in parts]),
         sizes=frozen(sizes),
         group_means=frozen(group_means),
         within=frozen(within),
@@ -343,51 +335,46 @@ class _Rows:
         return coded[1:], tuple(map(str, factor.levels))
 
     def sums(
-        self, parts: Sequence[_Column], overview: _Overview, centre: NDArray[np.float64]
+        self, parts: Sequence[_Column], overview: _Overview
     ) -> tuple[NDArray[Any], NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
-        """The second pass, and the third: labels, sizes, means less the centre, products within."""
-        W = range(len(parts))
+        """The other passes: labels, sizes, means less the columns' means, and products within."""
+        C = len(parts)
         data = self.complete(overview).with_columns(
             **{f"w{a}": self.values(part) for a, part in enumerate(parts)}
         )
-        means = data.group_by("g").agg(*(nw.col(f"w{a}").mean().alias(f"m{a}") for a in W))
+        means = data.group_by("g").agg(*(nw.col(f"w{a}").mean().alias(f"m{a}") for a in range(C)))
         if data.implementation in (nw.Implementation.POLARS, nw.Implementation.DASK):
             # They would keep all rows in memory between the two uses that one query makes of them.
             means = collected(means).lazy(backend=data.implementation)
         data = data.join(means, on="g", how="inner")
-        data = data.with_columns(**{f"d{a}": nw.col(f"w{a}") - nw.col(f"m{a}") for a in W})
-        products = {f"p{a}_{b}": nw.col(f"d{a}") * nw.col(f"d{b}") for a in W for b in range(a + 1)}
+        data = data.with_columns(**{f"d{a}": nw.col(f"w{a}") - nw.col(f"m{a}") for a in range(C)})
+        products = {
+            f"d{a}_{b}": nw.col(f"d{a}") * nw.col(f"d{b}") for a in range(C) for b in range(a, C)
+        }
         data = data.with_columns(**products)
-        wanted = [nw.col(f"m{a}").max().alias(f"near{a}") for a in W]
-        wanted += [nw.col(c).sum().alias(f"sum_{c}") for c in (*(f"d{a}" for a in W), *products)]
-        found = collected(data.group_by("g").agg(nw.len().alias("n"), *wanted))
-
-        def column(name: str) -> NDArray[np.float64]:
-            values: NDArray[np.float64] = found[name].cast(nw.Float64).to_numpy()
-            return values
-
-        sizes = np.rint(column("n")).astype(np.int64)
+        wanted = {f"near{a}": nw.col(f"m{a}").max() for a in range(C)}
+        wanted |= {f"sum_{d}": nw.col(d).sum() for d in (*(f"d{a}" for a in range(C)), *products)}
+        found = collected(
+            data.group_by("g").agg(nw.len().alias("n"), *(v.alias(n) for n, v in wanted.items()))
+        )
+        numbers = found.select(nw.col("n", *wanted).cast(nw.Float64)).to_numpy()
+        sizes = np.rint(numbers[:, 0]).astype(np.int64)
         rows, expected = int(sizes.sum()), overview.n - overview.dropped
         if rows != expected:
             raise DataError(
                 f"the data frame must be the same each time it is computed, got {expected} rows "
                 f"and then {rows}; cache it, or write it to a file first"
             )
-        near = np.column_stack([column(f"near{a}") for a in W])
-        sums = np.column_stack([column(f"sum_d{a}") for a in W])
-        squares = np.empty((len(found), len(parts), len(parts)))
-        for a in W:
-            for b in range(a + 1):
-                squares[:, a, b] = squares[:, b, a] = column(f"sum_p{a}_{b}")
-        off, within = about_the_means(sizes, sums, squares)
+        near, sums, triangle = np.split(numbers[:, 1:], [C, 2 * C], axis=1)
+        off, within = moments.about_the_means(sizes, sums, moments.square(triangle, C))
+        group_means = (near - [part.mean for part in parts]) + off
 
         names = labels.of_series(found["g"], self.group)
         if self.group not in self.ordered:
             names = names.in_order()
         # Two labels of the engine may be one of ours, such as 0.0 and -0.0.
-        return names.levels, *combined(
-            names.index, len(names.levels), sizes, (near - centre) + off, within
-        )
+        J = len(names.levels)
+        return names.levels, *moments.combined(names.index, J, sizes, group_means, within)
 
     def values(self, part: _Column) -> Any:
         """The expression of a column's values."""

@@ -19,7 +19,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from . import columns as rules
-from . import frames, statistics_file
+from . import frames, moments, statistics_file
 from .errors import ColumnError, DataError, OptionError, listed, suggest
 from .labels import whole
 
@@ -223,7 +223,7 @@ class SufficientStatistics:
         """The statistics of the rows of both, the same as of all rows at once but for rounding.
 
         Groups are matched by their labels; those that only ``other`` has come last. Both are moved
-        to the mean of all rows first; what is within groups is added up by :func:`combined`.
+        to the mean of all rows first.
 
         Parameters
         ----------
@@ -254,7 +254,7 @@ class SufficientStatistics:
         mine, yours = self.means, other.means
         centre = mine + (yours - mine) * (other.N / (self.N + other.N))
         parts = self.recentred(centre), other.recentred(centre)
-        sizes, group_means, within = combined(
+        sizes, group_means, within = moments.combined(
             codes,
             len(labels),
             np.concatenate([part.sizes for part in parts]),
@@ -346,9 +346,9 @@ class SufficientStatistics:
                 about[name] = {key: tuple(value) for key, value in about[name].items()}
             C = len(about["columns"])
             if "products" in arrays:
-                arrays |= _of_products(_square(arrays.pop("products"), C + 2))
+                arrays |= _of_products(moments.square(arrays.pop("products"), C + 2))
             else:
-                arrays["within"] = _square(arrays["within"], C + 1)
+                arrays["within"] = moments.square(arrays["within"], C + 1)
             return cls(**about, **arrays)
         except DataError:  # its reason is better than ours
             raise
@@ -396,7 +396,7 @@ def of_rows(
             sums[:, a] = np.bincount(index, d[a], J)
             for b in range(a + 1):
                 squares[:, a, b] = squares[:, b, a] = np.bincount(index, d[a] * d[b], J)
-        off, within = about_the_means(sizes, sums, squares)
+        off, within = moments.about_the_means(sizes, sums, squares)
         group_means = (near - centre) + off
     return SufficientStatistics(
         response=response,
@@ -415,85 +415,10 @@ def of_rows(
     )
 
 
-def about_the_means(sizes: NDArray[np.int64], sums: Array, squares: Array) -> tuple[Array, Array]:
-    """From sums about points near the means of the groups to those about the means themselves.
-
-    With s the sums and Q the products of deviations from any point near the mean of n rows, the
-    mean lies s/n from that point, and the products about it are Q - s s'/n: the corrected two-pass
-    algorithm (Chan, Golub and LeVeque 1983, "Algorithms for computing the sample variance", The
-    American Statistician 37, equation 1.7).
-
-    Parameters
-    ----------
-    sizes : array of int, shape (J,)
-    sums : array, shape (J, W)
-    squares : array, shape (J, W, W)
-
-    Returns
-    -------
-    off : array, shape (J, W)
-        The means less the points.
-    within : array, shape (J, W, W)
-    """
-    n = np.maximum(sizes, 1).astype(np.float64)
-    within = squares - sums[:, :, None] * sums[:, None, :] / n[:, None, None]
-    diagonal = np.arange(within.shape[1])
-    within[:, diagonal, diagonal] = np.maximum(within[:, diagonal, diagonal], 0)
-    return sums / n[:, None], within
-
-
-def combined(
-    index: NDArray[np.int64],
-    J: int,
-    sizes: NDArray[np.int64],
-    means: Array,
-    within: Array,
-) -> tuple[NDArray[np.int64], Array, Array]:
-    """Sizes, means and products within of J groups, from those of their parts.
-
-    Of two parts of n and m rows whose means are d apart the products add up to W + V + n m / (n +
-    m) d d' (Chan, Golub and LeVeque 1983, equation 2.1).
-
-    Parameters
-    ----------
-    index : array of int
-        Group of each part.
-    J : int
-    sizes, means, within : array
-        Of the parts; means of all of them less one centre.
-    """
-    order = np.argsort(sizes, kind="stable")
-    near = np.zeros((J, means.shape[1]))
-    near[index[order]] = means[order]  # that of the largest part, as it comes last
-    d = means - near[index]
-    sums = _added(index, J, sizes[:, None] * d)
-    squares = within + sizes[:, None, None] * (d[:, :, None] * d[:, None, :])
-    total = np.rint(_added(index, J, sizes)).astype(np.int64)
-    off, within = about_the_means(total, sums, _added(index, J, squares))
-    return total, near + off, within
-
-
-def _added(index: NDArray[np.int64], J: int, values: Array) -> Array:
-    """Sums of the values of each group, shape (J, ...)."""
-    table = values.reshape(len(index), -1)
-    sums = np.empty((J, table.shape[1]))
-    for column in range(table.shape[1]):
-        sums[:, column] = np.bincount(index, table[:, column], J)
-    return sums.reshape(J, *values.shape[1:])
-
-
-def _square(triangle: Array, size: int) -> Array:
-    """Symmetric matrices of their upper triangles."""
-    rows, cols = np.triu_indices(size)
-    square = np.empty((len(triangle), size, size))
-    square[:, rows, cols] = square[:, cols, rows] = triangle
-    return square
-
-
-def _of_products(products: Array) -> dict[str, Array]:
+def _of_products(products: Array) -> dict[str, NDArray[Any]]:
     """What a file of an earlier version has in place of means and products within."""
     sizes = np.rint(products[:, 0, 0]).astype(np.int64)
-    off, within = about_the_means(sizes, products[:, 0, 1:], products[:, 1:, 1:])
+    off, within = moments.about_the_means(sizes, products[:, 0, 1:], products[:, 1:, 1:])
     return {"sizes": sizes, "group_means": off, "within": within}
 
 

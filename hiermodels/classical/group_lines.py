@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from ..design import Design
+from ..elimination import own_lines
 from ..errors import DataWarning, listed
 from ..models.base import one_of
 from .results import Array, Result, about, design_of, index_of
@@ -163,11 +164,7 @@ def _in_the_way(d: Design, errors: Any) -> list[str]:
 def _solve(d: Design, has: Any) -> tuple[Array, Array]:
     """Coefficients of the raw columns and A_j^-1, NaN where a group has none."""
     p = d.K + d.P
-    gram = d.gram[has]
-    length = np.sqrt(np.diagonal(gram, axis1=1, axis2=2)[:, :p])
-    scaled = gram[:, :p, :p] / (length[:, :, None] * length[:, None, :])
-    own = np.linalg.inv(scaled) / (length[:, :, None] * length[:, None, :])
-    centred = np.linalg.solve(scaled, gram[:, :p, -1:] / length[:, :, None])[..., 0] / length
+    centred, own = own_lines(d.gram[has], d.gram_within[has], d.intercept)
     shift, back = d.back
     fit, inverse = np.full((d.J, p), np.nan), np.full((d.J, p, p), np.nan)
     fit[has] = shift + centred @ back.T
