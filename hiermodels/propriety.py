@@ -30,6 +30,10 @@ from .design import PERFECT, Design
 from .errors import DataError, DataWarning, ImproperPosteriorError, listed
 from .priors import Flat, GammaPrecision, InverseGamma, LogFlat, Prior
 
+# A column whose squares within groups are less than this share of those about the mean of all rows
+# loses more than four digits of them: rounding of 1e-16 of the whole is 1e-4 of what is left.
+_DIGITS = 1e-12
+
 
 def check(design: Design, priors: Priors, pooling: str) -> None:
     """Refuse data and priors that have no proper posterior, or none that the data inform.
@@ -61,6 +65,8 @@ def check(design: Design, priors: Priors, pooling: str) -> None:
     if pooling == "none":
         _check_own_regressions(design, priors)
     _check_sigma(design, priors["sigma"], pooling)
+    if pooling == "partial" and design.coefficients is not None:
+        _check_digits(design)
 
 
 def _of(priors: Priors, block: str) -> list[tuple[str, Prior]]:
@@ -204,6 +210,32 @@ def _check_perfect_fit(
             "less than a millionth of its spread: sigma goes to 0, and there is no posterior, or "
             "none that sums of squares can tell from that; check the data, or give sigma a prior "
             "that vanishes at 0, such as InverseGamma(...)"
+        )
+
+
+def _check_digits(design: Design) -> None:
+    """Refuse columns that vary between groups so much more than within that no digits are left.
+
+    Group effects are integrated out by differences of squares about the means of all rows
+    (:mod:`hiermodels.marginal`), which rounding changes by some 1e-16 of them.
+    """
+    own, shared, K = design.own, design.between_groups, design.K
+    squares = np.diagonal(design.gram.sum(axis=0))
+    left = np.diagonal(own.left.sum(axis=0)).copy()
+    left[:K] = own.scale[:, :K].sum(axis=0)
+    # What does not vary within groups at all has nothing to lose there.
+    lost = (left > 0) & (left < _DIGITS * squares)
+    few = "a millionth of what it varies between them: with less, too few digits are left of what"
+    for name in np.array(design.names)[lost[:-1]].tolist():
+        raise DataError(
+            f"predictor {name!r} must vary within groups by at least {few} it says there; make two "
+            "columns of it, each group's mean and the deviations from that"
+        )
+    if shared.least[0] < shared.rss[0] < _DIGITS * squares[-1]:
+        raise DataError(
+            f"y={design.response!r} must vary about the groups' own lines by at least {few} sigma "
+            "is learned from; subtract from it what is known of the groups' levels, or use OneWay, "
+            "which keeps all digits"
         )
 
 
