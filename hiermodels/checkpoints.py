@@ -36,13 +36,12 @@ from .errors import DataError, OptionError, PriorError, listed
 from .laplace import Standardization
 from .priors import FAMILIES, Prior
 from .rows import Rows
-from .statistics import ABOUT, SufficientStatistics
+from .statistics import ABOUT, ARRAYS, SufficientStatistics
 
-FORMAT = "hiermodels fit 1"
+FORMAT = "hiermodels fit 2"
 OPTIONS = ("pooling", "parameterization", "priors", "missing")
 """Arguments of a model beside its data and columns."""
 _END = "_fit.npz"
-_STATISTICS = ("labels", "centre", "products", "minimum", "maximum")
 _ROWS = tuple(field.name for field in dataclasses.fields(Rows))
 _NUMBERS = ("centre", "root", "by_group")
 
@@ -116,7 +115,7 @@ class Checkpoint:
             It cannot be written.
         """
         d = self.design
-        arrays = {f"statistics.{n}": getattr(d.statistics, n) for n in _STATISTICS}
+        arrays = {f"statistics.{n}": getattr(d.statistics, n) for n in ARRAYS}
         if rows:
             found = d.rows("a fit that can be picked up")
             kept = {n: getattr(found, n) for n in _ROWS}
@@ -309,9 +308,7 @@ def _read(
     known["columns"] = tuple(known["columns"])
     for name in ("sources", "levels"):
         known[name] = {key: tuple(value) for key, value in known[name].items()}
-    found = SufficientStatistics(
-        **known, **{n: _frozen(arrays[f"statistics.{n}"]) for n in _STATISTICS}
-    )
+    found = SufficientStatistics(**known, **{n: _frozen(arrays[f"statistics.{n}"]) for n in ARRAYS})
     design = Design(
         found,
         None if d["coefficients"] is None else tuple(d["coefficients"]),

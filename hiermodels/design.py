@@ -6,7 +6,8 @@ All three families are one model in different clothes,
 
 with z a column of ones in ``OneWay`` and ``EightSchools``, and sigma known in ``EightSchools``.
 What is computed before and after sampling is therefore written once, for this. It is made from
-the group cross-products alone; the rows themselves are there for what only exists row by row.
+the group sufficient statistics alone; the rows themselves are there for what only exists row by
+row.
 """
 
 from __future__ import annotations
@@ -27,6 +28,12 @@ from .statistics import SufficientStatistics
 
 Array = NDArray[np.float64]
 Residual = Literal["known", "common", "group"]
+
+ROUNDING = 1e-12
+"""A column that varies by no more than this share of its size is one value, but for rounding."""
+PERFECT = 1e-13
+"""Residual squares below this share of the total are a perfect fit: differences of cross-products
+leave about 1e-15 of them."""
 
 
 @dataclass(frozen=True)
@@ -152,7 +159,7 @@ class Design:
 
     @cached_property
     def _places(self) -> NDArray[np.int64]:
-        """Where each coefficient's column, and the response, stand in the products."""
+        """Where each coefficient's column, and the response, stand in (1, columns, response)."""
         columns = self.statistics.columns
         places = [0 if n == self._one else 1 + columns.index(n) for n in self.names]
         return np.array([*places, 1 + len(columns)])
@@ -196,8 +203,17 @@ class Design:
         return np.asarray(sd)
 
     @cached_property
+    def _ones_and_means(self) -> Array:
+        """Means of (1, columns - c, y - c_y) in each group, shape (J, C + 2)."""
+        return np.hstack([np.ones((self.J, 1)), self.statistics.group_means])
+
+    @cached_property
     def _totals(self) -> Array:
-        return np.asarray(self.statistics.products.sum(axis=0))
+        """Cross-products of (1, columns - c, y - c_y) over all rows, shape (C + 2, C + 2)."""
+        means = self._ones_and_means
+        totals = (self.sizes[:, None] * means).T @ means
+        totals[1:, 1:] += self.statistics.within.sum(axis=0)
+        return np.asarray(totals)
 
     # ---- centred cross-products --------------------------------------------------------------
 
@@ -256,10 +272,56 @@ class Design:
     def gram(self) -> Array:
         """Cross-products of the centred [z, x, y] in each group, shape (J, K+P+1, K+P+1).
 
-        Off y goes a fit of all columns as well, wherever they are more than an intercept.
+        Off y goes a fit of all columns as well, wherever they are more than an intercept. With u
+        the means of the group, its products are those within it and n u u'.
         """
         T, _ = self._products
-        return np.asarray(T @ self.statistics.products @ T.T)
+        W, S = self.statistics.within, T[:, 1:]
+        u = self._ones_and_means @ T.T
+        return np.asarray(S @ W @ S.T + self.sizes[:, None, None] * (u[:, :, None] * u[:, None, :]))
+
+    @cached_property
+    def intercept(self) -> int | None:
+        """The coefficient of a column that is one value in all rows, to the last digit."""
+        if self._one is not None:
+            return self.names.index(self._one)
+        places = self._places[:-1] - 1
+        found = self.statistics
+        still = self.constant & (found.minimum[places] == found.maximum[places])
+        return int(np.argmax(still)) if still.any() else None
+
+    @cached_property
+    def gram_within(self) -> Array:
+        """What the group's own intercept leaves of ``gram``: products about the group's means.
+
+        Clearing the columns of a constant takes their means off them, whatever is taken off them
+        besides: no difference of large squares is needed. A column that varies in a group by no
+        more than a trillionth of its size is one value there, as rounding varies it by as much.
+        """
+        T, _ = self._products
+        found = self.statistics
+        W, S = found.within, T[:, 1:]
+        size = np.maximum(np.abs(found.minimum), np.abs(found.maximum))
+        least = found.sizes[:, None] * (ROUNDING * size) ** 2
+        still = np.diagonal(W, axis1=1, axis2=2) <= least
+        if still.any():
+            W = np.where(still[:, :, None] | still[:, None, :], 0.0, W)
+        return np.asarray(S @ W @ S.T)
+
+    def cleared(self, columns: Sequence[int]) -> Cleared:
+        """What least squares on some of the columns leave of all of them, in each group.
+
+        Parameters
+        ----------
+        columns : sequence of int
+            Coefficients whose columns the others are cleared of, in turn.
+        """
+        if self.intercept is None or self.intercept not in columns:
+            rank, left = eliminate(self.gram, columns)
+            return Cleared(rank, left, np.diagonal(self.gram, axis1=1, axis2=2))
+        G = self.gram_within
+        rank, left = eliminate(G, [k for k in columns if k != self.intercept])
+        return Cleared(1 + rank, left, np.diagonal(G, axis1=1, axis2=2))
 
     @cached_property
     def back(self) -> tuple[Array, Array]:
@@ -284,10 +346,15 @@ class Design:
     def within(self) -> Within:
         """What each group's own least-squares fit on all its columns leaves."""
         columns = self.K + self.P
-        rank, left = eliminate(self.gram, range(columns))
+        own = self.cleared(range(columns))
         # As many rows as their columns have ranks leave nothing, not a rounding error.
-        rss = np.where(self.sizes > rank, left[:, -1, -1], 0.0)
-        return Within(columns, rank, rss, self.sizes)
+        rss = np.where(self.sizes > own.rank, own.left[:, -1, -1], 0.0)
+        return Within(columns, own.rank, rss, self.sizes, self._least(range(columns)))
+
+    @cached_property
+    def own(self) -> Cleared:
+        """What each group's own z leave."""
+        return self.cleared(range(self.K))
 
     @cached_property
     def between_groups(self) -> Within:
@@ -296,17 +363,43 @@ class Design:
         By Frisch and Waugh: x and y are first cleared of each group's z, then y of x.
         """
         K, P = self.K, self.P
-        own, left = eliminate(self.gram, range(K))
-        x = range(K, K + P)
-        scale = self._pooled[0]
-        common, cleared = eliminate(left.sum(axis=0)[None], x, scale=np.diag(scale)[None])
+        own, x = self.own, range(K, K + P)
+        scale = own.scale.sum(axis=0)
+        common, cleared = eliminate(own.left.sum(axis=0)[None], x, scale=scale[None])
         return Within(
             self.J * K + P,
-            np.array([own.sum() + common[0]]),
+            np.array([own.rank.sum() + common[0]]),
             cleared[:, -1, -1],
             np.array([self.N]),
+            self._least(range(K), P).sum(keepdims=True),
             int(common[0]),
         )
+
+    def _least(self, columns: Sequence[int], more: int = 0) -> Array:
+        """Residual squares that rounding may leave of a perfect fit, by group, shape (J,).
+
+        Of the response less its group's mean, what rounding makes of the response itself. Where
+        more is cleared, differences of products leave some 1e-15 of them as well.
+
+        Parameters
+        ----------
+        columns : sequence of int
+            Coefficients whose columns are cleared in each group.
+        more : int
+            Number of those that are cleared in all groups together.
+        """
+        found = self.statistics
+        size = max(abs(float(found.minimum[-1])), abs(float(found.maximum[-1])))
+        least = self.sizes * (ROUNDING * size) ** 2
+        squares = found.within[:, -1, -1]
+        if self.intercept is None or self.intercept not in columns:
+            squares = squares + self.sizes * found.group_means[:, -1] ** 2
+            squares = np.maximum(squares, self.gram[:, -1, -1])
+        elif len(columns) + more == 1:
+            return np.asarray(least)
+        else:
+            squares = np.maximum(squares, self.gram_within[:, -1, -1])
+        return np.asarray(least + PERFECT * squares)
 
     @property
     def _pooled(self) -> Array:
@@ -315,9 +408,8 @@ class Design:
     def identifying(self, k: int) -> int:
         """Groups whose own rows tell coefficient k from the other varying ones."""
         others = [m for m in range(self.K) if m != k]
-        _, left = eliminate(self.gram, others)
-        told_apart, _ = eliminate(left, [k], scale=np.diagonal(self.gram, axis1=1, axis2=2))
-        return int(np.count_nonzero(told_apart))
+        told_apart = self.cleared([*others, k]).rank - self.cleared(others).rank
+        return int(np.count_nonzero(told_apart > 0))
 
     @cached_property
     def columns_rank(self) -> int:
@@ -342,13 +434,26 @@ class Design:
 
 
 @dataclass(frozen=True)
+class Cleared:
+    """Cross-products that least squares leave: ranks, products, and the squares there were."""
+
+    rank: NDArray[np.int64]
+    left: Array
+    scale: Array
+
+
+@dataclass(frozen=True)
 class Within:
-    """Least squares within each group: numbers of columns, ranks, residual sums of squares."""
+    """Least squares within each group: numbers of columns, ranks, residual sums of squares.
+
+    ``least`` are the squares up to which the fit is perfect.
+    """
 
     columns: int
     rank: NDArray[np.int64]
     rss: Array
     sizes: NDArray[np.int64]
+    least: Array
     common: int = 0  # of the rank, what common columns add to the groups' own
 
     @property

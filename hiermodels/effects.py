@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from . import marginal, mixtures
+from . import laplace, marginal, mixtures
 from .design import Design
 from .marginal import Population
 from .progress import processors
@@ -261,12 +261,13 @@ def log_likelihood_group(design: Design, draws: Draws) -> Array | None:
     """Log density of each group's rows given the hyperparameters, shape (D, J).
 
     The group effects are integrated out (:func:`hiermodels.marginal.log_likelihood`), from the
-    groups' cross-products alone. Under complete pooling it is the sum of the rows' log densities.
-    Without pooling group effects have no distribution: None.
+    groups' sufficient statistics alone. Under complete pooling it is the sum of the rows' log
+    densities. Without pooling group effects have no distribution: None.
     """
     if draws.mu is None:
         return None
-    return marginal.log_likelihood(design, population(design, draws))
+    given = laplace.by_group if design.coefficients is None else marginal.log_likelihood
+    return given(design, population(design, draws))
 
 
 def population(design: Design, draws: Draws) -> Population:

@@ -68,3 +68,45 @@ def least_squares(A: Array, b: Array) -> Array:
     scaled = A / length / length[:, None]
     solved = np.linalg.lstsq(scaled, b / length[:, None], rcond=TOLERANCE)[0]
     return np.asarray(solved / length[:, None])
+
+
+def own_lines(G: Array, within: Array, one: int | None) -> tuple[Array, Array]:
+    """Each group's own least-squares coefficients, and the inverses of its columns' products.
+
+    Beside a constant column the slopes are those of the products about the group's means, S, and
+    the line goes through the means: with v the constant, u the other columns' means and I the
+    matrix that takes (intercept, slopes) of columns less their means to those of the columns,
+    A^-1 = I diag(1/(n v^2), S^-1) I'. Of dependent columns the shortest solution, and the
+    pseudo-inverse, in units in which all columns of the group are of one length.
+
+    Parameters
+    ----------
+    G, within : array, shape (J, p + 1, p + 1)
+        Cross-products of p columns and the response, as they are and about the group's means.
+    one : int or None
+        Place of the constant column.
+
+    Returns
+    -------
+    fit : array, shape (J, p)
+    inverse : array, shape (J, p, p)
+    """
+    J, p = len(G), G.shape[1] - 1
+    others = [k for k in range(p) if k != one]
+    A = (G if one is None else within)[:, others]
+    length = np.sqrt(np.diagonal(A[:, :, others], axis1=1, axis2=2))
+    unit = np.where(length > 0, length, 1.0)
+    scaled = A[:, :, others] / (unit[:, :, None] * unit[:, None, :])
+    own = np.linalg.pinv(scaled, rcond=TOLERANCE, hermitian=True)
+    own = own / (unit[:, :, None] * unit[:, None, :])
+    slopes = (own @ A[:, :, -1:])[..., 0]
+    if one is None:
+        return slopes, own
+    fit, inverse, through = np.empty((J, p)), np.zeros((J, p, p)), np.tile(np.eye(p), (J, 1, 1))
+    means = G[:, one] / G[:, one, one][:, None]  # over v
+    through[:, one, others] = -means[:, others]
+    fit[:, others] = slopes
+    fit[:, one] = means[:, -1] - np.sum(means[:, others] * slopes, axis=1)
+    inverse[:, one, one] = 1 / G[:, one, one]
+    inverse[np.ix_(range(J), others, others)] = own
+    return fit, through @ inverse @ np.swapaxes(through, 1, 2)

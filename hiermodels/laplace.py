@@ -335,8 +335,33 @@ def log_posterior(hyper: Hyperparameters, u: Array) -> Array:
             out = prior + _by_class(d, values)
         else:
             p = marginal.population(d, values.centred, values.tau, values.L_Omega, values.sigma)
-            out = prior + marginal.total_log_likelihood(d, p)
+            if d.coefficients is None:
+                out = prior + by_group(d, p).sum(axis=1)
+            else:
+                out = prior + marginal.total_log_likelihood(d, p)
     return np.where(np.isfinite(out), out, -np.inf)
+
+
+def by_group(design: Design, p: marginal.Population) -> Array:
+    """Log density of each group's rows where only the intercept varies, shape (D, J).
+
+    That of the group's mean, ybar_j ~ N(mu, tau^2 + sigma^2 / n_j), and that of its rows about it,
+    -((n_j - 1) log(2 pi sigma^2) + log n_j + SSW_j / sigma^2) / 2. It is what
+    :func:`hiermodels.marginal.log_likelihood` gives, without the difference of squares that costs
+    digits where the groups lie far apart.
+    """
+    n = design.sizes.astype(np.float64)
+    ybar, ssw = design.gram[:, 0, 1] / n, design.within.rss
+    out = np.empty((len(p), design.J))
+
+    def work(rows: slice) -> None:
+        part = p[rows]
+        v = part.Lambda[:, 0] ** 2 + part.variance / n
+        half = n * _LOG_2PI + np.log(v) + (ybar - part.centred[:, :1]) ** 2 / v
+        out[rows] = half + (n - 1) * np.log(part.variance) + np.log(n) + ssw / part.variance
+
+    marginal.side_by_side(work, design.J, len(p))
+    return np.asarray(-0.5 * out)
 
 
 def _by_class(design: Design, values: Values) -> Array:

@@ -162,8 +162,10 @@ def _read(
         )
     index = np.array([place[label] for label in labels])[table.groups.index]
     y = table.numeric[found.response] - found.centre[-1]
-    sums, scale = np.bincount(index, y), np.sqrt(found.products[:, 0, 0] * np.sum(y**2) / len(y))
-    if not np.allclose(sums, found.products[:, 0, -1], rtol=0, atol=1e-6 * scale.max()):
+    sums, scale = np.bincount(index, y), np.sqrt(found.sizes * np.sum(y**2) / len(y))
+    if not np.allclose(
+        sums, found.sizes * found.group_means[:, -1], rtol=0, atol=1e-6 * scale.max()
+    ):
         raise DataError(
             f"the data have changed since they were summed up: the means of {found.response!r} by "
             "group are others now; make the model anew"

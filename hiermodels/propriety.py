@@ -26,13 +26,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .blocks import Priors
-from .design import Design
+from .design import PERFECT, Design
 from .errors import DataError, DataWarning, ImproperPosteriorError, listed
 from .priors import Flat, GammaPrecision, InverseGamma, LogFlat, Prior
 
-# A residual sum of squares below this share of the total is a perfect fit: differences of
-# cross-products leave about 1e-15 of them.
-_PERFECT = 1e-13
+# A column whose squares within groups are less than this share of those about the mean of all rows
+# loses more than four digits of them: rounding of 1e-16 of the whole is 1e-4 of what is left.
+_DIGITS = 1e-12
 
 
 def check(design: Design, priors: Priors, pooling: str) -> None:
@@ -65,6 +65,8 @@ def check(design: Design, priors: Priors, pooling: str) -> None:
     if pooling == "none":
         _check_own_regressions(design, priors)
     _check_sigma(design, priors["sigma"], pooling)
+    if pooling == "partial" and design.coefficients is not None:
+        _check_digits(design)
 
 
 def _of(priors: Priors, block: str) -> list[tuple[str, Prior]]:
@@ -150,18 +152,19 @@ def _check_own_regressions(design: Design, priors: Priors) -> None:
 def _check_sigma(design: Design, prior: Any, pooling: str) -> None:
     if design.residual == "group":
         # Also under complete pooling: the common line may run through one group's points.
-        df, rss = design.within.df, design.within.rss
+        df, rss, least = design.within.df, design.within.rss, design.within.least
     elif pooling == "complete":
         df = np.array([design.N - design.columns_rank])
-        rss = np.array([design.pooled_rss])
+        rss, least = np.array([design.pooled_rss]), np.array([PERFECT * design.total_ss])
     elif pooling == "partial":
-        df, rss = design.between_groups.df, design.between_groups.rss
+        shared = design.between_groups
+        df, rss, least = shared.df, shared.rss, shared.least
     else:
-        df, rss = np.array([design.within.df.sum()]), np.array([design.within.rss.sum()])
-    # One sd a group is compared with that group's squares: two rows may lie close together.
-    by_group = design.residual == "group"
-    total = design.gram[:, -1, -1] if by_group else np.array([design.total_ss])
-    _check_perfect_fit(design, prior, df, rss, total)
+        df, rss, least = (
+            np.array([values.sum()])
+            for values in (design.within.df, design.within.rss, design.within.least)
+        )
+    _check_perfect_fit(design, prior, df, rss, least)
     alone = df < 1
     if not alone.any():
         # A flat sigma needs the likelihood to fall faster than 1/sigma.
@@ -197,9 +200,9 @@ def _check_perfect_fit(
     prior: Prior,
     df: NDArray[np.int64],
     rss: NDArray[np.float64],
-    total: NDArray[np.float64],
+    least: NDArray[np.float64],
 ) -> None:
-    perfect = (df > 0) & (rss <= _PERFECT * total)
+    perfect = (df > 0) & (rss <= least)
     vanishes = isinstance(prior, (GammaPrecision, InverseGamma)) and prior.numbers[1] > 0
     if perfect.any() and not vanishes:
         raise DataError(
@@ -207,6 +210,32 @@ def _check_perfect_fit(
             "less than a millionth of its spread: sigma goes to 0, and there is no posterior, or "
             "none that sums of squares can tell from that; check the data, or give sigma a prior "
             "that vanishes at 0, such as InverseGamma(...)"
+        )
+
+
+def _check_digits(design: Design) -> None:
+    """Refuse columns that vary between groups so much more than within that no digits are left.
+
+    Group effects are integrated out by differences of squares about the means of all rows
+    (:mod:`hiermodels.marginal`), which rounding changes by some 1e-16 of them.
+    """
+    own, shared, K = design.own, design.between_groups, design.K
+    squares = np.diagonal(design.gram.sum(axis=0))
+    left = np.diagonal(own.left.sum(axis=0)).copy()
+    left[:K] = own.scale[:, :K].sum(axis=0)
+    # What does not vary within groups at all has nothing to lose there.
+    lost = (left > 0) & (left < _DIGITS * squares)
+    few = "a millionth of what it varies between them: with less, too few digits are left of what"
+    for name in np.array(design.names)[lost[:-1]].tolist():
+        raise DataError(
+            f"predictor {name!r} must vary within groups by at least {few} it says there; make two "
+            "columns of it, each group's mean and the deviations from that"
+        )
+    if shared.least[0] < shared.rss[0] < _DIGITS * squares[-1]:
+        raise DataError(
+            f"y={design.response!r} must vary about the groups' own lines by at least {few} sigma "
+            "is learned from; subtract from it what is known of the groups' levels, or use OneWay, "
+            "which keeps all digits"
         )
 
 

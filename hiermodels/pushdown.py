@@ -1,9 +1,10 @@
 """Group sufficient statistics of any data frame, summed up by the frame's own engine.
 
-The rows of a lazy frame never come here. Its engine goes through them twice: once for counts, means
-and ranges (and once for the levels of each categorical column), and once for the sums by group of
-products about those means. Both are made of elementary aggregations of columns, which every engine
-has, and which a cluster or a disk-based engine does in bounded memory.
+The rows of a lazy frame never come here. Its engine goes through them three times: once for counts
+and ranges (and once for the levels of each categorical column), once for the means of each group,
+and once for the sums by group of products of deviations from those means. They are made of
+elementary aggregations of columns and of a join with the table of means, one row for each group,
+which every engine has, and which a cluster or a disk-based engine does in bounded memory.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import columns as rules
-from . import files, frames, labels, text_numbers
+from . import files, frames, labels, moments, text_numbers
 from .errors import DataError
 from .statistics import SufficientStatistics, column_names, frozen, of_table
 
@@ -84,9 +85,10 @@ def sufficient_statistics(
 
     Notes
     -----
-    Sums are those of the engine, in double precision, of products about the columns' means, so a
-    mean of 1e8 with a spread of 1 loses no digits to its square. A PySpark or Dask frame that is
-    costly to compute is worth a ``.cache()`` or ``.persist()``: it is gone through twice.
+    Sums are those of the engine, in double precision, of products of deviations from each group's
+    own means, so a mean of 1e8 with a spread of 1 loses no digits to its square, nor do groups that
+    lie 1e8 apart. A PySpark or Dask frame that is costly to compute is worth a ``.cache()`` or
+    ``.persist()``: it is gone through three times.
 
     Examples
     --------
@@ -149,7 +151,7 @@ def statistics(
         sources[name] = tuple(part.name for part in coded)
         parts += coded
     parts.append(overview.column(y))
-    names, products = rows.sums(parts, overview)
+    names, sizes, group_means, within = rows.sums(parts, overview)
     return SufficientStatistics(
         response=y,
         group=group,
@@ -157,7 +159,9 @@ def statistics(
         sources=sources,
         labels=names,
         centre=np.array([part.mean for part in parts]),
-        products=frozen(products),
+        sizes=frozen(sizes),
+        group_means=frozen(group_means),
+        within=frozen(within),
         minimum=np.array([part.minimum for part in parts]),
         maximum=np.array([part.maximum for part in parts]),
         dropped=overview.dropped,
@@ -332,50 +336,52 @@ class _Rows:
 
     def sums(
         self, parts: Sequence[_Column], overview: _Overview
-    ) -> tuple[NDArray[Any], NDArray[np.float64]]:
-        """The second pass: labels, and the sums of products of each group."""
-        centred = {f"w{a}": self.centred(part) for a, part in enumerate(parts, start=1)}
-        data = self.complete(overview).with_columns(**centred)
+    ) -> tuple[NDArray[Any], NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
+        """The other passes: labels, sizes, means less the columns' means, and products within."""
+        C = len(parts)
+        data = self.complete(overview).with_columns(
+            **{f"w{a}": self.values(part) for a, part in enumerate(parts)}
+        )
+        means = data.group_by("g").agg(*(nw.col(f"w{a}").mean().alias(f"m{a}") for a in range(C)))
+        if data.implementation in (nw.Implementation.POLARS, nw.Implementation.DASK):
+            # They would keep all rows in memory between the two uses that one query makes of them.
+            means = collected(means).lazy(backend=data.implementation)
+        data = data.join(means, on="g", how="inner")
+        data = data.with_columns(**{f"d{a}": nw.col(f"w{a}") - nw.col(f"m{a}") for a in range(C)})
         products = {
-            f"p{a}_{b}": nw.col(f"w{a}") * nw.col(f"w{b}")
-            for a in range(1, len(parts) + 1)
-            for b in range(1, a + 1)
+            f"d{a}_{b}": nw.col(f"d{a}") * nw.col(f"d{b}") for a in range(C) for b in range(a, C)
         }
         data = data.with_columns(**products)
-        sums = [nw.col(c).sum().alias(f"sum_{c}") for c in (*centred, *products)]
-        found = collected(data.group_by("g").agg(nw.len().alias("n"), *sums))
-
-        names = labels.of_series(found["g"], self.group)
-        if self.group not in self.ordered:
-            names = names.in_order()
-        J = len(names.levels)
-
-        def column(name: str) -> NDArray[np.float64]:
-            # Two labels of the engine may be one of ours, such as 0.0 and -0.0.
-            values: NDArray[np.float64] = found[name].cast(nw.Float64).to_numpy()
-            return np.asarray(np.bincount(names.index, values, J), dtype=np.float64)
-
-        G = np.empty((J, len(parts) + 1, len(parts) + 1))
-        G[:, 0, 0] = column("n")
-        for a in range(1, len(parts) + 1):
-            G[:, a, 0] = G[:, 0, a] = column(f"sum_w{a}")
-            for b in range(1, a + 1):
-                G[:, a, b] = G[:, b, a] = column(f"sum_p{a}_{b}")
-        rows, expected = int(G[:, 0, 0].sum()), overview.n - overview.dropped
+        wanted = {f"near{a}": nw.col(f"m{a}").max() for a in range(C)}
+        wanted |= {f"sum_{d}": nw.col(d).sum() for d in (*(f"d{a}" for a in range(C)), *products)}
+        found = collected(
+            data.group_by("g").agg(nw.len().alias("n"), *(v.alias(n) for n, v in wanted.items()))
+        )
+        numbers = found.select(nw.col("n", *wanted).cast(nw.Float64)).to_numpy()
+        sizes = np.rint(numbers[:, 0]).astype(np.int64)
+        rows, expected = int(sizes.sum()), overview.n - overview.dropped
         if rows != expected:
             raise DataError(
                 f"the data frame must be the same each time it is computed, got {expected} rows "
                 f"and then {rows}; cache it, or write it to a file first"
             )
-        return names.levels, G
+        near, sums, triangle = np.split(numbers[:, 1:], [C, 2 * C], axis=1)
+        off, within = moments.about_the_means(sizes, sums, moments.square(triangle, C))
+        group_means = (near - [part.mean for part in parts]) + off
 
-    def centred(self, part: _Column) -> Any:
-        """The expression of a column less its mean."""
+        names = labels.of_series(found["g"], self.group)
+        if self.group not in self.ordered:
+            names = names.in_order()
+        # Two labels of the engine may be one of ours, such as 0.0 and -0.0.
+        J = len(names.levels)
+        return names.levels, *moments.combined(names.index, J, sizes, group_means, within)
+
+    def values(self, part: _Column) -> Any:
+        """The expression of a column's values."""
         column = nw.col(self.names[part.source])
         if part.source not in self.factors:
-            return column - part.mean
-        here, elsewhere = nw.lit(1.0 - part.mean), nw.lit(-part.mean)
-        return nw.when(column == part.level).then(here).otherwise(elsewhere)
+            return column
+        return nw.when(column == part.level).then(nw.lit(1.0)).otherwise(nw.lit(0.0))
 
 
 def collected(data: Any) -> Any:

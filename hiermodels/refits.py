@@ -55,8 +55,7 @@ def without_groups(model: Model, places: list[int]) -> Model:
     kept = np.setdiff1d(np.arange(d.J), places)
     statistics = dataclasses.replace(
         d.statistics,
-        labels=d.labels[kept],
-        products=np.ascontiguousarray(d.statistics.products[kept]),
+        **{n: getattr(d.statistics, n)[kept] for n in ("labels", "sizes", "group_means", "within")},
     )
     source = None
     if d.in_memory:

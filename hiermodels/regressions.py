@@ -26,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import marginal, quadrature
+from .elimination import own_lines
 from .hyperparameters import log_positive_jacobian, on_the_line, positive, upper_ends
 from .marginal import known_variance
 from .priors import Flat, Normal, Prior
@@ -82,6 +83,9 @@ class Regressions:
     ----------
     groups : array of int, shape (B,), or None
         Places of the groups; None where the one regression is of all rows.
+    fit : array, shape (B, p)
+        Least-squares coefficients, which are taken off: what is below is of the rest, so that
+        squares lose no digits to what the columns explain.
     rows : int
         Rows of all of them.
     unit : float
@@ -102,6 +106,7 @@ class Regressions:
     """
 
     groups: NDArray[np.int64] | None
+    fit: Array
     rows: int
     unit: float
     basis: Array
@@ -136,7 +141,7 @@ class Regressions:
         d = self._precisions(r)[:, b]
         basis = self.basis[b]
         mean = ((r[:, None] * self.data[b] + self.prior[b]) / d) @ basis.T
-        return mean, np.einsum("ak,mk,bk->mab", basis, 1 / d, basis)
+        return self.fit[b] + mean, np.einsum("ak,mk,bk->mab", basis, 1 / d, basis)
 
     def draw(self, sigma: Array, rng: np.random.Generator) -> Array:
         """One draw of all centred coefficients for each sigma, shape (D, B, p)."""
@@ -149,6 +154,7 @@ class Regressions:
             noise[part] = np.einsum("bak,mbk->mba", self.basis, place)
 
         marginal.side_by_side(work, self.share.size, len(sigma))
+        noise += self.fit
         return noise
 
     def _precisions(self, r: Array) -> Array:
@@ -188,11 +194,17 @@ def of_model(model: Base) -> list[Regressions] | None:
         # In units of each estimate's own standard error.
         gram = gram / known_variance(d)[:, None, None]
     if pooled:
-        gram, rows = gram.sum(axis=0)[None], np.array([d.N])
+        # Off its response a fit of all columns has gone before.
+        fit = np.zeros((1, len(priors)))
+        return [_regressions(model, priors, gram.sum(axis=0)[None], np.array([d.N]), None, fit)]
+    fit, _ = own_lines(d.gram, d.gram_within, d.intercept)
+    gram = gram.copy()
+    gram[:, -1] = gram[:, :, -1] = 0
+    if d.residual != "known":
+        gram[:, -1, -1] = d.within.rss
     places = np.arange(d.J)
-    if d.residual == "group":
-        return [_regressions(model, priors, gram[[j]], rows[[j]], places[[j]]) for j in places]
-    return [_regressions(model, priors, gram, rows, None if pooled else places)]
+    parts = places[:, None] if d.residual == "group" else [places]
+    return [_regressions(model, priors, gram[j], rows[j], j, fit[j]) for j in parts]
 
 
 def _regressions(
@@ -201,12 +213,13 @@ def _regressions(
     gram: Array,
     rows: NDArray[np.int64],
     groups: NDArray[np.int64] | None,
+    fit: Array,
 ) -> Regressions:
     d, p = model.design, len(priors)
     p0 = np.array([p.sd**-2 if isinstance(p, Normal) else 0.0 for p in priors])
     m0 = np.array([p.mean if isinstance(p, Normal) else 0.0 for p in priors])
     shift, back = d.back
-    precision, off = back.T @ (p0[:, None] * back), m0 - shift
+    precision, off = back.T @ (p0[:, None] * back), m0 - shift - fit @ back.T
     N, B, known = int(rows.sum()), len(gram), d.residual == "known"
     unit = 1.0
     if not known:
@@ -223,15 +236,16 @@ def _regressions(
     share = np.where(unseen, 0.0, np.where(flat, 1.0, share))
     basis = T @ turn
     data = np.einsum("bak,ba->bk", basis, gram[:, :p, -1]) / unit**2
-    prior = np.einsum("bak,a->bk", basis, back.T @ (p0 * off))
+    prior = np.einsum("bak,ba->bk", basis, (p0 * off) @ back)
     proper = p0 > 0
     constant = B * (0.5 * float(np.log(p0[proper]).sum()) + 0.5 * (p - proper.sum()) * _LOG_2PI)
-    constant -= 0.5 * N * _LOG_2PI + 0.5 * B * float(p0 @ off**2)
+    constant -= 0.5 * N * _LOG_2PI + 0.5 * float(np.sum(p0 * off**2))
     if known:
         constant -= 0.5 * float(np.log(known_variance(d)).sum())
     one = np.ones(1)
     made = Regressions(
         groups=groups,
+        fit=fit,
         rows=0 if known else N,
         unit=unit,
         basis=basis,

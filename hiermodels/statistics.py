@@ -1,8 +1,9 @@
 """Group sufficient statistics: all that the rows say about a Gaussian hierarchical model.
 
-With w_i = (1, x_i - c, y_i - c_y) for the rows i, the model needs nothing but the sums of w_i w_i'
-over the rows of each group: sizes, sums and cross-products, about a centre c near the columns'
-means, so that squares lose no digits to a large mean.
+With v_i = (x_i, y_i) for the rows i, the model needs nothing but each group's size n_j, its means
+m_j, and W_j, the sum of (v_i - m_j)(v_i - m_j)' over its rows. Means are kept less a centre c near
+those of all rows, and squares are of deviations from each group's own means, so that they lose no
+digits to a large mean, nor to groups that lie far apart.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +19,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from . import columns as rules
-from . import frames, statistics_file
+from . import frames, moments, statistics_file
 from .errors import ColumnError, DataError, OptionError, listed, suggest
 from .labels import whole
 
 Array = NDArray[np.float64]
 
+ARRAYS = ("labels", "centre", "sizes", "group_means", "within", "minimum", "maximum")
 ABOUT = ("response", "group", "columns", "sources", "levels", "dropped")
 
 
@@ -48,10 +49,14 @@ class SufficientStatistics:
     labels : array, shape (J,)
         One label for each group: strings or integers.
     centre : array, shape (C + 1,)
-        What was taken off the columns and the response before their products, in their own units.
-    products : array, shape (J, C + 2, C + 2)
-        Sums over the rows of each group of w w', w = (1, columns - centre, response - centre):
-        ``products[:, 0, 0]`` are the group sizes, ``products[:, 0, 1:]`` the sums.
+        What was taken off the means of the columns and of the response, in their own units.
+    sizes : array of int, shape (J,)
+        Rows in each group.
+    group_means : array, shape (J, C + 1)
+        Means of the columns and of the response in each group, less the centre.
+    within : array, shape (J, C + 1, C + 1)
+        Sums over the rows of each group of d d', d = (columns, response) less the group's means:
+        the squares and products within groups.
     minimum, maximum : array, shape (C + 1,)
         Range of each column, and of the response, over all rows.
     dropped : int
@@ -73,7 +78,9 @@ class SufficientStatistics:
     sources: dict[str, tuple[str, ...]]
     labels: NDArray[Any]
     centre: Array
-    products: Array
+    sizes: NDArray[np.int64]
+    group_means: Array
+    within: Array
     minimum: Array
     maximum: Array
     dropped: int = 0
@@ -84,7 +91,9 @@ class SufficientStatistics:
         shapes = {
             "labels": (J,),
             "centre": (C + 1,),
-            "products": (J, C + 2, C + 2),
+            "sizes": (J,),
+            "group_means": (J, C + 1),
+            "within": (J, C + 1, C + 1),
             "minimum": (C + 1,),
             "maximum": (C + 1,),
         }
@@ -133,24 +142,29 @@ class SufficientStatistics:
         """Number of rows."""
         return int(self.sizes.sum())
 
-    @cached_property
-    def sizes(self) -> NDArray[np.int64]:
-        """Rows in each group, shape (J,)."""
-        return np.rint(self.products[:, 0, 0]).astype(np.int64)
-
     @property
     def means(self) -> Array:
         """Means of the columns and the response over all rows, shape (C + 1,)."""
-        means: Array = self.centre + self.products[:, 0, 1:].sum(axis=0) / self.N
-        return means
+        return np.asarray(self.centre + self.sizes @ self.group_means / self.N)
+
+    @property
+    def products(self) -> Array:
+        """Sums over the rows of each group of w w', w = (1, columns - centre, response - centre).
+
+        Shape (J, C + 2, C + 2): ``products[:, 0, 0]`` are the sizes, ``products[:, 0, 1:]`` the
+        sums. With n the sizes, m the group means and W the products within, the rest of it is
+        W + n m m'; where groups lie far apart it has not the digits of W.
+        """
+        n = self.sizes.astype(np.float64)
+        one = np.hstack([np.ones((self.J, 1)), self.group_means])
+        products = n[:, None, None] * (one[:, :, None] * one[:, None, :])
+        products[:, 1:, 1:] += self.within
+        return frozen(products)
 
     def recentred(self, centre: Sequence[float] | Array) -> SufficientStatistics:
         """The same statistics about another centre.
 
-        With d = old centre - new centre, each w becomes T w, where T is the identity but for d in
-        its first column, and the products G become T G T': with n the sizes and s the sums,
-        G_ab + d_a s_b + s_a d_b + n d_a d_b. A centre far from the means costs digits, as its
-        square is added to the squares about the means.
+        Only the group means are moved. A centre far from them costs their digits.
 
         Parameters
         ----------
@@ -168,13 +182,8 @@ class SufficientStatistics:
                 f"centre must be {len(self.centre)} finite numbers, for the columns and then the "
                 f"response, got shape {new.shape}; statistics.centre is an example"
             )
-        d = self.centre - new
-        n, s = self.products[:, :1, :1], self.products[:, 0, 1:]
-        products = self.products.copy()
-        cross = s[:, :, None] * d
-        products[:, 1:, 1:] += (cross + cross.transpose(0, 2, 1)) + n * (d[:, None] * d)
-        products[:, 0, 1:] = products[:, 1:, 0] = s + n[:, 0] * d
-        return replace(self, centre=frozen(new), products=frozen(products))
+        means = self.group_means + (self.centre - new)
+        return replace(self, centre=frozen(new), group_means=frozen(means))
 
     def select(self, columns: Sequence[str]) -> SufficientStatistics:
         """The statistics of some of the columns, in the order given.
@@ -198,14 +207,14 @@ class SufficientStatistics:
                 )
         coded = tuple(c for name in names for c in self.sources[name])
         where = np.array([*map(self.columns.index, coded), len(self.columns)])
-        both = np.concatenate([[0], where + 1])
         return replace(
             self,
             columns=coded,
             sources={name: self.sources[name] for name in names},
             levels={name: self.levels[name] for name in names if name in self.levels},
             centre=self.centre[where],
-            products=frozen(np.ascontiguousarray(self.products[:, both[:, None], both])),
+            group_means=frozen(np.ascontiguousarray(self.group_means[:, where])),
+            within=frozen(np.ascontiguousarray(self.within[:, where[:, None], where])),
             minimum=self.minimum[where],
             maximum=self.maximum[where],
         )
@@ -244,14 +253,21 @@ class SufficientStatistics:
             labels = whole(found, self.group)
         mine, yours = self.means, other.means
         centre = mine + (yours - mine) * (other.N / (self.N + other.N))
-        products = np.zeros((len(labels), *self.products.shape[1:]))
-        products[codes[: self.J]] = self.recentred(centre).products
-        products[codes[self.J :]] += other.recentred(centre).products
+        parts = self.recentred(centre), other.recentred(centre)
+        sizes, group_means, within = moments.combined(
+            codes,
+            len(labels),
+            np.concatenate([part.sizes for part in parts]),
+            np.concatenate([part.group_means for part in parts]),
+            np.concatenate([part.within for part in parts]),
+        )
         return replace(
             self,
             labels=labels,
             centre=frozen(centre),
-            products=frozen(products),
+            sizes=frozen(sizes),
+            group_means=frozen(group_means),
+            within=frozen(within),
             minimum=np.minimum(self.minimum, other.minimum),
             maximum=np.maximum(self.maximum, other.maximum),
             dropped=self.dropped + other.dropped,
@@ -307,15 +323,16 @@ class SufficientStatistics:
             It cannot be written.
         """
         about = {n: getattr(self, n) for n in ABOUT}
-        arrays = {n: getattr(self, n) for n in ("labels", "centre", "minimum", "maximum")}
-        rows, cols = np.triu_indices(self.products.shape[1])
-        return statistics_file.write(
-            path, about, {**arrays, "products": self.products[:, rows, cols]}
-        )
+        arrays = {n: getattr(self, n) for n in ARRAYS}
+        rows, cols = np.triu_indices(self.within.shape[1])
+        return statistics_file.write(path, about, {**arrays, "within": self.within[:, rows, cols]})
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> SufficientStatistics:
-        """Read statistics that :meth:`save` wrote.
+        """Read statistics that :meth:`save` wrote, in this version or an earlier one.
+
+        A file of the first format holds products about the centre: the digits that those of groups
+        far apart had lost when it was written do not come back.
 
         Raises
         ------
@@ -324,15 +341,15 @@ class SufficientStatistics:
         """
         about, arrays = statistics_file.read(path)
         try:
-            triangle = arrays.pop("products")
             about["columns"] = tuple(about["columns"])
             for name in ("sources", "levels"):
                 about[name] = {key: tuple(value) for key, value in about[name].items()}
             C = len(about["columns"])
-            rows, cols = np.triu_indices(C + 2)
-            products = np.empty((len(triangle), C + 2, C + 2))
-            products[:, rows, cols] = products[:, cols, rows] = triangle
-            return cls(**about, **arrays, products=frozen(products))
+            if "products" in arrays:
+                arrays |= _of_products(moments.square(arrays.pop("products"), C + 2))
+            else:
+                arrays["within"] = moments.square(arrays["within"], C + 1)
+            return cls(**about, **arrays)
         except DataError:  # its reason is better than ours
             raise
         except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
@@ -366,15 +383,21 @@ def of_rows(
     """
     J = len(labels)
     values = [*columns.values(), y]
-    products = np.empty((J, len(values) + 1, len(values) + 1))
-    products[:, 0, 0] = np.bincount(index, minlength=J)
+    sizes = np.bincount(index, minlength=J)
+    n = np.maximum(sizes, 1)
+    near, sums = np.empty((2, J, len(values)))
+    squares = np.empty((J, len(values), len(values)))
     with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is refused
         centre = np.array([float(v.mean()) for v in values])
-        w = [v - c for v, c in zip(values, centre, strict=True)]
-        for a, left in enumerate(w, start=1):
-            products[:, a, 0] = products[:, 0, a] = np.bincount(index, left, J)
-            for b, right in enumerate(w[:a], start=1):
-                products[:, a, b] = products[:, b, a] = np.bincount(index, left * right, J)
+        d = []
+        for a, v in enumerate(values):
+            near[:, a] = np.bincount(index, v, J) / n
+            d.append(v - near[index, a])
+            sums[:, a] = np.bincount(index, d[a], J)
+            for b in range(a + 1):
+                squares[:, a, b] = squares[:, b, a] = np.bincount(index, d[a] * d[b], J)
+        off, within = moments.about_the_means(sizes, sums, squares)
+        group_means = (near - centre) + off
     return SufficientStatistics(
         response=response,
         group=group,
@@ -382,12 +405,21 @@ def of_rows(
         sources=dict(sources),
         labels=labels,
         centre=frozen(centre),
-        products=frozen(products),
+        sizes=sizes.astype(np.int64, copy=False),
+        group_means=frozen(group_means),
+        within=frozen(within),
         minimum=np.array([v.min() for v in values]),
         maximum=np.array([v.max() for v in values]),
         dropped=dropped,
         levels=dict(levels or {}),
     )
+
+
+def _of_products(products: Array) -> dict[str, NDArray[Any]]:
+    """What a file of an earlier version has in place of means and products within."""
+    sizes = np.rint(products[:, 0, 0]).astype(np.int64)
+    off, within = moments.about_the_means(sizes, products[:, 0, 1:], products[:, 1:, 1:])
+    return {"sizes": sizes, "group_means": off, "within": within}
 
 
 def of_table(table: frames.Table, *, y: str, group: str) -> SufficientStatistics:

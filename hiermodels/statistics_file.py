@@ -22,7 +22,8 @@ import numpy as np
 
 from .errors import DataError
 
-FORMAT = "hiermodels.sufficient_statistics.1"
+FORMAT = "hiermodels.sufficient_statistics.2"
+READ = ("hiermodels.sufficient_statistics.1", FORMAT)
 
 
 def write(
@@ -88,7 +89,7 @@ def _read(path: Path, raw: BinaryIO) -> tuple[dict[str, Any], dict[str, Any]]:
         with np.load(raw, allow_pickle=False) as file:
             about = json.loads(str(file["about"]))
             arrays = {name: file[name] for name in file.files if name != "about"}
-        if about.pop("format") != FORMAT:
+        if about.pop("format") not in READ:
             raise wrong(path)
     except DataError:
         raise

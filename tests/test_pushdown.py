@@ -44,6 +44,7 @@ def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
         return (EAGER | LAZY)[request.param](data, request, tmp_path)
 
     convert.lazy = request.param in LAZY  # type: ignore[attr-defined]
+    convert.name = request.param  # type: ignore[attr-defined]
     return convert
 
 
@@ -69,8 +70,10 @@ def test_every_engine_gives_the_same_statistics_and_no_rows(
     data = engine(DATA)
     assert frames.is_lazy(data) == engine.lazy
     found = of(data)
-    # One row of counts, three levels of sex, twelve groups.
-    assert heights == ([1, 3, 12] if engine.lazy else [])
+    # One row of counts, three levels of sex, twelve groups; and their means, where an engine would
+    # hold the rows between two uses in one query.
+    twice = engine.name in ("polars lazy", "Dask")
+    assert heights == ([1, 3, *[12] * (1 + twice)] if engine.lazy else [])
     alike(found, of(DATA))
     assert found.columns == ("ses", "sex[M]", "sex[X]", "boy", "count")
     if engine.lazy:
@@ -240,8 +243,9 @@ def test_decimals_with_fractions_are_no_labels() -> None:
         of(data, y="y", group="g", columns=[])
 
 
-def test_a_frame_that_changes_between_the_passes_is_refused() -> None:
-    rows = iter([10, 9])
+@pytest.mark.parametrize("passes", [(10, 9, 9), (10, 10, 9)])
+def test_a_frame_that_changes_between_the_passes_is_refused(passes: tuple[int, ...]) -> None:
+    rows = iter(passes)
 
     def source(frame: pl.DataFrame) -> pl.DataFrame:
         return frame.head(next(rows))

@@ -199,7 +199,7 @@ def test_text_stays_text_when_merged() -> None:
         ({"labels": np.array([5, 7, 5])}, "labels of 'g' must differ, got 5 more than once"),
         ({"labels": np.array([1.5, 2.0, 3.0])}, "strings or integers, got float64"),
         ({"labels": np.array([None, 1, 2], dtype=object)}, "strings or integers, got object"),
-        ({"products": np.full((3, 2, 2), np.nan)}, "products must be finite"),
+        ({"within": np.full((3, 1, 1), np.nan)}, "within must be finite"),
         ({"centre": np.array([np.inf])}, "centre must be finite"),
     ],
 )
@@ -250,7 +250,7 @@ def test_a_saved_one_is_read_back_to_the_bit(tmp_path: Path, data: pd.DataFrame)
     again = SufficientStatistics.load(str(path))
     assert again.labels.dtype == statistics.labels.dtype
     assert again.labels.tolist() == statistics.labels.tolist()
-    for name in ("centre", "products", "minimum", "maximum"):
+    for name in ("centre", "sizes", "group_means", "within", "minimum", "maximum"):
         np.testing.assert_array_equal(getattr(again, name), getattr(statistics, name))
     for name in ("response", "group", "columns", "sources", "levels", "dropped"):
         assert getattr(again, name) == getattr(statistics, name)
@@ -359,5 +359,7 @@ def test_they_are_frozen_and_say_in_one_line_what_they_are() -> None:
     assert len({statistics, statistics}) == 1
     with pytest.raises(ValueError, match="read-only"):
         statistics.products[0, 0, 0] = 1.0
-    with pytest.raises(OptionError, match=r"products must have shape \(12, 5, 5\) .* got \(12,\)"):
-        replace(statistics, products=np.zeros(12))
+    with pytest.raises(ValueError, match="read-only"):
+        statistics.within[0, 0, 0] = 1.0
+    with pytest.raises(OptionError, match=r"within must have shape \(12, 4, 4\) .* got \(12,\)"):
+        replace(statistics, within=np.zeros(12))

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from ..design import Design
+from ..elimination import own_lines
 from ..errors import DataWarning, listed
 from ..models.base import one_of
 from .results import Array, Result, about, design_of, index_of
@@ -163,11 +164,7 @@ def _in_the_way(d: Design, errors: Any) -> list[str]:
 def _solve(d: Design, has: Any) -> tuple[Array, Array]:
     """Coefficients of the raw columns and A_j^-1, NaN where a group has none."""
     p = d.K + d.P
-    gram = d.gram[has]
-    length = np.sqrt(np.diagonal(gram, axis1=1, axis2=2)[:, :p])
-    scaled = gram[:, :p, :p] / (length[:, :, None] * length[:, None, :])
-    own = np.linalg.inv(scaled) / (length[:, :, None] * length[:, None, :])
-    centred = np.linalg.solve(scaled, gram[:, :p, -1:] / length[:, :, None])[..., 0] / length
+    centred, own = own_lines(d.gram[has], d.gram_within[has], d.intercept)
     shift, back = d.back
     fit, inverse = np.full((d.J, p), np.nan), np.full((d.J, p, p), np.nan)
     fit[has] = shift + centred @ back.T
@@ -178,11 +175,10 @@ def _solve(d: Design, has: Any) -> tuple[Array, Array]:
 def _total(d: Design) -> Array:
     """Sum of squares of each group's response, about its mean where there is an intercept."""
     found = d.statistics
-    n, sums, squares = d.sizes, found.products[:, 0, -1], found.products[:, -1, -1]
+    about_the_mean = found.within[:, -1, -1]
     if d.ones is not None:
-        return np.asarray(np.maximum(squares - sums**2 / n, 0.0))
-    centre = found.centre[-1]
-    return np.asarray(squares + 2 * centre * sums + n * centre**2)
+        return np.asarray(about_the_mean)
+    return np.asarray(about_the_mean + d.sizes * (found.centre[-1] + found.group_means[:, -1]) ** 2)
 
 
 def _warn(found: Lines, p: int, in_the_way: list[str]) -> None:

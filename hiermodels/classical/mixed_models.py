@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from .. import marginal
-from ..design import Design
+from ..design import PERFECT, Design
 from ..errors import DataError, DataWarning, DiagnosticWarning, OptionError, listed
 from ..models.base import one_of
 from . import variance_components
@@ -29,8 +29,6 @@ from .results import (
 )
 from .variance_components import METHODS, Components
 
-# A residual sum of squares below this share of the total is a perfect fit, up to rounding.
-_PERFECT = 1e-13
 # An sd below this share of what the residuals could make of it is 0, up to rounding.
 _NO_SD = 1e-7
 
@@ -190,7 +188,7 @@ def estimate(d: Design, method: str) -> Components:
             f"and none left in {d.J} groups with {d.K} varying and {d.P} common coefficients: "
             "sigma cannot be learned; leave varying columns out"
         )
-    if left.rss[0] <= _PERFECT * d.total_ss or d.pooled_rss <= _PERFECT * d.total_ss:
+    if left.rss[0] <= left.least[0] or d.pooled_rss <= PERFECT * d.total_ss:
         raise DataError(
             f"the groups' own lines fit {d.response!r} perfectly, so that sigma is 0 and the "
             "likelihood has no maximum; is the response among the columns?"

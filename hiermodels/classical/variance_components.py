@@ -28,6 +28,7 @@ correlation of 1), as that of few groups often does, and elsewhere.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -36,7 +37,7 @@ from numpy.typing import NDArray
 from scipy import optimize
 
 from ..design import Design
-from ..elimination import TOLERANCE, eliminate
+from ..elimination import TOLERANCE
 
 Array = NDArray[np.float64]
 
@@ -141,17 +142,12 @@ class _Likelihood:
 
     def __init__(self, design: Design, *, restricted: bool) -> None:
         K, p, N = design.K, design.K + design.P, design.N
-        gram = design.gram
-        total = np.diag(gram.sum(axis=0)).copy()
+        total = np.diag(design.gram.sum(axis=0)).copy()
         total[-1] = design.pooled_rss
         self.scale = np.sqrt(np.where(total > 0, total, 1.0) / N)
-        gram = gram / self.scale[:, None] / self.scale
-        value, vector = np.linalg.eigh(gram[:, :K, :K])
-        root = np.sqrt(np.where(value > TOLERANCE * value[:, -1:], value, 0))
-        inverse = np.divide(1, root, out=np.zeros_like(root), where=root > 0)
-        rotated = np.swapaxes(vector, 1, 2) @ gram[:, :K, :]
-        self.W = inverse[:, :, None] * rotated  # [Z, X, Y] of each group
-        self.rest = eliminate(gram, range(K))[1].sum(axis=0)  # the others' cross-products
+        self.W = _rows(design) / self.scale  # [Z, X, Y] of each group
+        # The others' cross-products.
+        self.rest = design.own.left.sum(axis=0) / self.scale[:, None] / self.scale
         self.K, self.p, self.restricted = K, p, restricted
         self.nu = N - p if restricted else N
         self.least = 0.1 / math.sqrt(N / design.J)
@@ -178,6 +174,32 @@ class _Likelihood:
             D = D - np.tensordot(Q, Q, axes=([0, 2], [0, 2]))
             deviance -= 2 * float(np.log(np.diag(C)).sum())
         return _At(deviance, (D + D.T) / 2, fit, A, q)
+
+
+def _rows(design: Design) -> Array:
+    """K rows of [z, x, y] of each group that have the cross-products of all its z.
+
+    A varying intercept gives one row, sqrt(n) times the means; the others are those of the
+    products about the means, which lose nothing where the groups lie far apart.
+    """
+    K, one = design.K, design.intercept
+    if one is None or one >= K:
+        return _root(design.gram, range(K))
+    rows = np.empty((design.J, K, K + design.P + 1))
+    rows[:, 0] = design.gram[:, one] / np.sqrt(design.gram[:, one, one])[:, None]
+    rows[:, 1:] = _root(design.gram_within, [k for k in range(K) if k != one])
+    return rows
+
+
+def _root(gram: Array, z: Sequence[int]) -> Array:
+    """Rows R_j of all columns with R_j'R_j the cross-products of those of z with all others."""
+    size = np.diagonal(gram, axis1=1, axis2=2)[:, z]
+    unit = np.sqrt(np.where(size > 0, size, 1.0))
+    scaled = gram[:, z] / unit[:, :, None]
+    value, vector = np.linalg.eigh(scaled[:, :, z] / unit[:, None, :])
+    root = np.sqrt(np.where(value > TOLERANCE, value, 0))
+    inverse = np.divide(1, root, out=np.zeros_like(root), where=root > 0)
+    return np.asarray(inverse[:, :, None] * (np.swapaxes(vector, 1, 2) @ scaled))
 
 
 def _inverse(M: Array) -> tuple[Array, float]:

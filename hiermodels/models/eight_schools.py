@@ -172,5 +172,5 @@ def _one_row_a_group(found: SufficientStatistics, effect: str, se: str, group: s
             f"EightSchools needs statistics of one row for each group, got up to "
             f"{found.sizes.max()} rows; rows of single observations are for OneWay"
         )
-    values = found.centre + found.products[:, 0, 1:]
+    values = found.centre + found.group_means
     return pd.DataFrame({group: found.labels, se: values[:, 0], effect: values[:, 1]})

@@ -244,7 +244,7 @@ def data(model: Base) -> dict[str, xr.Dataset]:
     if not d.in_memory:
         # What stands for the rows that are not here.
         found = d.statistics
-        means = found.centre[-1] + found.products[:, 0, -1] / d.sizes
+        means = found.centre[-1] + found.group_means[:, -1]
         observed = {f"{d.response}_mean": ((d.group,), means)}
         return {
             "observed_data": labelled(model, observed, chains=None),
