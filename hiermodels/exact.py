@@ -306,9 +306,9 @@ class ExactPosterior:
         ----------
         unit : {"group", "observation"}
             What is left out: log p(y_j | y without group j), or log p(y_i | y without row i).
-            Of EightSchools the two leave out the same, and ``elpd`` is the same; ``p_loo`` is not:
-            by group it is beside the density of y_j with its effect integrated out, by observation
-            beside that given the effect, as in :func:`hiermodels.loo`.
+            For EightSchools both leave out the same, and have the same ``elpd``, but not the same
+            ``p_loo``: by group the density with nothing left out has the effect integrated out, by
+            observation it is given the effect, as in :func:`hiermodels.loo`.
 
         Returns
         -------

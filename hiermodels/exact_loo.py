@@ -228,9 +228,9 @@ class _Left:
     def _with_all(self, nodes: Nodes) -> tuple[Array, Array, Array]:
         """What p(y | node) is about: its location's mean and variance given all data, and s^2.
 
-        Of a row: theta_j, and the variance of the row about it. Of a group: mu, and the variance of
-        ybar_j about mu, as its effect is integrated out over the population. Given theta_j, which
-        was learned from the group itself, nothing would be left to predict.
+        For a row: theta_j, and the variance of the row about it. For a group: mu, and the variance
+        of ybar_j about mu, as the group's effect is integrated out over its population: a new group
+        has no other.
         """
         v0, tau2 = self.integral.own_variance(nodes, self.group), nodes.tau[:, None] ** 2
         m, variance = nodes.mu_mean[:, None], nodes.mu_variance[:, None]
