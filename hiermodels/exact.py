@@ -306,6 +306,9 @@ class ExactPosterior:
         ----------
         unit : {"group", "observation"}
             What is left out: log p(y_j | y without group j), or log p(y_i | y without row i).
+            For EightSchools both leave out the same, and have the same ``elpd``, but not the same
+            ``p_loo``: by group the density with nothing left out has the effect integrated out, by
+            observation it is given the effect, as in :func:`hiermodels.loo`.
 
         Returns
         -------

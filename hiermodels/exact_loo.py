@@ -44,13 +44,16 @@ class ExactLoo:
         n times the variance of the terms (divisor n - 1; Vehtari, Gelman and Gabry 2017,
         Statistics and Computing 27, 1413-1432, equation 23).
     lppd, p_loo : float
-        The same densities with nothing left out, summed; what leaving out costs, lppd - elpd.
+        The same densities with nothing left out, summed; what leaving out costs, lppd - elpd. By
+        group the effects are integrated out in both, as in :func:`hiermodels.loo`: lppd is the sum
+        of log E[p(y_j | hyperparameters)] over the posterior, and ``p_loo`` counts hyperparameters
+        alone. By observation theta is given, and ``p_loo`` counts effects as well.
     error : float
         Largest change of a term when every second node is left out.
     table : DataFrame
-        One row for each group, or for each row of the data: ``elpd``, ``lppd``, ``p_loo``; and,
-        where one number is left out at a time, ``p_waic``, the posterior variance of
-        log p(y_i | theta) (ibid., equation 12), and ``elpd_waic`` = ``lppd`` - ``p_waic``.
+        One row for each group, or for each row of the data: ``elpd``, ``lppd``, ``p_loo``;
+        ``p_waic``, the posterior variance of the log density whose mean is in ``lppd`` (ibid.,
+        equation 12); and ``elpd_waic`` = ``lppd`` - ``p_waic``.
     """
 
     unit: str
@@ -103,9 +106,8 @@ def leave_out(integral: OneWayIntegral, table: Lattice, unit: str) -> ExactLoo:
     else:
         index = pd.Index(d.rows("leaving rows out").places, name="observation")
     terms = pd.DataFrame({"elpd": elpd, "lppd": lppd, "p_loo": lppd - elpd}, index=index)
-    if left.one_by_one:
-        terms["p_waic"] = left.waic(*table.nodes(table.every))
-        terms["elpd_waic"] = terms["lppd"] - terms["p_waic"]
+    terms["p_waic"] = left.waic(*table.nodes(table.every))
+    terms["elpd_waic"] = terms["lppd"] - terms["p_waic"]
     return ExactLoo(
         unit=unit,
         elpd=float(elpd.sum()),
@@ -123,7 +125,8 @@ class _Left:
     def __init__(self, integral: OneWayIntegral, unit: str) -> None:
         d = integral.design
         self.integral, self.known = integral, d.residual == "known"
-        self.rows = unit == "observation" and not self.known
+        self.groups = unit == "group"
+        self.rows = not self.groups and not self.known
         n = d.sizes.astype(np.float64)
         ybar = d.gram[:, 0, 1] / n
         self.constant = np.zeros(d.J)
@@ -140,28 +143,20 @@ class _Left:
                 self.ssw = d.within.rss
                 self.constant = -0.5 * np.log(n)
 
-    @property
-    def one_by_one(self) -> bool:
-        """Whether what is left out is one number."""
-        return self.rows or self.known
-
     def waic(self, u: Array, w: Array) -> Array:
-        """Posterior variance of log p(y_i | theta, sigma), shape (n,).
+        """Posterior variance of log p(y_i | theta, sigma), or of log p(y_j | mu, tau, sigma).
 
-        log p = -log(2 pi s^2)/2 - d^2 / (2 s^2), where d = y_i - theta_j is normal given the node,
-        with mean a and variance b: E d^2 = a^2 + b, var d^2 = 4 a^2 b + 2 b^2.
+        log p = -log(2 pi s^2)/2 - d^2 / (2 s^2), where d = y_i - theta_j, or ybar_j - mu, is normal
+        given the node, with mean a and variance b: E d^2 = a^2 + b, var d^2 = 4 a^2 b + 2 b^2.
         """
         nodes = self.integral.nodes(u, w)
         mean, square = np.zeros(len(self.n)), np.zeros(len(self.n))
         step = max(1, _BLOCK // len(self.n))
         for start in range(0, len(nodes.weight), step):
             part = _cut(nodes, slice(start, start + step))
-            v0, tau2 = self.integral.own_variance(part, self.group), part.tau[:, None] ** 2
-            P, m = 1 / part.mu_variance[:, None], part.mu_mean[:, None]
-            s2 = v0 if part.sigma is None else part.sigma[:, None] ** 2
-            effect, b = self._effect(v0, tau2, P, m)
-            a2 = (self.y - effect) ** 2
-            level = -0.5 * (_LOG_2PI + np.log(s2) + (a2 + b) / s2)
+            mu, b, s2 = self._with_all(part)
+            a2 = (self.y - mu) ** 2
+            level = -0.5 * (_LOG_2PI + np.log(s2) + (a2 + b) / s2) + self._within(part)
             mean += part.weight @ level
             square += part.weight @ (level**2 + (4 * a2 * b + 2 * b**2) / (4 * s2**2))
         return np.asarray(square - mean**2)
@@ -181,13 +176,15 @@ class _Left:
         return -out
 
     def with_all(self, u: Array, w: Array) -> Array:
-        """Log p(out | all data), shape (n,)."""
+        """Log of the mean of p(out | theta), or of p(out | mu, tau), given all data: (n,)."""
         nodes = self.integral.nodes(u, w)
         out = np.full(len(self.n), -np.inf)
         step = max(1, _BLOCK // len(self.n))
         for start in range(0, len(nodes.weight), step):
             part = _cut(nodes, slice(start, start + step))
-            given = np.log(part.weight)[:, None] + self._given(part)[1]
+            mean, variance, s2 = self._with_all(part)
+            given = _log_normal(self.y, mean, variance + s2) + self._within(part)
+            given += np.log(part.weight)[:, None]
             out = np.logaddexp(out, special.logsumexp(given, axis=0))
         return out
 
@@ -199,28 +196,19 @@ class _Left:
         out = np.full((len(u), len(self.n)), -np.inf)
         for c in range(log_share.shape[1]):
             nodes = _nodes(tau, sigma, mu.mean[:, c], 1 / mu.precision[:, c])
-            out = np.logaddexp(out, log_share[:, c, None] - self._given(nodes)[0])
+            out = np.logaddexp(out, log_share[:, c, None] - self._given_rest(nodes))
         return -out
 
-    def _given(self, nodes: Nodes) -> tuple[Array, Array]:
-        """Log p(out | rest, node) and log p(out | all, node), but for constants: (M, n)."""
+    def _given_rest(self, nodes: Nodes) -> Array:
+        """Log p(out | rest, node), but for constants: (M, n)."""
         v0, tau2 = self.integral.own_variance(nodes, self.group), nodes.tau[:, None] ** 2
         v = tau2 + v0  # of ybar_j about mu
         P, m = 1 / nodes.mu_variance[:, None], nodes.mu_mean[:, None]
         # mu without the group: its precision and mean.
         rest_precision = P - 1 / v
         mw = (P * m - self.ybar / v) / rest_precision
-        effect, variance = self._effect(v0, tau2, P, m)
         if not self.rows:
-            without = _log_normal(self.ybar, mw, v + 1 / rest_precision)
-            if self.known:
-                return without, _log_normal(self.ybar, effect, variance + v0)
-            # A group's rows about their own mean know nothing of mu.
-            assert nodes.sigma is not None  # noqa: S101 - it is not known
-            s2 = nodes.sigma[:, None] ** 2
-            within = -0.5 * ((self.n - 1) * (_LOG_2PI + np.log(s2)) + self.ssw / s2)
-            # All rows of the group again, given theta_j's posterior.
-            return without + within, _log_normal(self.ybar, effect, variance + v0) + within
+            return _log_normal(self.ybar, mw, v + 1 / rest_precision) + self._within(nodes)
         assert nodes.sigma is not None  # noqa: S101 - it is not known
         s2 = nodes.sigma[:, None] ** 2
         # The group without the row: n - 1 rows, with another mean; none, where it had one.
@@ -235,13 +223,30 @@ class _Left:
         B = np.where(alone, 1.0, v0_rest / v_rest)
         mean = ybar + B * (mr - ybar)
         own = np.where(alone, tau2, (1 - B) * v0_rest)
-        without = _log_normal(self.y, mean, s2 + own + B**2 / last_precision)
-        return without, _log_normal(self.y, effect, variance + s2)
+        return _log_normal(self.y, mean, s2 + own + B**2 / last_precision)
 
-    def _effect(self, v0: Array, tau2: Array, P: Array, m: Array) -> tuple[Array, Array]:
-        """Mean and variance of theta_j given all data and the node."""
+    def _with_all(self, nodes: Nodes) -> tuple[Array, Array, Array]:
+        """What p(y | node) is about: its location's mean and variance given all data, and s^2.
+
+        For a row: theta_j, and the variance of the row about it. For a group: mu, and the variance
+        of ybar_j about mu, as the group's effect is integrated out over its population: a new group
+        has no other.
+        """
+        v0, tau2 = self.integral.own_variance(nodes, self.group), nodes.tau[:, None] ** 2
+        m, variance = nodes.mu_mean[:, None], nodes.mu_variance[:, None]
+        if self.groups:
+            return m, variance, v0 + tau2
+        # Mean and variance of theta_j given all data and the node.
         B = v0 / (v0 + tau2)
-        return self.ybar + B * (m - self.ybar), (1 - B) * v0 + B**2 / P
+        s2 = v0 if nodes.sigma is None else nodes.sigma[:, None] ** 2
+        return self.ybar + B * (m - self.ybar), (1 - B) * v0 + B**2 * variance, s2
+
+    def _within(self, nodes: Nodes) -> Array | float:
+        """Log density of a group's rows about their own mean, which say nothing of mu."""
+        if self.rows or nodes.sigma is None:
+            return 0.0
+        s2 = nodes.sigma[:, None] ** 2
+        return np.asarray(-0.5 * ((self.n - 1) * (_LOG_2PI + np.log(s2)) + self.ssw / s2))
 
 
 def _log_normal(x: Array, mean: Array, variance: Array) -> Array:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from scipy import integrate, stats
+from scipy import integrate, special, stats
 
 import hiermodels as hm
 from hiermodels.errors import DataError, ExactError, OptionError
@@ -117,13 +117,14 @@ def test_every_number_of_eight_schools(prior):
     see("pooling factor", posterior.pooling_factor(), extra["mean_pooling_factor"])
     pairs = [[np.nan if p is None else p for p in row] for row in extra["prob_theta_i_gt_theta_k"]]
     see("pairs", posterior.pairs(), pairs)
-    loo = posterior.loo()
+    loo = posterior.loo("observation")
     for name in ("elpd", "lppd", "p_waic"):
         key = {"elpd": "elpd_loo"}.get(name, name)
         see(name, loo.table[name], extra[f"{key}_pointwise"])
         see(f"{name} total", loo.table[name].sum(), extra[key])
     see("p_loo", loo.p_loo, extra["p_loo"])
     see("elpd_waic", loo.table["elpd_waic"].sum(), extra["elpd_waic"])
+    see("elpd by group", posterior.loo("group").table["elpd"], extra["elpd_loo_pointwise"])
     assert max(see.worst.values()) < 1e-9, see.worst
     assert see.count > 200
     assert posterior.error < 1e-11
@@ -265,6 +266,69 @@ def test_leaving_out_is_a_ratio_of_two_evidences(unit):
         assert loo.table.loc[label, "elpd"] == pytest.approx(want, abs=1e-8)
     assert loo.error < 1e-8
     assert loo.elpd == pytest.approx(loo.table["elpd"].sum())
+
+
+def of_groups(log_p: np.ndarray, log_f: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The terms elpd, lppd and p_waic of groups over a grid of hyperparameters, by Bayes' rule.
+
+    ``log_p``, groups first, has log p(y_j | hyperparameters), the effects integrated out, and
+    ``log_f`` log prior density and the nodes' weights.
+    """
+    joint = log_f + log_p.sum(axis=0)
+
+    def log_sum(x: np.ndarray) -> float:
+        return float(special.logsumexp(x))
+
+    whole = log_sum(joint)
+    elpd = np.array([whole - log_sum(joint - one) for one in log_p])
+    lppd = np.array([log_sum(joint + one) - whole for one in log_p])
+    f = np.exp(joint - whole)
+    waic = np.array([np.sum(f * (one - np.sum(f * one)) ** 2) for one in log_p])
+    return elpd, lppd, waic
+
+
+def test_p_loo_of_schools_has_their_effects_integrated_out():
+    """Against a grid over mu and log tau: y_j ~ N(mu, se_j^2 + tau^2), with and without y_j."""
+    frame = hm.datasets.eight_schools()
+    mu, x = np.linspace(-80, 100, 1201), np.linspace(-12, 5.5, 701)
+    tau = np.exp(x)[:, None]
+    log_p = np.array(
+        [stats.norm.logpdf(y, mu, np.hypot(s, tau)) for y, s in frame[["effect", "se"]].to_numpy()]
+    )
+    log_f = hm.Normal(5, 12).log_density(mu) + hm.HalfCauchy(5).log_density(tau) + x[:, None]
+    elpd, lppd, waic = of_groups(log_p, log_f)
+    loo = hm.exact.posterior(eight_schools(mu=hm.Normal(5, 12), tau=hm.HalfCauchy(5))).loo()
+    assert loo.unit == "group"
+    np.testing.assert_allclose(loo.table["elpd"], elpd, atol=1e-6)
+    np.testing.assert_allclose(loo.table["lppd"], lppd, atol=1e-6)
+    np.testing.assert_allclose(loo.table["p_waic"], waic, atol=1e-6)
+    assert loo.p_loo == pytest.approx((lppd - elpd).sum(), abs=1e-5)
+    assert loo.lppd == pytest.approx(loo.elpd + loo.p_loo)
+
+
+def test_p_loo_of_groups_of_rows_has_their_effects_integrated_out():
+    """Against a grid over mu, log tau and log sigma, the rows of a group jointly normal."""
+    frame = rows(sizes=(1, 2, 3, 5))
+    mu, x, z = np.linspace(-14, 16, 121), np.linspace(-9, 4.5, 121), np.linspace(-2, 2.5, 121)
+    M, X, Z = np.meshgrid(mu, x, z, indexing="ij")
+    tau2, sigma2 = np.exp(2 * X), np.exp(2 * Z)
+    log_p = []
+    for _, y in frame.groupby("group")["y"]:
+        # The covariance tau^2 1 1' + sigma^2 I: its determinant and inverse by Sherman, Morrison.
+        n, e1 = len(y), y.sum() - len(y) * M
+        e2 = np.sum(y**2) - 2 * M * y.sum() + n * M**2
+        total = sigma2 + n * tau2
+        log_det = (n - 1) * np.log(sigma2) + np.log(total)
+        squares = (e2 - e1**2 * tau2 / total) / sigma2
+        log_p.append(-0.5 * (n * np.log(2 * np.pi) + log_det + squares))
+    log_f = PROPER["mu"].log_density(M) + X + Z
+    log_f += PROPER["tau"].log_density(np.exp(X)) + PROPER["sigma"].log_density(np.exp(Z))
+    elpd, lppd, waic = of_groups(np.array(log_p), log_f)
+    loo = hm.exact.posterior(one_way(frame, **PROPER)).loo("group")
+    np.testing.assert_allclose(loo.table["elpd"], elpd, atol=1e-4)
+    np.testing.assert_allclose(loo.table["lppd"], lppd, atol=1e-4)
+    np.testing.assert_allclose(loo.table["p_waic"], waic, atol=1e-3)
+    assert loo.p_loo == pytest.approx((lppd - elpd).sum(), abs=2e-4)
 
 
 @pytest.mark.parametrize("mu", [hm.Normal(0, 5), hm.StudentT(2, 0, 3)], ids=str)

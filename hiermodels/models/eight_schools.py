@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -49,8 +50,12 @@ class EightSchools(Model):
     priors : dict, optional
         Priors that replace defaults: ``mu`` and ``tau`` (partial), ``theta`` (none), ``mu``
         (complete). With m the precision-weighted mean of the estimates and s the root mean square
-        of their spread and standard errors together, the defaults are mu ~ N(m, 2.5 s) and
-        tau ~ half-t(3, s): wide for any effect that the data can show, and scaled with the data.
+        of the spread and the standard errors of the precise ones together, the defaults are
+        mu ~ N(m, 2.5 s) and tau ~ half-t(3, s): wide for any effect that the data can show, and
+        scaled with the data. An estimate is precise whose standard error is not far above s, or
+        that of the second most precise one: a study without information does not move the
+        defaults, and one that is far more precise than all others does not set them alone
+        (docs/default_priors.md: how often intervals hold the truth under them).
         Without pooling theta is flat, so that theta_j ~ N(y_j, sigma_j).
     missing : {"raise", "drop"}
         What to do with rows that have missing values.
@@ -98,7 +103,7 @@ class EightSchools(Model):
         rows = self._rows
         w = 1 / rows[1] ** 2
         mean = float(np.sum(w * rows[0]) / np.sum(w))
-        scale = float(np.sqrt(np.mean((rows[0] - rows[0].mean()) ** 2 + rows[1] ** 2)))
+        scale = _scale(*rows)
         return {"mu": Normal(mean, 2.5 * scale), "tau": HalfT(3, scale), "theta": Flat()}
 
     @property
@@ -116,6 +121,35 @@ class EightSchools(Model):
         # The program's mu is that of the estimates as they are.
         centre = standard.centre + np.array([self.design.offset[-1], 0.0])
         return {**self._data(), "centre": centre, "root": standard.root}
+
+
+def _scale(y: Array, se: Array) -> float:
+    """Root mean square of the spread and the standard errors of the precise estimates together.
+
+    s^2 is the mean of ((y_i - y_j)^2 + se_i^2 + se_j^2) / 2 over the pairs of estimates, weighted
+    by a_i a_j with a_j = 1 / (se_j^2 + t)^2. With equal standard errors that is the variance of the
+    estimates (divisor J - 1) plus se^2. Where se_j^2 is far above t, a_j times se_j^2 goes to 0: a
+    study without information does not count. Where it is far below t, studies count alike.
+
+    t is first the second smallest se^2, because one precise study by itself shows no spread; pairs
+    have the same reason. Then t is the s^2 that this gives: where precise estimates differ by far
+    more than their standard errors, less precise ones show the spread as well.
+
+    The estimate of Paule and Mandel would not do, as every study is one degree of freedom there,
+    with or without information. docs/default_priors.md has the coverage that was chosen by.
+    """
+    v = se**2
+    if len(v) == 1:
+        return float(se[0])
+    s2 = float(np.partition(v, 1)[1])
+    for _ in range(2):
+        a = (s2 / (v + s2)) ** 2
+        a /= a.sum()
+        # Over pairs i < j, a_i a_j (y_i - y_j)^2 adds up to sum a_j (y_j - mean)^2, a_i a_j to
+        # sum a_j (1 - a_j) / 2, and a_i a_j (v_i + v_j) to sum a_j (1 - a_j) v_j.
+        pairs = a * (1 - a)
+        s2 = float((a @ (y - a @ y) ** 2 + pairs @ v) / pairs.sum())
+    return math.sqrt(s2)
 
 
 def _design(frame: Any, effect: str, se: str, group: str, missing: str) -> Design:

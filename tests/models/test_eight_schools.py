@@ -155,13 +155,140 @@ def test_shuffled_rows_and_a_categorical_give_the_same_labelled_posterior() -> N
         reference.assert_same_posterior(a, idatas.dataset(other, "posterior"), names)
 
 
-def test_default_priors_move_and_scale_with_the_data() -> None:
-    prior = make().priors
-    scaled = FRAME.assign(effect=3 + 10 * FRAME["effect"], se=10 * FRAME["se"])
-    other = hm.EightSchools(scaled, **COLUMNS).priors
-    assert other["mu"].mean == pytest.approx(3 + 10 * prior["mu"].mean)
-    assert other["mu"].sd == pytest.approx(10 * prior["mu"].sd)
-    assert other["tau"].scale == pytest.approx(10 * prior["tau"].scale)
+# ---- default priors -----------------------------------------------------------------------------
+
+
+def studies(y: Any, se: Any, **options: Any) -> hm.EightSchools:
+    frame = pd.DataFrame({"study": np.arange(len(y)), "y": y, "se": se}).astype(
+        {"y": float, "se": float}
+    )
+    return hm.EightSchools(frame, effect="y", se="se", group="study", **options)
+
+
+def scale(y: Any, se: Any) -> float:
+    """The scale of tau's default prior, to which that of mu is tied."""
+    priors = studies(y, se).priors
+    assert isinstance(priors["tau"], hm.HalfT)
+    assert isinstance(priors["mu"], hm.Normal)
+    assert priors["mu"].sd == 2.5 * priors["tau"].scale
+    w = np.asarray(se, dtype=float) ** -2.0
+    assert priors["mu"].mean == pytest.approx(np.sum(w * np.asarray(y)) / w.sum())
+    return float(priors["tau"].scale)
+
+
+PRECISE = {
+    "three": ([0.1, 0.3, 0.2], [0.1] * 3),
+    "two": ([0.1, 0.3], [0.1] * 2),
+    "three apart": ([0.1, 0.5, 0.3], [0.1] * 3),
+    "three alike": ([0.2] * 3, [0.1] * 3),
+    "unequal": ([0.0, 0.3, 0.2, 0.5], [0.05, 0.1, 0.2, 0.3]),
+    "eight schools": (list(FRAME["effect"] / 100), list(FRAME["se"] / 100)),
+}
+# Estimates and standard errors of studies that say next to nothing of mu and tau.
+SILENT = {
+    "one of 2": [(0.2, 2)],
+    "one of 20": [(0.2, 20)],
+    "one of 1,000": [(0.2, 1000)],
+    "one of 1e6": [(0.2, 1e6)],
+    "one of 2, at 2": [(2, 2)],
+    "at 5, within 20": [(5, 20)],
+    "at -50, within 1,000": [(-50, 1000)],
+    "three of 20": [(0.2, 20), (15, 20), (-10, 20)],
+    "twenty of 1,000": [(k * 100, 1000) for k in range(-10, 10)],
+    "more and more silent": [(3, 20), (500, 1000), (-2e5, 1e6)],
+}
+
+
+@pytest.mark.parametrize("silent", SILENT)
+@pytest.mark.parametrize("precise", PRECISE)
+def test_a_study_without_information_moves_nothing(precise: str, silent: str) -> None:
+    y, se = PRECISE[precise]
+    more, errors = map(list, zip(*SILENT[silent], strict=True))
+    before = hm.exact.posterior(studies(y, se))
+    after = hm.exact.posterior(studies(y + more, se + errors))
+    assert scale(y + more, se + errors) == pytest.approx(scale(y, se), rel=0.03)
+    assert after.sd("mu") == pytest.approx(before.sd("mu"), rel=0.03)
+    assert after.mean("tau") == pytest.approx(before.mean("tau"), rel=0.03)
+    assert after.mean("mu") == pytest.approx(before.mean("mu"), abs=0.1 * before.sd("mu"))
+
+
+def test_without_such_a_study_the_numbers_are_these() -> None:
+    """By hand: three estimates of variance 0.01 and se^2 = 0.01 make s^2 = 0.02."""
+    y, se = PRECISE["three"]
+    assert scale(y, se) == pytest.approx(np.sqrt(0.02), rel=1e-12)
+    assert hm.exact.posterior(studies(y, se)).sd("mu") == pytest.approx(0.0841, abs=1e-4)
+    assert scale(FRAME["effect"], FRAME["se"]) == pytest.approx(15.294, abs=1e-3)
+
+
+@pytest.mark.parametrize("J", [2, 3, 8, 40])
+def test_the_scale_of_equal_errors_is_the_sd_of_estimates_with_theirs(J: int) -> None:
+    y = np.random.default_rng(J).normal(5, 3, J)
+    assert scale(y, [2.0] * J) == pytest.approx(np.sqrt(y.var(ddof=1) + 4))
+
+
+def test_one_study_has_a_scale_of_its_standard_error() -> None:
+    assert studies([3.0], [0.7], pooling="complete").priors["mu"] == hm.Normal(3, 2.5 * 0.7)
+
+
+def test_two_studies_have_half_their_squared_difference() -> None:
+    """Whichever is the precise one: one alone shows no spread."""
+    assert scale([0, 4], [1e-6, 3]) == pytest.approx(np.sqrt((16 + 9 + 1e-12) / 2))
+
+
+@pytest.mark.parametrize("tiny", [0.1, 1e-3, 1e-6, 1e-30])
+def test_one_very_precise_study_does_not_set_the_scale(tiny: float) -> None:
+    y, se = [0.4, -0.6, 1.1, -1.0, 0.2, 0.7], [1.0] * 5
+    # The others alone would have 1.32: it is theirs but for the precise one's share.
+    assert 0.8 < scale(y, [*se, tiny]) < 1.4
+    far = [0, 30, -20, 15, -30, 5]
+    assert 15 < scale(far, [*se, tiny]) < 25
+
+
+def test_spread_beyond_the_errors_of_the_precise_is_that_of_all() -> None:
+    """Two precise studies that agree by chance do not hide it."""
+    y = [0.0, 1.0, 30, -20, 15, -30, 5, 22]
+    assert scale(y, [0.5] * 2 + [1] * 6) > 15
+
+
+@pytest.mark.parametrize(
+    ("y", "se"),
+    [*PRECISE.values(), ([0, 1, -1, 0.5], [1e-6, 1, 1, 1]), ([0, 1, -1], [1e-6] * 3)],
+    ids=str,
+)
+def test_default_priors_move_and_scale_with_the_data(y: Any, se: Any) -> None:
+    y, se = np.array(y, dtype=float), np.array(se, dtype=float)
+    prior = studies(y, se).priors
+    for factor, shift in ((10, 3), (-1, 0), (1e-9, 0), (1e20, 0), (1, -70)):
+        other = studies(factor * y + shift, abs(factor) * se).priors
+        want = factor * prior["mu"].mean + shift
+        assert other["mu"].mean == pytest.approx(want, abs=1e-9 * abs(factor))
+        assert other["tau"].scale == pytest.approx(
+            abs(factor) * prior["tau"].scale, rel=1e-8, abs=0
+        )
+        assert other["mu"].sd == pytest.approx(abs(factor) * prior["mu"].sd, rel=1e-8, abs=0)
+
+
+def test_default_priors_do_not_depend_on_the_order() -> None:
+    y, se = np.array([0.1, 0.3, 0.2, 7, -40, 0.9]), np.array([0.1, 0.2, 0.05, 3, 100, 0.4])
+    want = scale(y, se)
+    rng = np.random.default_rng(8)
+    for _ in range(20):
+        order = rng.permutation(6)
+        assert scale(y[order], se[order]) == pytest.approx(want, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("y", "se", "want"),
+    [
+        ([1.0, 1, 1, 1], [1e-6] * 4, 1e-6),
+        ([0.0, 1, 2], [1e-6] * 3, 1.0),
+        ([0.0, 0, 0], [1e-50, 1e-50, 1e50], 1e-50),
+        ([0.0, 0, 0], [1e-50, 1e50, 1e50], 1e50 * np.sqrt(0.5)),
+    ],
+    ids=["agree", "apart", "two of three", "one of three"],
+)
+def test_extreme_designs_have_a_scale(y: Any, se: Any, want: float) -> None:
+    assert scale(y, se) == pytest.approx(want, rel=0.2, abs=0)
 
 
 def test_stan_is_given_what_the_program_asks_for() -> None:
