@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import operator
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from typing import Any
@@ -114,18 +114,26 @@ def statistics(
     group: str,
     columns: Sequence[str] = (),
     missing: str = "raise",
+    levels: Mapping[str, tuple[str, ...]] | None = None,
     source: str | os.PathLike[str] | None = None,
 ) -> SufficientStatistics:
     """Statistics of a frame for which :func:`hiermodels.frames.is_lazy` holds.
 
-    Parameters, result and errors are those of :func:`sufficient_statistics`. ``source`` are the
-    files that the frame reads, for the messages.
+    Parameters, result and errors are those of :func:`sufficient_statistics`. ``levels`` are those
+    of a model, which the factors must have and are coded by, the baseline first; ``source`` are
+    the files that the frame reads, for the messages.
     """
     rules.check_missing(missing)
     if isinstance(frame, (str, os.PathLike)):
         with files.scan(frame, columns=(y, group, *columns)) as relation:
             return statistics(
-                relation, y=y, group=group, columns=columns, missing=missing, source=frame
+                relation,
+                y=y,
+                group=group,
+                columns=columns,
+                missing=missing,
+                levels=levels,
+                source=frame,
             )
     data = frames.opened(frame)
     schema = data.collect_schema()
@@ -139,10 +147,10 @@ def statistics(
     overview = rows.overview(missing)
     parts: list[_Column] = []
     sources: dict[str, tuple[str, ...]] = {}
-    levels: dict[str, tuple[str, ...]] = {}
+    coding: dict[str, tuple[str, ...]] = {}
     for name in columns:
         if name in rows.factors:
-            coded, levels[name] = rows.coding(name, overview)
+            coded, coding[name] = rows.coding(name, overview, (levels or {}).get(name))
         else:
             coded = [overview.column(name)]
         rules.check_coefficients((part.name for part in parts), (part.name for part in coded))
@@ -161,7 +169,7 @@ def statistics(
         minimum=np.array([part.minimum for part in parts]),
         maximum=np.array([part.maximum for part in parts]),
         dropped=overview.dropped,
-        levels=levels,
+        levels=coding,
     )
 
 
@@ -307,7 +315,9 @@ class _Rows:
             return self.data
         return self.data.filter(~reduce(operator.or_, map(self.absent, self.names)))
 
-    def coding(self, name: str, overview: _Overview) -> tuple[list[_Column], tuple[str, ...]]:
+    def coding(
+        self, name: str, overview: _Overview, given: tuple[str, ...] | None
+    ) -> tuple[list[_Column], tuple[str, ...]]:
         """Treatment coding of a factor, and its levels."""
         ours = self.names[name]
         counts = self.complete(overview).group_by(ours).agg(nw.len().alias("n"))
@@ -318,17 +328,24 @@ class _Rows:
         factor = labels.of_series(found[ours], name)
         if name not in self.ordered:
             factor = factor.in_order()
-        text = name not in self.categories
-        number = number if number > 1000 else 0
-        text_numbers.check_levels(name, factor.levels, text=text, number=number, source=self.source)
+        seen = [str(level) for level in factor.levels]
+        if given is not None:
+            rules.same_levels(name, seen, given)
+        else:
+            text, many = name not in self.categories, number if number > 1000 else 0
+            text_numbers.check_levels(name, factor.levels, text=text, number=many, source=self.source)
+            first = labels.first_category(found[ours], name) if name in self.ordered else None
+            if first not in (None, seen[0]):
+                raise rules.absent_baseline(name, first, seen)
         raw = dict(zip(factor.index.tolist(), found[ours].to_list(), strict=True))
         sizes = np.bincount(factor.index, found["n"].to_numpy())
         share = sizes / (overview.n - overview.dropped)
+        levels = tuple(seen) if given is None else given
         coded = [
             _Column(f"{name}[{level}]", name, float(share[i]), 0.0, 1.0, raw[i])
-            for i, level in enumerate(factor.levels)
+            for level, i in zip(levels, map(seen.index, levels), strict=True)
         ]
-        return coded[1:], tuple(map(str, factor.levels))
+        return coded[1:], levels
 
     def sums(
         self, parts: Sequence[_Column], overview: _Overview

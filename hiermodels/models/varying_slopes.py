@@ -15,6 +15,7 @@ from ..laplace import Standardization
 from ..marginal import forward
 from ..observations import observe
 from ..priors import LKJ, Flat, HalfT, Normal
+from ..statistics import SufficientStatistics
 from .base import one_of
 from .model import Model
 from .one_way import check_sigma, refuse_constant_response, row_data
@@ -115,11 +116,21 @@ class VaryingSlopes(Model):
             )
 
         def design() -> Design:
-            found = observe(frame, y=y, group=group, columns=(*varying, *common), missing=missing)
+            found = observe(
+                frame,
+                y=y,
+                group=group,
+                columns=(*varying, *common),
+                missing=missing,
+                like=self._like,
+            )
+            refuse_constant_response(found.statistics)
+            full = _coded_in_full(found.statistics, varying, common, intercept)
+            if full is not None:
+                found = found.coded_in_full(full)
             sources = found.statistics.sources
             z = tuple(c for v in varying for c in sources[v])
             x = tuple(c for v in common for c in sources[v])
-            refuse_constant_response(found.statistics)
             ones = None
             if intercept != "none":
                 if "Intercept" in (*z, *x):
@@ -176,13 +187,17 @@ class VaryingSlopes(Model):
     def _default_priors(self) -> dict[str, Any]:
         d = self.design
         y_mean, y_sd = float(d.means[-1]), float(d.sds[-1])
+        found = d.statistics
+        levels = {c: found.sources[n] for n in found.in_full for c in found.sources[n]}
         location: dict[str, Normal] = {}
         scale: dict[str, HalfT] = {}
         for k, name in enumerate(d.names):
-            if d.constant[k]:
-                # The intercept (or a constant in its place) stands where all columns are 0: its
-                # priors are wider by what those of the slopes leave open on the way there.
-                others = (np.arange(len(d.names)) != k) & (d.sds[:-1] > 0)
+            siblings = levels.get(name, (name,))
+            if d.constant[k] or name in levels:
+                # The intercept (or a constant in its place, or the mean of a level where there is
+                # no intercept) stands where all other columns are 0: its priors are wider by what
+                # those of the slopes leave open on the way there.
+                others = np.array([n not in siblings for n in d.names]) & (d.sds[:-1] > 0)
                 away = float(np.sum((d.means[:-1][others] / d.sds[:-1][others]) ** 2))
                 width = y_sd / float(d.size[k]) * float(np.sqrt(1 + away))
                 location[name] = Normal(y_mean / float(d.size[k]), 2.5 * width)
@@ -246,6 +261,45 @@ def _names(role: str, names: Any) -> tuple[str, ...]:
             + (f"; write {role}=[{names!r}]" if isinstance(names, str) else "")
         )
     return tuple(names)
+
+
+def _coded_in_full(
+    found: SufficientStatistics, varying: Sequence[str], common: Sequence[str], intercept: str
+) -> str | None:
+    """The factor that has a column for every level, as nothing else stands for its first.
+
+    An intercept, or a constant column in its place, is the mean of the first level; where neither
+    is, a first level without a column would have mean 0. One factor in full makes up for the
+    intercept, and a second would be linearly dependent on it (as in R's ``model.matrix``).
+
+    Raises
+    ------
+    OptionError
+        The coefficients of a factor vary, and the intercept does not: the groups would not differ
+        in its first level.
+    """
+
+    def ones(names: Sequence[str]) -> list[str]:
+        places = [found.columns.index(n) for n in names if found.sources[n] == (n,)]
+        ends = ((found.columns[p], found.minimum[p], found.maximum[p]) for p in places)
+        return [name for name, low, high in ends if low == high != 0]
+
+    def factors(names: Sequence[str]) -> list[str]:
+        return [name for name in names if found.sources[name] != (name,)]
+
+    if intercept == "varying" or ones(varying):
+        return None
+    constant = ["the common intercept"] if intercept == "common" else ones(common)
+    if constant and (vary := factors(varying)):
+        first = found.levels.get(vary[0], ("the first",))[0]
+        raise OptionError(
+            f"varying={vary!r} beside {constant[0]} leaves the groups no differences in the level "
+            f"{first!r}, which the others are compared with; intercept='none' without a constant "
+            "column codes the factor in full, with a mean and a standard deviation for each level; "
+            "intercept='varying' lets the first level vary as well"
+        )
+    free = factors((*varying, *common))
+    return free[0] if free and not constant else None
 
 
 def _refuse_constant(design: Design) -> None:
