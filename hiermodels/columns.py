@@ -6,7 +6,7 @@ import datetime
 import math
 import re
 import warnings
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import narwhals.stable.v2 as nw
@@ -234,49 +234,6 @@ def check_levels(name: str, levels: NDArray[Any], *, text: bool, number: int = 0
             DataWarning,
             stacklevel=2,
         )
-
-
-def same_levels(name: str, seen: Collection[str], known: Sequence[str]) -> None:
-    """Refuse a factor whose levels are not those of the model that its data are for.
-
-    A coefficient ``column[level]`` is the difference from one baseline. With another level, or
-    without one, it would be another difference under the same name.
-
-    Parameters
-    ----------
-    name : str
-        The factor.
-    seen : collection of str
-        The levels that occur.
-    known : sequence of str
-        The levels of the model, the baseline first.
-
-    Raises
-    ------
-    DataError
-        Levels are new, or levels of the model do not occur.
-    """
-    wanted = f"predictor {name!r} must have the levels of the model ({listed(known)})"
-    if new := [level for level in seen if level not in known]:
-        raise DataError(
-            f"{wanted}, got {listed(new)} as well; recode them, or make the model of data that "
-            f"have all levels{suggest(new[0], known)}"
-        )
-    if absent := [level for level in known if level not in seen]:
-        raise DataError(
-            f"{wanted}, got no row with {listed(absent)}: these data cannot be compared with that "
-            "level; leave them out, or make a model of them alone"
-        )
-
-
-def absent_baseline(name: str, first: str, seen: Sequence[str]) -> DataError:
-    """That the first of the declared categories does not occur, so that it is no baseline."""
-    return DataError(
-        f"predictor {name!r} must have rows of its first category, {first!r}, which is the "
-        f"baseline that the others are compared with, got {listed(seen)} only; declare the "
-        f"categories that occur: frame[{name!r}].cat.remove_unused_categories() in pandas, a cast "
-        "to pl.Enum of them in polars"
-    )
 
 
 MOST_LEVELS = 100

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from . import columns as rules
 from . import file_sizes, files, labels, text_numbers
 from .errors import DataError, OptionError, listed
+from .factors import levels_of
 from .files import answer, read
 from .labels import Labels
 
@@ -403,7 +404,7 @@ def _treatment_coding(
     if given is not None:
         texts = [str(level) for level in factor.levels]
         if all_given:
-            rules.same_levels(name, [texts[i] for i in present], given)
+            levels_of(name, factor.levels[present], known=given)
         if new := [texts[i] for i in present if texts[i] not in given]:
             raise DataError(
                 f"the data have changed since they were summed up: predictor {name!r} has now the "
@@ -415,10 +416,8 @@ def _treatment_coding(
             for i, level in enumerate(given)
             if i
         }, given
-    text = series.dtype not in (nw.Categorical, nw.Enum)
-    text_numbers.check_levels(name, factor.levels[present], text=text, source=source)
-    seen = tuple(str(level) for level in factor.levels[present])
-    if declared and (first := labels.first_category(series, name)) not in (None, seen[0]):
-        raise rules.absent_baseline(name, first, seen)
+    check = {"text": series.dtype not in (nw.Categorical, nw.Enum), "source": source}
+    order = series if declared else None
+    found = levels_of(name, factor.levels[present], declared=order, **check)
     columns = {f"{name}[{factor.levels[i]}]": (index == i).astype(np.float64) for i in present[1:]}
-    return columns, seen
+    return columns, found

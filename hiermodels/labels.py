@@ -175,21 +175,6 @@ def _of_categories(series: Any, native: Any, name: str) -> Labels:
     return Labels(levels.levels, np.append(levels.index, -1)[renumber[index]])
 
 
-def first_category(series: Any, name: str) -> str | None:
-    """The first of the categories that a categorical column declares, whether it occurs or not."""
-    native = series.to_native()
-    if isinstance(native, pd.Series) and isinstance(native.dtype, pd.CategoricalDtype):
-        categories: Any = native.cat.categories
-    else:
-        categories = series.cat.get_categories().to_list()
-    for category in categories:
-        # By the rules of labels, by which a category may be a missing value.
-        found = _of_objects(_objects([category]), name).levels
-        if len(found):
-            return str(found[0])
-    return None
-
-
 def _objects(values: list[Any]) -> NDArray[np.object_]:
     array = np.empty(len(values), dtype=object)
     array[:] = values

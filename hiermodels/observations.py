@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from . import columns as rules
-from . import frames, pushdown, statistics
+from . import factors, frames, pushdown, statistics
 from .design import Design, Residual
 from .errors import ColumnError, DataError, listed, suggest
 from .rows import Rows
@@ -135,12 +134,7 @@ def _check_alike(found: SufficientStatistics, like: SufficientStatistics) -> Non
                 f"{kinds[0]}; convert the column, or make the model anew"
             )
         if here is not None and there is not None and here != there:  # of statistics
-            rules.same_levels(name, here, there)
-            raise DataError(
-                f"predictor {name!r} must have the levels of the model in their order "
-                f"({listed(there)}), got ({listed(here)}): the first is the baseline; make the "
-                "statistics of text, or of categories in that order"
-            )
+            factors.check_same(name, here, there)
 
 
 def _selected(

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from . import columns as rules
 from . import files, frames, labels, text_numbers
 from .errors import DataError
+from .factors import has_order, levels_of
 from .statistics import SufficientStatistics, column_names, frozen, of_table
 
 
@@ -252,7 +253,7 @@ class _Rows:
             group=group,
             factors=factors,
             categories=tuple(n for n in factors if schema[n] in (nw.Categorical, nw.Enum)),
-            ordered=tuple(n for n in (*factors, group) if _ordered(data, schema[n], n)),
+            ordered=tuple(n for n in (*factors, group) if has_order(data, schema[n], n)),
             fractions=schema[group].is_float(),
             decimal=schema[group] == nw.Decimal,
             source=source,
@@ -316,7 +317,7 @@ class _Rows:
         return self.data.filter(~reduce(operator.or_, map(self.absent, self.names)))
 
     def coding(
-        self, name: str, overview: _Overview, given: tuple[str, ...] | None
+        self, name: str, overview: _Overview, known: tuple[str, ...] | None
     ) -> tuple[list[_Column], tuple[str, ...]]:
         """Treatment coding of a factor, and its levels."""
         ours = self.names[name]
@@ -328,22 +329,17 @@ class _Rows:
         factor = labels.of_series(found[ours], name)
         if name not in self.ordered:
             factor = factor.in_order()
-        seen = [str(level) for level in factor.levels]
-        if given is not None:
-            rules.same_levels(name, seen, given)
-        else:
-            text, many = name not in self.categories, number if number > 1000 else 0
-            text_numbers.check_levels(name, factor.levels, text=text, number=many, source=self.source)
-            first = labels.first_category(found[ours], name) if name in self.ordered else None
-            if first not in (None, seen[0]):
-                raise rules.absent_baseline(name, first, seen)
+        declared, text = found[ours] if name in self.ordered else None, name not in self.categories
+        number = number if number > 1000 else 0
+        check = {"text": text, "number": number, "source": self.source}
+        levels = levels_of(name, factor.levels, known=known, declared=declared, **check)
         raw = dict(zip(factor.index.tolist(), found[ours].to_list(), strict=True))
         sizes = np.bincount(factor.index, found["n"].to_numpy())
         share = sizes / (overview.n - overview.dropped)
-        levels = tuple(seen) if given is None else given
+        seen = list(map(str, factor.levels))
         coded = [
             _Column(f"{name}[{level}]", name, float(share[i]), 0.0, 1.0, raw[i])
-            for level, i in zip(levels, map(seen.index, levels), strict=True)
+            for level, i in ((level, seen.index(level)) for level in levels)
         ]
         return coded[1:], levels
 
@@ -401,10 +397,3 @@ def collected(data: Any) -> Any:
         # Polars' own default holds all rows of the columns in memory.
         return frames.computed(data, backend="polars", engine="streaming")
     return frames.computed(data)
-
-
-def _ordered(data: Any, dtype: Any, name: str) -> bool:
-    """Whether a column has categories whose order the user gave."""
-    if dtype == nw.Categorical and data.implementation is nw.Implementation.DASK:
-        return bool(data.to_native()[name].cat.known)
-    return bool(dtype == nw.Enum)

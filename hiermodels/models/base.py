@@ -160,14 +160,15 @@ class Base(ABC):
         waiting = {n: p for n, p in options["priors"].items() if n not in places and n not in named}
         now = {n: p for n, p in options["priors"].items() if n not in waiting}
         frame = options.pop("frame")
-        other: Any = object.__new__(type(self))
+        family: Any = type(self)
+        anew = family.__new__(family)
         # The levels of factors, and their baselines, belong to the model and not to its data: a
         # coefficient must not be another contrast under the same name.
-        object.__setattr__(other, "_like", self.design.statistics)
-        other.__init__(frame, **{**options, "priors": now})
-        object.__delattr__(other, "_like")
-        other._options["priors"] = {**waiting, **now}
-        return other
+        object.__setattr__(anew, "_like", self.design.statistics)
+        family.__init__(anew, frame, **{**options, "priors": now})
+        object.__delattr__(anew, "_like")
+        anew._options["priors"] = {**waiting, **now}
+        return anew
 
     @classmethod
     def rebuilt(

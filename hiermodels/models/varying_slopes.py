@@ -13,9 +13,8 @@ from ..design import Design
 from ..errors import DataError, DataWarning, OptionError, listed, shown
 from ..laplace import Standardization
 from ..marginal import forward
-from ..observations import observe
+from ..observations import Observations, observe
 from ..priors import LKJ, Flat, HalfT, Normal
-from ..statistics import SufficientStatistics
 from .base import one_of
 from .model import Model
 from .one_way import check_sigma, refuse_constant_response, row_data
@@ -115,19 +114,7 @@ class VaryingSlopes(Model):
                 "varying must name at least one column where the intercept does not vary; got none"
             )
 
-        def design() -> Design:
-            found = observe(
-                frame,
-                y=y,
-                group=group,
-                columns=(*varying, *common),
-                missing=missing,
-                like=self._like,
-            )
-            refuse_constant_response(found.statistics)
-            full = _coded_in_full(found.statistics, varying, common, intercept)
-            if full is not None:
-                found = found.coded_in_full(full)
+        def coded(found: Observations) -> Design:
             sources = found.statistics.sources
             z = tuple(c for v in varying for c in sources[v])
             x = tuple(c for v in common for c in sources[v])
@@ -140,8 +127,22 @@ class VaryingSlopes(Model):
                     )
                 ones = "Intercept"
                 z, x = ((ones, *z), x) if intercept == "varying" else (z, (ones, *x))
-            made = found.design(z, x, "group" if sigma == "group" else "common", ones)
-            if ones is not None:
+            return found.design(z, x, "group" if sigma == "group" else "common", ones)
+
+        def design() -> Design:
+            found = observe(
+                frame,
+                y=y,
+                group=group,
+                columns=(*varying, *common),
+                missing=missing,
+                like=self._like,
+            )
+            refuse_constant_response(found.statistics)
+            made = coded(found)
+            if (full := _coded_in_full(made, varying, common)) is not None:
+                made = coded(found.coded_in_full(full))
+            if made.ones is not None:
                 _refuse_constant(made)
                 _warn_of_far(made)
             return made
@@ -263,14 +264,12 @@ def _names(role: str, names: Any) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _coded_in_full(
-    found: SufficientStatistics, varying: Sequence[str], common: Sequence[str], intercept: str
-) -> str | None:
+def _coded_in_full(design: Design, varying: Sequence[str], common: Sequence[str]) -> str | None:
     """The factor that has a column for every level, as nothing else stands for its first.
 
-    An intercept, or a constant column in its place, is the mean of the first level; where neither
-    is, a first level without a column would have mean 0. One factor in full makes up for the
-    intercept, and a second would be linearly dependent on it (as in R's ``model.matrix``).
+    An intercept, or a constant column in its place, is the mean of the first level. Where there is
+    neither, a first level without a column would have mean 0. One factor in full makes up for the
+    intercept, and a second one would be linearly dependent on it (as in R's ``model.matrix``).
 
     Raises
     ------
@@ -278,28 +277,22 @@ def _coded_in_full(
         The coefficients of a factor vary, and the intercept does not: the groups would not differ
         in its first level.
     """
-
-    def ones(names: Sequence[str]) -> list[str]:
-        places = [found.columns.index(n) for n in names if found.sources[n] == (n,)]
-        ends = ((found.columns[p], found.minimum[p], found.maximum[p]) for p in places)
-        return [name for name, low, high in ends if low == high != 0]
-
-    def factors(names: Sequence[str]) -> list[str]:
-        return [name for name in names if found.sources[name] != (name,)]
-
-    if intercept == "varying" or ones(varying):
+    found = design.statistics
+    constant = [n for n, one in zip(design.names, design.constant, strict=True) if one]
+    if any(name in constant for name in design.names[: design.K]):
         return None
-    constant = ["the common intercept"] if intercept == "common" else ones(common)
-    if constant and (vary := factors(varying)):
+    vary, free = (
+        [name for name in names if found.sources[name] != (name,)] for names in (varying, common)
+    )
+    if constant and vary:
         first = found.levels.get(vary[0], ("the first",))[0]
+        beside = "a common intercept" if constant[0] == design.ones else f"common={constant!r}"
         raise OptionError(
-            f"varying={vary!r} beside {constant[0]} leaves the groups no differences in the level "
-            f"{first!r}, which the others are compared with; intercept='none' without a constant "
-            "column codes the factor in full, with a mean and a standard deviation for each level; "
-            "intercept='varying' lets the first level vary as well"
+            f"varying={vary!r} beside {beside} would leave the groups without differences in the "
+            f"first level, {first!r}; intercept='none' codes the factor in full, with a mean and a "
+            "standard deviation for each level, and intercept='varying' lets the first level vary"
         )
-    free = factors((*varying, *common))
-    return free[0] if free and not constant else None
+    return None if constant else next(iter((*vary, *free)), None)
 
 
 def _refuse_constant(design: Design) -> None:
