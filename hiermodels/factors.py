@@ -75,9 +75,8 @@ def _refuse_others(name: str, seen: Sequence[str], known: Sequence[str]) -> None
         )
     if absent := [level for level in known if level not in seen]:
         raise DataError(
-            f"{wanted}, got no row of {listed(absent)}: nothing in the data would bear on that "
-            "coefficient, or on any if it is the baseline; leave these data out, or make a model "
-            "of them alone"
+            f"{wanted}, got no row of {listed(absent)}: coefficients that compare with it would "
+            "rest on their priors alone; leave these data out, or make a model of them alone"
         )
 
 
@@ -110,6 +109,9 @@ def _first_category(series: Any, name: str) -> str | None:
     native = series.to_native()
     if isinstance(native, pd.Series) and isinstance(native.dtype, pd.CategoricalDtype):
         categories: Any = native.cat.categories
+    elif isinstance(native, pd.Series):  # Arrow's own, which pandas has no name for
+        arrow: Any = native.array
+        categories = arrow.__arrow_array__().combine_chunks().dictionary.to_pylist()
     else:
         categories = series.cat.get_categories().to_list()
     for category in categories:
