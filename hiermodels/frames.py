@@ -11,7 +11,7 @@ from __future__ import annotations
 import numbers
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from . import columns as rules
 from . import file_sizes, files, labels, text_numbers
 from .errors import DataError, OptionError, listed
+from .factors import levels_of
 from .files import answer, read
 from .labels import Labels
 
@@ -79,6 +80,17 @@ class Table:
     rows: NDArray[np.int64]
     dropped: int
 
+    def coded_in_full(self, name: str) -> Table:
+        """The same table, with a column for the first level of a factor as well."""
+        first = f"{name}[{self.levels[name][0]}]"
+        rules.check_coefficients(self.predictors, [first])
+        others = [self.predictors[column] for column in self.sources[name]]
+        return replace(
+            self,
+            predictors={**self.predictors, first: 1.0 - np.sum(others, axis=0)},
+            sources={**self.sources, name: (first, *self.sources[name])},
+        )
+
 
 def table(
     frame: Any,
@@ -88,6 +100,7 @@ def table(
     predictors: Sequence[str] = (),
     missing: str = "raise",
     levels: Mapping[str, tuple[str, ...]] | None = None,
+    all_levels: bool = False,
     source: str | os.PathLike[str] | None = None,
 ) -> Table:
     """Check the columns of a frame and take them out of it.
@@ -112,6 +125,8 @@ def table(
     levels : mapping of str to tuple of str, optional
         The levels of categorical columns that were found before, the baseline first: these columns
         are coded by them, whatever the order of the rows and of the categories.
+    all_levels : bool
+        Whether all of ``levels`` must occur.
     source : path, optional
         The files that the frame was read from, for the messages; a path is its own.
 
@@ -146,6 +161,7 @@ def table(
                         predictors=predictors,
                         missing=missing,
                         levels=levels,
+                        all_levels=all_levels,
                         source=source,
                     )
             except (MemoryError, DataError) as error:
@@ -205,8 +221,9 @@ def table(
             columns = {name: factors[name].levels[factors[name].index[keep]] == "True"}
             columns[name] = columns[name].astype(np.float64)
         else:
+            given = (levels or {}).get(name)
             columns, coding[name] = _treatment_coding(
-                name, factors[name], series[name], keep, (levels or {}).get(name), source
+                name, factors[name], series[name], keep, given, all_levels, source
             )
         rules.check_coefficients(coded, columns)
         sources[name] = tuple(columns)
@@ -373,17 +390,21 @@ def _treatment_coding(
     series: Any,
     keep: NDArray[np.bool_],
     given: tuple[str, ...] | None,
+    all_given: bool,
     source: Any,
 ) -> tuple[dict[str, Array], tuple[str, ...]]:
     """One 0/1 column for each level but the first (treatment coding), and all levels."""
     polars = series.implementation is nw.Implementation.POLARS
-    if series.dtype != nw.Enum and (series.dtype != nw.Categorical or polars):
+    declared = series.dtype == nw.Enum or (series.dtype == nw.Categorical and not polars)
+    if not declared:
         # The first level is the alphabet's, not the first row's: a shuffle must not change it.
         factor = factor.in_order()
     index = factor.index[keep]
     present = np.flatnonzero(np.bincount(index, minlength=len(factor.levels)))
     if given is not None:
         texts = [str(level) for level in factor.levels]
+        if all_given:
+            levels_of(name, factor.levels[present], known=given)
         if new := [texts[i] for i in present if texts[i] not in given]:
             raise DataError(
                 f"the data have changed since they were summed up: predictor {name!r} has now the "
@@ -395,7 +416,8 @@ def _treatment_coding(
             for i, level in enumerate(given)
             if i
         }, given
-    text = series.dtype not in (nw.Categorical, nw.Enum)
-    text_numbers.check_levels(name, factor.levels[present], text=text, source=source)
+    check = {"text": series.dtype not in (nw.Categorical, nw.Enum), "source": source}
+    order = series if declared else None
+    found = levels_of(name, factor.levels[present], declared=order, **check)
     columns = {f"{name}[{factor.levels[i]}]": (index == i).astype(np.float64) for i in present[1:]}
-    return columns, tuple(str(level) for level in factor.levels[present])
+    return columns, found

@@ -118,6 +118,8 @@ def read(model: Base, frame: Any, target: str) -> NewRows:
         levels=found.levels,
         source=source,
     )
+    for name in found.in_full:
+        table = table.coded_in_full(name)
     _check_coding(table.sources, found)
     se = table.numeric[roles["se"]] if roles else None
     if se is not None and not np.all(se > 0):

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from . import frames, pushdown, statistics
+from . import factors, frames, pushdown, statistics
 from .design import Design, Residual
 from .errors import ColumnError, DataError, listed, suggest
 from .rows import Rows
@@ -40,6 +40,11 @@ class Observations:
     frame: Any
     missing: str
 
+    def coded_in_full(self, name: str) -> Observations:
+        """The same data, with a column for each level of a factor."""
+        table = None if self.table is None else self.table.coded_in_full(name)
+        return replace(self, statistics=self.statistics.coded(name), table=table)
+
     def design(
         self,
         coefficients: tuple[str, ...] | None,
@@ -64,9 +69,15 @@ class Observations:
 
 
 def observe(
-    frame: Any, *, y: str, group: str, columns: Sequence[str] = (), missing: str = "raise"
+    frame: Any,
+    *,
+    y: str,
+    group: str,
+    columns: Sequence[str] = (),
+    missing: str = "raise",
+    like: SufficientStatistics | None = None,
 ) -> Observations:
-    """Check the data and take their group sufficient statistics.
+    """Check the data and take their group sufficient statistics, factors by treatment coding.
 
     Parameters
     ----------
@@ -78,20 +89,52 @@ def observe(
         Columns of the predictors.
     missing : {"raise", "drop"}
         What to do with rows that have missing values.
+    like : SufficientStatistics, optional
+        Those of a model that these data are for: what has levels there has the same levels here,
+        and the same baseline.
 
     Raises
     ------
     ColumnError, DataError, OptionError
         The data cannot be used.
     """
+    table, levels = None, {} if like is None else like.levels
     if isinstance(frame, SufficientStatistics):
-        return Observations(_selected(frame, y, group, columns), None, frame, missing)
-    if frames.is_lazy(frame):
-        found = pushdown.statistics(frame, y=y, group=group, columns=columns, missing=missing)
-        return Observations(found, None, frame, missing)
-    table = frames.table(frame, roles={"y": y}, group=group, predictors=columns, missing=missing)
-    found = statistics.of_table(table, y=y, group=group)
+        found = _selected(frame, y, group, columns)
+    elif frames.is_lazy(frame):
+        found = pushdown.statistics(
+            frame, y=y, group=group, columns=columns, missing=missing, levels=levels
+        )
+    else:
+        table = frames.table(
+            frame,
+            roles={"y": y},
+            group=group,
+            predictors=columns,
+            missing=missing,
+            levels=levels,
+            all_levels=True,
+        )
+        found = statistics.of_table(table, y=y, group=group)
+    if like is not None:
+        _check_alike(found, like)
     return Observations(found, table, frame, missing)
+
+
+def _check_alike(found: SufficientStatistics, like: SufficientStatistics) -> None:
+    """Refuse columns that are numbers here and levels there, or have other levels."""
+    for name in found.sources:
+        if name not in like.sources:
+            continue
+        here, there = (s.levels.get(name) for s in (found, like))
+        if (here is None) != (there is None):
+            kinds = ["numbers" if s is None else f"text ({listed(s)})" for s in (here, there)]
+            raise DataError(
+                f"predictor {name!r} must be {kinds[1]}, as in the data of the model, got "
+                f"{kinds[0]}; convert the column, or make the model anew"
+            )
+        if here is not None and there is not None and here != there:  # of statistics
+            factors.check_same(name, here, there)
 
 
 def _selected(
@@ -112,7 +155,7 @@ def _selected(
                 f"{listed(found.sources) or 'none'}{suggest(name, found.sources)}; compute them "
                 "with it"
             )
-    return found.select(columns)
+    return found.select(columns).coded(None)
 
 
 def _rows(
@@ -153,6 +196,8 @@ def _read(
         levels=found.levels,
         missing=missing,
     )
+    for name in found.in_full:
+        table = table.coded_in_full(name)
     place = {label: j for j, label in enumerate(found.labels.tolist())}
     labels = table.groups.labels.tolist()
     if set(labels) != set(place) or len(table.rows) != found.N:

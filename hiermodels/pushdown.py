@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import operator
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from typing import Any
@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from . import columns as rules
 from . import files, frames, labels, moments, text_numbers
 from .errors import DataError
+from .factors import has_order, levels_of
 from .statistics import SufficientStatistics, column_names, frozen, of_table
 
 
@@ -116,18 +117,26 @@ def statistics(
     group: str,
     columns: Sequence[str] = (),
     missing: str = "raise",
+    levels: Mapping[str, tuple[str, ...]] | None = None,
     source: str | os.PathLike[str] | None = None,
 ) -> SufficientStatistics:
     """Statistics of a frame for which :func:`hiermodels.frames.is_lazy` holds.
 
-    Parameters, result and errors are those of :func:`sufficient_statistics`. ``source`` are the
-    files that the frame reads, for the messages.
+    Parameters, result and errors are those of :func:`sufficient_statistics`. ``levels`` are those
+    of a model, which the factors must have and are coded by, the baseline first; ``source`` are
+    the files that the frame reads, for the messages.
     """
     rules.check_missing(missing)
     if isinstance(frame, (str, os.PathLike)):
         with files.scan(frame, columns=(y, group, *columns)) as relation:
             return statistics(
-                relation, y=y, group=group, columns=columns, missing=missing, source=frame
+                relation,
+                y=y,
+                group=group,
+                columns=columns,
+                missing=missing,
+                levels=levels,
+                source=frame,
             )
     data = frames.opened(frame)
     schema = data.collect_schema()
@@ -141,10 +150,10 @@ def statistics(
     overview = rows.overview(missing)
     parts: list[_Column] = []
     sources: dict[str, tuple[str, ...]] = {}
-    levels: dict[str, tuple[str, ...]] = {}
+    coding: dict[str, tuple[str, ...]] = {}
     for name in columns:
         if name in rows.factors:
-            coded, levels[name] = rows.coding(name, overview)
+            coded, coding[name] = rows.coding(name, overview, (levels or {}).get(name))
         else:
             coded = [overview.column(name)]
         rules.check_coefficients((part.name for part in parts), (part.name for part in coded))
@@ -165,7 +174,7 @@ def statistics(
         minimum=np.array([part.minimum for part in parts]),
         maximum=np.array([part.maximum for part in parts]),
         dropped=overview.dropped,
-        levels=levels,
+        levels=coding,
     )
 
 
@@ -248,7 +257,7 @@ class _Rows:
             group=group,
             factors=factors,
             categories=tuple(n for n in factors if schema[n] in (nw.Categorical, nw.Enum)),
-            ordered=tuple(n for n in (*factors, group) if _ordered(data, schema[n], n)),
+            ordered=tuple(n for n in (*factors, group) if has_order(data, schema[n], n)),
             fractions=schema[group].is_float(),
             decimal=schema[group] == nw.Decimal,
             source=source,
@@ -311,7 +320,9 @@ class _Rows:
             return self.data
         return self.data.filter(~reduce(operator.or_, map(self.absent, self.names)))
 
-    def coding(self, name: str, overview: _Overview) -> tuple[list[_Column], tuple[str, ...]]:
+    def coding(
+        self, name: str, overview: _Overview, known: tuple[str, ...] | None
+    ) -> tuple[list[_Column], tuple[str, ...]]:
         """Treatment coding of a factor, and its levels."""
         ours = self.names[name]
         counts = self.complete(overview).group_by(ours).agg(nw.len().alias("n"))
@@ -322,17 +333,19 @@ class _Rows:
         factor = labels.of_series(found[ours], name)
         if name not in self.ordered:
             factor = factor.in_order()
-        text = name not in self.categories
+        declared, text = found[ours] if name in self.ordered else None, name not in self.categories
         number = number if number > 1000 else 0
-        text_numbers.check_levels(name, factor.levels, text=text, number=number, source=self.source)
+        check = {"text": text, "number": number, "source": self.source}
+        levels = levels_of(name, factor.levels, known=known, declared=declared, **check)
         raw = dict(zip(factor.index.tolist(), found[ours].to_list(), strict=True))
         sizes = np.bincount(factor.index, found["n"].to_numpy())
         share = sizes / (overview.n - overview.dropped)
+        seen = list(map(str, factor.levels))
         coded = [
             _Column(f"{name}[{level}]", name, float(share[i]), 0.0, 1.0, raw[i])
-            for i, level in enumerate(factor.levels)
+            for level, i in ((level, seen.index(level)) for level in levels)
         ]
-        return coded[1:], tuple(map(str, factor.levels))
+        return coded[1:], levels
 
     def sums(
         self, parts: Sequence[_Column], overview: _Overview
@@ -390,10 +403,3 @@ def collected(data: Any) -> Any:
         # Polars' own default holds all rows of the columns in memory.
         return frames.computed(data, backend="polars", engine="streaming")
     return frames.computed(data)
-
-
-def _ordered(data: Any, dtype: Any, name: str) -> bool:
-    """Whether a column has categories whose order the user gave."""
-    if dtype == nw.Categorical and data.implementation is nw.Implementation.DASK:
-        return bool(data.to_native()[name].cat.known)
-    return bool(dtype == nw.Enum)

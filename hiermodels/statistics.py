@@ -62,7 +62,8 @@ class SufficientStatistics:
     dropped : int
         Rows left out because a value was missing.
     levels : dict of str to tuple of str
-        All levels of each categorical column of the frame, the first of them not coded.
+        All levels of each categorical column of the frame. The first of them is not coded, but in
+        the statistics of a model without an intercept, where one factor is coded in full.
 
     Raises
     ------
@@ -217,6 +218,64 @@ class SufficientStatistics:
             within=frozen(np.ascontiguousarray(self.within[:, where[:, None], where])),
             minimum=self.minimum[where],
             maximum=self.maximum[where],
+        )
+
+    @property
+    def in_full(self) -> tuple[str, ...]:
+        """Factors that have a column for every level, the first among them."""
+        return tuple(n for n, ls in self.levels.items() if len(ls) == len(self.sources[n]))
+
+    def coded(self, full: str | None) -> SufficientStatistics:
+        """The same statistics with one factor, or none, coded in full.
+
+        The indicators of a factor's levels add up to 1. So the first is 1 less the sum of the
+        others, and with the centre c_1 = 1 - sum c_l its products follow from those of the others:
+        x_1 - c_1 = -sum (x_l - c_l).
+
+        Parameters
+        ----------
+        full : str or None
+            The factor with a column for every level; all others have none for their first level.
+
+        Raises
+        ------
+        DataError
+            The levels of that factor are not known, or two columns would have one name.
+        """
+        if full is not None and full not in self.levels:
+            raise DataError(
+                f"predictor {full!r} must be coded in full, with a column for each level, and the "
+                "statistics do not say which levels it has; make them anew, by "
+                "hm.sufficient_statistics"
+            )
+        sources = dict(self.sources)
+        for name, levels in self.levels.items():
+            names = tuple(f"{name}[{level}]" for level in levels)
+            sources[name] = names if name == full else names[1:]
+        if sources == self.sources:
+            return self
+        columns = tuple(column for names in sources.values() for column in names)
+        # Row a of T takes the old (1, columns, response), less their centres, to the new one.
+        T = np.zeros((len(columns) + 2, len(self.columns) + 2))
+        T[0, 0] = T[-1, -1] = 1
+        old = {column: b for b, column in enumerate(self.columns, start=1)}
+        first = None if full is None or sources[full] == self.sources[full] else sources[full][0]
+        if first is not None:
+            rules.check_coefficients(self.columns, [first])
+        for a, column in enumerate(columns, start=1):
+            if column == first:
+                T[a, [old[c] for c in self.sources[full or ""]]] = -1
+            else:
+                T[a, old[column]] = 1
+        new = np.array([*(column == first for column in columns), False])
+        return replace(
+            self,
+            columns=columns,
+            sources=sources,
+            centre=new + T[1:, 1:] @ self.centre,
+            products=frozen(T @ self.products @ T.T),
+            minimum=np.where(new, 0, T[1:, 1:] @ self.minimum),
+            maximum=np.where(new, 1, T[1:, 1:] @ self.maximum),
         )
 
     def merge(self, other: SufficientStatistics) -> SufficientStatistics:

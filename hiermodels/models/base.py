@@ -16,6 +16,7 @@ from ..design import Design
 from ..errors import FrozenError, OptionError, PriorError, shown, suggest
 from ..hyperparameters import Hyperparameters
 from ..laplace import Standardization, standardize
+from ..statistics import SufficientStatistics
 
 POOLINGS = ("partial", "none", "complete")
 PARAMETERIZATIONS = ("auto", "marginal", "centered", "noncentered")
@@ -51,6 +52,7 @@ class Base(ABC):
     parameterization_reason: str
     priors: Priors
     _options: dict[str, Any]
+    _like: SufficientStatistics | None = None  # of the model whose coding of factors is kept
 
     def _setup(
         self,
@@ -157,11 +159,16 @@ class Base(ABC):
         places = {b.name for b in self._blocks(options["pooling"])}
         waiting = {n: p for n, p in options["priors"].items() if n not in places and n not in named}
         now = {n: p for n, p in options["priors"].items() if n not in waiting}
-        family: Any = type(self)
         frame = options.pop("frame")
-        other = family(frame, **{**options, "priors": now})
-        other._options["priors"] = {**waiting, **now}
-        return other
+        family: Any = type(self)
+        anew = family.__new__(family)
+        # The levels of factors, and their baselines, belong to the model and not to its data: a
+        # coefficient must not be another contrast under the same name.
+        object.__setattr__(anew, "_like", self.design.statistics)
+        family.__init__(anew, frame, **{**options, "priors": now})
+        object.__delattr__(anew, "_like")
+        anew._options["priors"] = {**waiting, **now}
+        return anew
 
     @classmethod
     def rebuilt(

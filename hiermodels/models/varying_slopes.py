@@ -13,7 +13,7 @@ from ..design import Design
 from ..errors import DataError, DataWarning, OptionError, listed, shown
 from ..laplace import Standardization
 from ..marginal import forward
-from ..observations import observe
+from ..observations import Observations, observe
 from ..priors import LKJ, Flat, HalfT, Normal
 from .base import one_of
 from .model import Model
@@ -114,12 +114,10 @@ class VaryingSlopes(Model):
                 "varying must name at least one column where the intercept does not vary; got none"
             )
 
-        def design() -> Design:
-            found = observe(frame, y=y, group=group, columns=(*varying, *common), missing=missing)
+        def coded(found: Observations) -> Design:
             sources = found.statistics.sources
             z = tuple(c for v in varying for c in sources[v])
             x = tuple(c for v in common for c in sources[v])
-            refuse_constant_response(found.statistics)
             ones = None
             if intercept != "none":
                 if "Intercept" in (*z, *x):
@@ -129,8 +127,22 @@ class VaryingSlopes(Model):
                     )
                 ones = "Intercept"
                 z, x = ((ones, *z), x) if intercept == "varying" else (z, (ones, *x))
-            made = found.design(z, x, "group" if sigma == "group" else "common", ones)
-            if ones is not None:
+            return found.design(z, x, "group" if sigma == "group" else "common", ones)
+
+        def design() -> Design:
+            found = observe(
+                frame,
+                y=y,
+                group=group,
+                columns=(*varying, *common),
+                missing=missing,
+                like=self._like,
+            )
+            refuse_constant_response(found.statistics)
+            made = coded(found)
+            if (full := _coded_in_full(made, varying, common)) is not None:
+                made = coded(found.coded_in_full(full))
+            if made.ones is not None:
                 _refuse_constant(made)
                 _warn_of_far(made)
             return made
@@ -176,13 +188,17 @@ class VaryingSlopes(Model):
     def _default_priors(self) -> dict[str, Any]:
         d = self.design
         y_mean, y_sd = float(d.means[-1]), float(d.sds[-1])
+        found = d.statistics
+        levels = {c: found.sources[n] for n in found.in_full for c in found.sources[n]}
         location: dict[str, Normal] = {}
         scale: dict[str, HalfT] = {}
         for k, name in enumerate(d.names):
-            if d.constant[k]:
-                # The intercept (or a constant in its place) stands where all columns are 0: its
-                # priors are wider by what those of the slopes leave open on the way there.
-                others = (np.arange(len(d.names)) != k) & (d.sds[:-1] > 0)
+            siblings = levels.get(name, (name,))
+            if d.constant[k] or name in levels:
+                # The intercept (or a constant in its place, or the mean of a level where there is
+                # no intercept) stands where all other columns are 0: its priors are wider by what
+                # those of the slopes leave open on the way there.
+                others = np.array([n not in siblings for n in d.names]) & (d.sds[:-1] > 0)
                 away = float(np.sum((d.means[:-1][others] / d.sds[:-1][others]) ** 2))
                 width = y_sd / float(d.size[k]) * float(np.sqrt(1 + away))
                 location[name] = Normal(y_mean / float(d.size[k]), 2.5 * width)
@@ -246,6 +262,37 @@ def _names(role: str, names: Any) -> tuple[str, ...]:
             + (f"; write {role}=[{names!r}]" if isinstance(names, str) else "")
         )
     return tuple(names)
+
+
+def _coded_in_full(design: Design, varying: Sequence[str], common: Sequence[str]) -> str | None:
+    """The factor that has a column for every level, as nothing else stands for its first.
+
+    An intercept, or a constant column in its place, is the mean of the first level. Where there is
+    neither, a first level without a column would have mean 0. One factor in full makes up for the
+    intercept, and a second one would be linearly dependent on it (as in R's ``model.matrix``).
+
+    Raises
+    ------
+    OptionError
+        The coefficients of a factor vary, and the intercept does not: the groups would not differ
+        in its first level.
+    """
+    found = design.statistics
+    constant = [n for n, one in zip(design.names, design.constant, strict=True) if one]
+    if any(name in constant for name in design.names[: design.K]):
+        return None
+    vary, free = (
+        [name for name in names if found.sources[name] != (name,)] for names in (varying, common)
+    )
+    if constant and vary:
+        first = found.levels.get(vary[0], ("the first",))[0]
+        beside = "a common intercept" if constant[0] == design.ones else f"common={constant!r}"
+        raise OptionError(
+            f"varying={vary!r} beside {beside} would leave the groups without differences in the "
+            f"first level, {first!r}; intercept='none' codes the factor in full, with a mean and a "
+            "standard deviation for each level, and intercept='varying' lets the first level vary"
+        )
+    return None if constant else next(iter((*vary, *free)), None)
 
 
 def _refuse_constant(design: Design) -> None:

@@ -1,7 +1,8 @@
 """Lines of groups along one predictor, by strategy: what :mod:`~hiermodels.plots.lines` draws.
 
 A group's line at a value v of the predictor is z(v) theta_j + x(v) beta, where the other columns
-are at their means over all rows.
+are at their means over all rows. The levels of a factor exclude each other: along one of them the
+others' shares go to 0 as it goes to 1.
 """
 
 from __future__ import annotations
@@ -67,9 +68,21 @@ class Lines:
 
     def columns(self, v: Array) -> Array:
         """The columns at values of the predictor, shape (len(v), K + P)."""
-        out = np.tile(self.rows.means, (len(v), 1))
+        means = self.rows.means
+        out = np.tile(means, (len(v), 1))
+        for other in self._other_levels:
+            out[:, other] = means[other] * (1 - v) / (1 - means[self._place])
         out[:, self._place] = v
         return out
+
+    @property
+    def _other_levels(self) -> list[int]:
+        """Places of the columns of the other levels, where the predictor is a level of a factor."""
+        factor = self.predictor.partition("[")[0] + "["
+        places = [k for k, name in enumerate(self.rows.names) if name.startswith(factor)]
+        levels = self.rows.columns[:, places]
+        exclusive = np.isin(levels, (0, 1)).all() and (levels.sum(axis=1) <= 1).all()
+        return [k for k in places if k != self._place] if exclusive else []
 
     @property
     def _place(self) -> int:
@@ -109,7 +122,9 @@ class Lines:
     @property
     def held(self) -> str:
         """What is said of the other predictors; nothing where there are none."""
-        names = [n for n in self.rows.names if n not in (self.predictor, rows.INTERCEPT)]
+        others = [self.rows.names[k] for k in self._other_levels]
+        gone = (self.predictor, rows.INTERCEPT, *others)
+        names = [n for n in self.rows.names if n not in gone]
         if not names:
             return ""
         means = dict(zip(self.rows.names, self.rows.means, strict=True))
