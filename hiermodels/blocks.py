@@ -9,7 +9,7 @@ from typing import Any
 from .errors import OptionError, PriorError, shown, suggest
 from .priors import FAMILIES, Prior
 
-__all__ = ["Block", "Priors", "check_given"]
+__all__ = ["Block", "Priors", "check_given", "no_place"]
 
 # What to take instead, when a family stands at the wrong kind of parameter.
 _INSTEAD = {
@@ -55,8 +55,7 @@ class Priors(Mapping[str, Any]):
             for name, block in self._blocks.items()
         }
 
-    @staticmethod
-    def _merge(block: Block, default: Any, given: Any) -> Any:
+    def _merge(self, block: Block, default: Any, given: Any) -> Any:
         if block.elements is None:
             return _fitting(block.name, block.kind, default if given is None else given)
         if given is None:
@@ -70,9 +69,11 @@ class Priors(Mapping[str, Any]):
             )
         for element in given:
             if element not in block.elements:
+                whose = _whose(element, self._blocks)
                 raise PriorError(
                     f"priors: {block.name} has no coefficient {element!r}; it has "
-                    f"{', '.join(block.elements) or 'none'}{suggest(str(element), block.elements)}"
+                    f"{', '.join(block.elements)}"
+                    f"{suggest(str(element), block.elements)}{f'; {whose}' if whose else ''}"
                 )
         return {
             e: _fitting(f"{block.name}[{e}]", block.kind, given.get(e, default[e]))
@@ -137,6 +138,86 @@ class Priors(Mapping[str, Any]):
 
     def __repr__(self) -> str:
         return f"<Priors\n{self}>"
+
+
+def no_place(
+    name: Any, prior: Any, pooling: str, blocks: Mapping[str, tuple[Block, ...]]
+) -> PriorError:
+    """That a model has no parameter of this name: which it has, and where the prior may belong.
+
+    Parameters
+    ----------
+    name, prior
+        What was given.
+    pooling : str
+        The pooling strategy in use.
+    blocks : mapping of str to tuple of Block
+        The parameters with a prior under each pooling strategy.
+    """
+    here = {b.name: b for b in blocks[pooling]}
+    others = [p for p, found in blocks.items() if name in {b.name for b in found}]
+    known = ", ".join(here)
+    if others:
+        said = f"under pooling={pooling!r} there is no parameter {name!r}; those with a prior are"
+    else:
+        said = f"this model has no parameter {name!r}; its parameters with a prior are"
+    hints = [_belongs(name, prior, pooling, here) or _whose(name, here)]
+    if others and pooling != "partial" and "partial" in others:
+        hints.append(f"pooling='partial' has {name}")
+    elif others and not hints[0]:
+        hints.append(f"pooling={others[0]!r} has {name}")
+    hint = "".join(f"; {words}" for words in hints if words)
+    return PriorError(f"priors: {said} {known}{hint or suggest(str(name), here)}")
+
+
+def _belongs(name: Any, prior: Any, pooling: str, here: Mapping[str, Block]) -> str:
+    """What a parameter that is not there is under this pooling strategy, in words."""
+    if name == "theta" and pooling == "partial":
+        several = "Omega" in here
+        spread, names = (
+            ("diag(tau) Omega diag(tau)", "mu, tau and Omega")
+            if several
+            else (
+                "tau",
+                "mu and tau",
+            )
+        )
+        return f"the prior of theta is its population, N(mu, {spread}): give priors to {names}"
+    if name in ("mu", "tau", "Omega") and pooling == "none":
+        return "without pooling the groups have no population"
+    if name == "beta":
+        varying = here["theta" if pooling == "none" else "mu"].elements or ()
+        slopes = [e for e in varying if e != "Intercept"]
+        named = [e for e in prior if e in slopes] if isinstance(prior, Mapping) else []
+        return (
+            f"there are no common columns: {_whose((named or slopes)[0], here)}" if slopes else ""
+        )
+    if name == "theta":
+        return "theta is mu, the same in every group"
+    if name in ("tau", "Omega"):
+        complete = pooling == "complete"
+        return "all groups are the same" if complete else "one coefficient has no correlations"
+    return "the standard errors are known" if name == "sigma" else ""
+
+
+def _whose(name: Any, blocks: Mapping[str, Block]) -> str:
+    """Where the prior of a coefficient is given, in words; nothing where it is no coefficient."""
+    for block in blocks.values():
+        for element in block.elements or ():
+            if block.kind != "location" or name not in (element, f"{block.name}[{element}]"):
+                continue
+            own = f"{block.name}[{element!r}]"
+            if block.name == "mu" and "tau" in blocks:
+                said = f"varies by group, and its population mean is {own}"
+            elif "theta" in blocks:
+                said = f"is each group's own, {own}"
+            else:
+                said = f"is the same in every group, {own}"
+            example = {block.name: {element: "..."}}
+            return f"the coefficient of {element!r} {said}, as in priors={example}".replace(
+                "'...'", "..."
+            )
+    return ""
 
 
 _EXAMPLE = {

@@ -76,7 +76,7 @@ def _compare(
 
     model = getattr(hiermodels, family)(file, **columns, missing=missing)
     # Priors that only another strategy has a use for wait until it is fitted.
-    model = model.replace(priors=priors)
+    model = model.replace(pooling=model.pooling, priors=priors)
     usual = {"chains": 4, "draws": 1000}
     given = {k: v for k, v in settings.items() if v != usual.get(k)}
     pools = hiermodels.compare_pooling(model, **given)

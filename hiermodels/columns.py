@@ -110,6 +110,12 @@ def is_storable(text: str) -> bool:
 
 def no_numbers(what: str, dtype: Any) -> DataError:
     """That a column must be numbers."""
+    role, _, name = what.partition("=")
+    if role == "y" and dtype == nw.Boolean:
+        return DataError(
+            f"{what} must be a column of numbers, got True and False: a normal model is wrong for "
+            f"two values; frame[{name}].astype(int) fits one all the same, with a warning"
+        )
     came = "text" if dtype in (nw.String, nw.Categorical, nw.Enum) else str(dtype).lower()
     hint = (
         "pandas.to_numeric(...) converts text"

@@ -45,6 +45,7 @@ _PHRASES = {
 _TEXT = r"""'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*\""""
 _PHRASE = rf"(?<![\w-])(?P<phrase>{'|'.join(map(re.escape, _PHRASES))})"
 _CALL = rf"hm\.resume\((?P<folder>{_TEXT})(?:, fit=(?P<fit>{_TEXT}))?\)"
+_PRIOR = rf"(?<![^\s(])priors=\{{'(?P<block>\w+)': \{{(?P<element>{_TEXT}): \.\.\.\}}\}}"
 _PLACE = rf"(?<![^\s(])output_dir=(?P<place>{_TEXT})"
 # A word of its own: what stands in a path, or in the parentheses of a call, is none.
 _OPTION = (
@@ -67,7 +68,7 @@ _QUOTED = "|".join(
         r"(?<=\w)\[(?:[^][]|\[[^][]*\])*\]",  # the label in theta[...]
     )
 )
-_IN_PYTHON = "|".join((_CALL, _PLACE, _PHRASE, _OPTION, _QUOTED))
+_IN_PYTHON = "|".join((_CALL, _PRIOR, _PLACE, _PHRASE, _OPTION, _QUOTED))
 
 
 def typed(text: str, own: Iterable[str] = ()) -> str:
@@ -85,6 +86,8 @@ def _as_typed(found: re.Match[str]) -> str:
     if found["folder"]:
         folder, fit = (literal_eval(found[part] or "''") for part in ("folder", "fit"))
         return f"`{printable(resumption(folder, fit))}`"
+    if found["block"]:
+        return f"--prior {word(found['block'] + '[' + literal_eval(found['element']) + ']=...')}"
     if found["place"]:
         return f"--output-dir {word(literal_eval(found['place']))}"
     if found["count"]:

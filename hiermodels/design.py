@@ -411,6 +411,14 @@ class Design:
         told_apart = self.cleared([*others, k]).rank - self.cleared(others).rank
         return int(np.count_nonzero(told_apart > 0))
 
+    def varies_within(self, k: int) -> NDArray[np.bool_]:
+        """In which groups column k takes more than one value, shape (J,)."""
+        place, G = self._places[k], self.statistics.products
+        n, total, squares = G[:, 0, 0], G[:, 0, place], G[:, place, place]
+        # A sum of n equal numbers is off by up to n roundings.
+        rounding = TOLERANCE + n * np.finfo(float).eps
+        return np.asarray(squares - total**2 / n > rounding * squares)
+
     @cached_property
     def columns_rank(self) -> int:
         """Rank of the N x (K + P) matrix of all columns."""

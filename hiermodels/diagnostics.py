@@ -127,6 +127,7 @@ def check(idata: Container, *, variables: str | Sequence[str] | None = None) -> 
     unchecked = [k for k in ("divergences", "max_treedepth", "e_bfmi") if k not in chains]
     if fit.chains < 2:
         unchecked.append("r_hat")
+    found += notes.response(idata, fit)
     verdict = _verdict(ok, found, parameters, tuple(unchecked))
     found += notes.few_groups(idata, fit)
     if ok and variables is None:
@@ -226,6 +227,7 @@ _IN_WORDS: dict[Kind, str] = {
     "e_bfmi": "low E-BFMI",
     "max_treedepth": "the maximum tree depth slows the sampler",
     "chains": "one chain cannot show disagreement",
+    "response": "a response that does not look normal",
     "few_groups": "few groups",
     "single_row": "single rows",
 }

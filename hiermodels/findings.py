@@ -46,7 +46,8 @@ _NEAR_ZERO, _NEAR_ZERO_SHARE = 0.25, 0.05
 
 Kind = Literal[
     "nan", "still", "few_draws", "divergences", "r_hat", "ess_bulk", "ess_tail", "e_bfmi",
-    "max_treedepth", "chains", "few_groups", "single_row",
+    "max_treedepth", "chains", "response", "few_groups",
+    "single_row",
 ]  # fmt: skip
 
 
@@ -59,7 +60,8 @@ class Finding:
     kind : str
         ``"nan"``, ``"divergences"``, ``"still"`` (no parameter moves), ``"few_draws"`` (too few to
         judge by), ``"r_hat"``, ``"ess_bulk"``, ``"ess_tail"``, ``"e_bfmi"``, ``"max_treedepth"`` or
-        ``"chains"``; of the data and the model ``"few_groups"`` or ``"single_row"``.
+        ``"chains"``; of the data and the model ``"response"``, ``"few_groups"`` or
+        ``"single_row"``.
     severity : {"error", "warning", "note"}
         An error means that the draws are not to be relied upon; a warning, that they cost more time
         than they need, or that something could not be checked. A note is no fault of the draws: it

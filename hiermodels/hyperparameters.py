@@ -138,7 +138,7 @@ class Hyperparameters:
                 out[name] = priors[0].log_density(x).sum(axis=1)
             else:
                 columns = [p.log_density(x[:, k]) for k, p in enumerate(priors)]
-                out[name] = np.sum(columns, axis=0) if columns else np.zeros(len(x))
+                out[name] = np.sum(columns, axis=0)
         return out
 
     def log_jacobian(self, u: Array) -> Array:

@@ -1,4 +1,4 @@
-"""What an answer rests on, where that is worth knowing: few groups, single rows.
+"""What an answer rests on, where that is worth knowing: the response, few groups, single rows.
 
 None of it is a fault of the draws. It is about the data and the model, and more draws do not help.
 
@@ -20,13 +20,26 @@ if TYPE_CHECKING:
     from .inference_data import Container
     from .remedies import Fit
 
-__all__ = ["few_groups", "single_rows"]
+__all__ = ["few_groups", "response", "single_rows"]
 
 FEW_GROUPS = 5
 # How often the rows of a right model have one that is named, at most.
 _BY_CHANCE = 0.05
 # Rows above which nobody looks for single ones unasked: hm.influence does.
 _MOST_ROWS = 200_000
+
+
+def response(idata: Container, fit: Fit) -> Iterable[Finding]:
+    """A note where the response looks like something that a normal model is wrong for."""
+    look = str(fit.attrs.get("response_look", ""))
+    name = fitted_rows.columns_of(idata).get("y")
+    if not look or name is None:
+        return
+    steps = (
+        "hm.plots.posterior_predictive(idata) shows how far replicated data are from the data",
+        "rely on means by group rather than on intervals and predictions of rows",
+    )
+    yield Finding("response", "note", f"{name} {look}", steps[0], (), steps)
 
 
 def few_groups(idata: Container, fit: Fit) -> Iterable[Finding]:

@@ -22,7 +22,6 @@ from .errors import (
     ExactError,
     HierModelsError,
     OptionError,
-    PriorError,
     listed,
     suggest,
 )
@@ -295,16 +294,11 @@ def _models(model: Any, sets: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]
             priors[parameter] = prior
         try:
             models[name] = model.replace(priors=priors)
+            # Also a prior that waits for another pooling strategy would change nothing here.
+            model._check_places(given)
         except HierModelsError as error:
             error.args = (f"priors {name!r}: {error}", *error.args[1:])
             raise
-        # A prior of another pooling strategy waits in a model, and would change nothing here.
-        for parameter in given:
-            if parameter not in model.priors:
-                raise PriorError(
-                    f"priors {name!r}: under pooling={model.pooling!r} there is no parameter "
-                    f"{parameter!r}; those with a prior are {', '.join(model.priors)}"
-                )
     return models
 
 

@@ -48,7 +48,7 @@ def check(design: Design, priors: Priors, pooling: str) -> None:
     Warns
     -----
     DataWarning
-        Groups whose answer leans on a prior that was given.
+        Groups whose answer leans on a prior that was given, or a slope that cannot vary by group.
     """
     if pooling == "partial":
         if design.J < 2:
@@ -62,6 +62,8 @@ def check(design: Design, priors: Priors, pooling: str) -> None:
     if design.residual == "known":
         return
     _check_columns(design)
+    if pooling == "partial":
+        _check_slopes(design)
     if pooling == "none":
         _check_own_regressions(design, priors)
     _check_sigma(design, priors["sigma"], pooling)
@@ -124,6 +126,42 @@ def _check_columns(design: Design) -> None:
             f"there must be more rows than coefficients, got {design.N} rows for {columns} "
             "coefficients; leave columns out (one with a level for each row is a label, not a "
             "predictor)"
+        )
+
+
+def _check_slopes(design: Design) -> None:
+    """Warn of columns whose slopes cannot vary by group: they are constant within the groups.
+
+    A column of ones, and in place of an intercept an indicator, whose coefficients are levels, are
+    no slopes. A factor is named once, and varies in a group where one of its levels does.
+    """
+    found, names = design.statistics, design.names[: design.K]
+    level = bool(design.constant[: design.K].any())  # whether an intercept varies
+    for source, coded in found.sources.items():
+        ours = [names.index(name) for name in coded if name in names]
+        places = [found.columns.index(name) for name in coded]
+        indicator = bool(np.all((found.minimum[places] == 0) & (found.maximum[places] == 1)))
+        if not ours or design.constant[ours].all() or (design.ones is None and indicator):
+            continue
+        groups = int(np.any([design.varies_within(k) for k in ours], axis=0).sum())
+        if groups > 1:
+            continue
+        if groups:
+            said = "varies within one group only, so the data cannot say how its slope varies"
+        elif level:
+            said = (
+                "is constant within every group, so its slope cannot vary by group: in a group it "
+                "does what the varying intercept does, and its tau leans on its prior"
+            )
+        else:
+            said = (
+                "is constant within every group, so its slope cannot vary by group: it stands for "
+                "the group's own level, which intercept='varying' is for"
+            )
+        warnings.warn(
+            f"column {source!r} in varying= {said}; give it one slope, common=[{source!r}]",
+            DataWarning,
+            stacklevel=2,
         )
 
 

@@ -303,8 +303,6 @@ def log_density(model: Any, draws: Draws) -> Array:
     out = np.zeros(len(draws))
     for name in model.priors:
         priors = model.priors.as_list(name)
-        if not priors:
-            continue  # of no coefficients
         x: Any = draws.L_Omega if name == "Omega" else getattr(draws, name)
         if isinstance(priors[0], LKJ):
             out += priors[0].log_density(x)

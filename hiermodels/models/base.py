@@ -5,15 +5,15 @@ from __future__ import annotations
 import dataclasses
 import pickle
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any, ClassVar
 
 from .. import inference_data as idatas
 from .. import programs, propriety
-from ..blocks import Block, Priors, check_given
+from ..blocks import Block, Priors, check_given, no_place
 from ..design import Design
-from ..errors import FrozenError, OptionError, PriorError, shown, suggest
+from ..errors import FrozenError, OptionError, shown, suggest
 from ..hyperparameters import Hyperparameters
 from ..laplace import Standardization, standardize
 from ..statistics import SufficientStatistics
@@ -77,12 +77,7 @@ class Base(ABC):
             "missing": missing,
         }
         self._configure(options, columns, design())
-        for name in options["priors"]:
-            if name not in self.priors:
-                raise PriorError(
-                    f"priors: under pooling={pooling!r} there is no parameter {name!r}; those with "
-                    f"a prior are {', '.join(self.priors)}"
-                )
+        self._check_places(options["priors"])
 
     def _configure(self, options: dict[str, Any], columns: dict[str, Any], design: Design) -> None:
         """Lay down a model of data that have been checked."""
@@ -92,9 +87,14 @@ class Base(ABC):
         fill(self, "columns", columns)
         fill(self, "design", design)
         fill(self, "pooling", pooling)
-        blocks, defaults = self._blocks(pooling), self._default_priors()
+        everywhere = {p: self._blocks(p) for p in POOLINGS}
+        blocks, defaults = everywhere[pooling], self._default_priors()
         here = {b.name for b in blocks}
-        elsewhere = {b.name: b for p in POOLINGS for b in self._blocks(p) if b.name not in here}
+        elsewhere = {b.name: b for found in everywhere.values() for b in found}
+        elsewhere = {n: b for n, b in elsewhere.items() if n not in here}
+        for name, prior in given.items():
+            if name not in here and name not in elsewhere:
+                raise no_place(name, prior, pooling, everywhere)
         # Priors of parameters that only another pooling has wait, checked, for replace().
         waiting = {n: p for n, p in given.items() if n in elsewhere}
         Priors(tuple(elsewhere.values()), defaults, waiting)
@@ -104,6 +104,13 @@ class Base(ABC):
         chosen, reason = self._choose(options["parameterization"])
         fill(self, "parameterization", chosen)
         fill(self, "parameterization_reason", reason)
+
+    def _check_places(self, given: Mapping[str, Any]) -> None:
+        """Refuse a prior of a parameter that this pooling strategy does not have."""
+        for name, prior in given.items():
+            if name not in self.priors:
+                everywhere = {p: self._blocks(p) for p in POOLINGS}
+                raise no_place(name, prior, self.pooling, everywhere)
 
     def __setattr__(self, name: str, value: Any) -> None:
         raise FrozenError(
@@ -133,6 +140,8 @@ class Base(ABC):
         ----------
         **changes
             Any argument of the constructor: ``pooling="none"``, ``priors={...}``, ``frame=...``.
+            A prior of a parameter that another pooling strategy has is refused, unless ``pooling``
+            is given as well: then it waits for that strategy, as those do that are carried over.
 
         Returns
         -------
@@ -153,8 +162,17 @@ class Base(ABC):
             # The very data that this model has, whatever became of the frame since.
             other = object.__new__(type(self))
             other._configure(options, self.columns, self.design)
+            if "pooling" not in changes:
+                # Those that wait for another pooling strategy are no mistake of this call.
+                before = self._options["priors"]
+                other._check_places(
+                    {
+                        n: p
+                        for n, p in options["priors"].items()
+                        if n not in before or before[n] != p
+                    }
+                )
             return other
-        # Those that wait for another pooling strategy are no mistake of this call.
         named = check_given(changes.get("priors"))
         places = {b.name for b in self._blocks(options["pooling"])}
         waiting = {n: p for n, p in options["priors"].items() if n not in places and n not in named}

@@ -19,7 +19,6 @@ from .pointwise import pointwise_parts
 if TYPE_CHECKING:
     import xarray as xr
 
-    from ..blocks import Block
     from .base import Base
 
 Array = NDArray[np.float64]
@@ -172,7 +171,10 @@ def _regression_parts(
     }
     if d.residual != "known":
         drawn["sigma"] = np.stack(sigmas, axis=-1).reshape(*shape, -1)
-    drawn["lprior"] = np.stack([_log_prior(b.name, model, drawn) for _, b in _priors_of(model)], -1)
+    places = model.lprior_places()
+    drawn["lprior"] = np.zeros((*shape, 1 + max(place for place, _ in places)))
+    for place, block in places:
+        drawn["lprior"][..., place] = _log_prior(block.name, model, drawn)
     parts = {
         "posterior": groups.posterior(model, drawn, (), range(shape[0])),
         "log_prior": groups.log_prior(model, drawn, range(shape[0])),
@@ -185,10 +187,6 @@ def _regression_parts(
     if not model.priors.improper:
         said["exact_log_marginal_likelihood"] = evidence
     return parts, said
-
-
-def _priors_of(model: Base) -> list[tuple[int, Block]]:
-    return sorted(model.lprior_places(), key=lambda place: place[0])
 
 
 def _log_prior(name: str, model: Base, drawn: Mapping[str, Array]) -> Array:

@@ -113,11 +113,7 @@ def log_prior(model: Base, stan: Mapping[str, Array], chains: Sequence[int]) -> 
     """The log prior by block: one variable for each parameter with a prior."""
     return labelled(
         model,
-        {
-            block.name: ((), stan["lprior"][..., place])
-            for place, block in model.lprior_places()
-            if block.elements is None or block.elements
-        },
+        {block.name: ((), stan["lprior"][..., place]) for place, block in model.lprior_places()},
         chains=chains,
     )
 
@@ -127,8 +123,7 @@ def log_prior_of(
 ) -> xr.Dataset:
     """The log prior by block, of hyperparameters laid end to end."""
     blocks = model.hyperparameters.log_prior(values)
-    named = {b.name for _, b in model.lprior_places() if b.elements is None or b.elements}
-    variables = {n: ((), v.reshape(shape)) for n, v in blocks.items() if n in named}
+    variables = {n: ((), v.reshape(shape)) for n, v in blocks.items()}
     return labelled(model, variables, chains=chains)
 
 

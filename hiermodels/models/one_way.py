@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from .. import responses
 from ..blocks import Block
 from ..design import Design
 from ..errors import DataError, OptionError, shown, suggest
@@ -59,6 +60,13 @@ class OneWay(Model):
     DataError, ColumnError, OptionError, PriorError
         If the frame, a column, an option or a prior cannot be used; before anything is compiled.
 
+    Warns
+    -----
+    DataWarning
+        The response looks like something that a normal model is wrong for: it has two values, few
+        whole numbers, or looks like counts (:mod:`hiermodels.responses`). Or rows were dropped, or
+        an answer will lean on a prior.
+
     Notes
     -----
     The container has the intraclass correlation ``icc`` = tau^2 / (tau^2 + sigma^2) as well.
@@ -84,6 +92,7 @@ class OneWay(Model):
         def design() -> Design:
             found = observe(frame, y=y, group=group, missing=missing)
             refuse_constant_response(found.statistics)
+            responses.warn(found.statistics)
             return found.design(None, (), "group" if sigma == "group" else "common", "Intercept")
 
         self._setup(

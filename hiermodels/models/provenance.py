@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .. import __version__, programs
+from .. import __version__, programs, responses
 from .. import inference_data as idatas
 from ..errors import ContainerError
 from . import groups
@@ -30,12 +30,20 @@ def attributes(model: Base, seed: int) -> dict[str, Any]:
         "priors": json.dumps(model.priors.as_json()),
         "rows": model.design.N,
         "rows_dropped": model.design.dropped,
+        **_look(model),
         "seed": seed,
         "hiermodels_version": __version__,
         "inference_library": "hiermodels",
         "inference_library_version": __version__,
         "created_at": datetime.now(timezone.utc).isoformat(timespec="seconds"),
     }
+
+
+def _look(model: Base) -> dict[str, str]:
+    """What the response looks like, where a normal model is wrong for it."""
+    rows = model.design.residual != "known"  # not estimates
+    seen = responses.look(model.design.statistics) if rows else None
+    return {} if seen is None else {"response_look": str(seen)}
 
 
 def of_program(executable: programs.Executable) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import responses
 from ..blocks import Block
 from ..design import Design
 from ..errors import DataError, DataWarning, OptionError, listed, shown
@@ -80,6 +81,14 @@ class VaryingSlopes(Model):
     ------
     DataError, ColumnError, OptionError, PriorError
         If the frame, a column, an option or a prior cannot be used; before anything is compiled.
+
+    Warns
+    -----
+    DataWarning
+        The response looks like something that a normal model is wrong for: it has two values, few
+        whole numbers, or looks like counts (:mod:`hiermodels.responses`). A column in ``varying``
+        is constant within the groups, so that its slope cannot vary by group. Or rows were dropped,
+        a predictor lies far from 0, or an answer will lean on a prior.
     """
 
     family = "VaryingSlopes"
@@ -139,6 +148,7 @@ class VaryingSlopes(Model):
                 like=self._like,
             )
             refuse_constant_response(found.statistics)
+            responses.warn(found.statistics)
             made = coded(found)
             if (full := _coded_in_full(made, varying, common)) is not None:
                 made = coded(found.coded_in_full(full))
@@ -166,23 +176,26 @@ class VaryingSlopes(Model):
 
     def _blocks(self, pooling: str) -> tuple[Block, ...]:
         coefficients = self.design.coefficients
-        beta = Block("beta", "location", self.design.predictors)
+        # Without common columns there is no beta, and one coefficient has no correlations.
+        predictors = self.design.predictors
+        beta = (Block("beta", "location", predictors),) if predictors else ()
         sigma = Block("sigma", "scale")
         if pooling == "none":
-            return Block("theta", "location", coefficients), beta, sigma
+            return (Block("theta", "location", coefficients), *beta, sigma)
         mu = Block("mu", "location", coefficients)
         if pooling == "complete":
-            return mu, beta, sigma
+            return (mu, *beta, sigma)
         tau = Block("tau", "scale", coefficients)
-        # One coefficient has no correlations, and so no prior for them.
         Omega = (Block("Omega", "correlation"),) if self.design.K > 1 else ()
-        return (mu, tau, *Omega, beta, sigma)
+        return (mu, tau, *Omega, *beta, sigma)
 
     def lprior_places(self) -> list[tuple[int, Block]]:
-        """Where each block stands in the program's ``lprior``, which always has room for Omega."""
-        order = ("mu", "tau", "Omega", "beta", "sigma")
-        if self.pooling != "partial":
-            return super().lprior_places()
+        """Where each block stands in the program's ``lprior``, which has room for all of them."""
+        order = {
+            "partial": ("mu", "tau", "Omega", "beta", "sigma"),
+            "none": ("theta", "beta", "sigma"),
+            "complete": ("mu", "beta", "sigma"),
+        }[self.pooling]
         return [(order.index(b.name), b) for b in self._blocks(self.pooling)]
 
     def _default_priors(self) -> dict[str, Any]:
@@ -221,11 +234,14 @@ class VaryingSlopes(Model):
         d = self.design
         rows = row_data(d)
         data = {**rows, "K": d.K, "P": d.P, "z": d.rows("z").z, "x": d.rows("x").x}
-        return {**data, **self._no_correlations()}
+        return {**data, **self._absent()}
 
-    def _no_correlations(self) -> dict[str, Any]:
-        # A 1 x 1 correlation matrix has no prior, and the program asks for its number.
-        return {"Omega_eta": 1.0} if self.design.K == 1 and self.pooling == "partial" else {}
+    def _absent(self) -> dict[str, Any]:
+        """What the programs ask of the priors of parameters that are not there."""
+        data: dict[str, Any] = {}
+        if self.design.K == 1 and self.pooling == "partial":  # a 1 x 1 correlation matrix
+            data["Omega_eta"] = 1.0
+        return data if self.design.P else {**data, "beta_prior": [], "beta_hyper": []}
 
     def _marginal_data(self, standard: Standardization) -> dict[str, Any]:
         d = self.design
@@ -251,7 +267,7 @@ class VaryingSlopes(Model):
             "root": standard.root,
             "sigma_centre": standard.centre[few:],
             "sigma_root": standard.by_group,
-            **self._no_correlations(),
+            **self._absent(),
         }
 
 

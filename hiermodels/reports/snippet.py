@@ -48,7 +48,8 @@ def code(subject: Subject, path: str) -> str:
     lines += [f"    {name}={value}," for name, value in arguments.items()]
     lines.append(")")
     if waiting:
-        lines.append(f"model = model.replace(priors={_priors(waiting, 0)})")
+        # Only together with pooling= are priors of other strategies kept.
+        lines.append(f"model = model.replace(pooling=model.pooling, priors={_priors(waiting, 0)})")
     lines += _calls(subject, path)
     return "\n".join(lines) + "\n"
 
