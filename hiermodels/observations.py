@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from . import frames, pushdown, statistics
+from . import frames, label_texts, pushdown, statistics
 from .design import Design, Residual
 from .errors import ColumnError, DataError, listed, suggest
 from .rows import Rows
@@ -83,14 +83,24 @@ def observe(
     ------
     ColumnError, DataError, OptionError
         The data cannot be used.
+
+    Warns
+    -----
+    DataWarning
+        Labels of groups, or levels of a factor, look alike.
     """
+    table = None
     if isinstance(frame, SufficientStatistics):
-        return Observations(_selected(frame, y, group, columns), None, frame, missing)
-    if frames.is_lazy(frame):
+        found = _selected(frame, y, group, columns)
+    elif frames.is_lazy(frame):
         found = pushdown.statistics(frame, y=y, group=group, columns=columns, missing=missing)
-        return Observations(found, None, frame, missing)
-    table = frames.table(frame, roles={"y": y}, group=group, predictors=columns, missing=missing)
-    found = statistics.of_table(table, y=y, group=group)
+    else:
+        table = frames.table(
+            frame, roles={"y": y}, group=group, predictors=columns, missing=missing
+        )
+        found = statistics.of_table(table, y=y, group=group)
+    # Here, as the rows of these data may be read again.
+    label_texts.warn(group, found.labels, found.levels)
     return Observations(found, table, frame, missing)
 
 
