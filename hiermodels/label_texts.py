@@ -87,21 +87,23 @@ def told(texts: Mapping[str, Mapping[str, int]]) -> tuple[str, str]:
     tuple of str
         How the rows' description goes on, and how the advice does; empty without such texts.
     """
-    found = [
-        (name, text, rows)
-        for name, each in texts.items()
-        for text, rows in sorted(each.items(), key=lambda pair: (-pair[1], pair[0]))
+    each = [
+        (name, [_cut(ascii(text)) for text in sorted(rows, key=rows.__getitem__, reverse=True)])
+        for name, rows in texts.items()
+        if rows
     ]
-    if not found:
+    if not each:
         return "", ""
-    named = [f"{name}: {_cut(ascii(text))} in {count_of(n, 'row')}" for name, text, n in found]
-    more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
-    name, text, _ = found[0]
+    named = "; ".join(
+        f"{name}: {', '.join(found[:_SHOWN])}"
+        f"{f' and {len(found) - _SHOWN} more' if len(found) > _SHOWN else ''} in "
+        f"{count_of(sum(texts[name].values()), 'row')}"
+        for name, found in each
+    )
+    name, (first, *_) = each[0]
     return (
-        ", some of them as text that is empty, blank, or what Python writes for a missing value "
-        f"({', '.join(named[:_SHOWN])}{more})",
-        f"; if one is meant as a label, rename it: frame[{name!r}].replace({{{_cut(ascii(text))}: "
-        "'unnamed'})",
+        f", text that is blank or Python's for a missing value among them ({named})",
+        f"; if {first} is a label, rename it: frame[{name!r}].replace({{{first}: 'unnamed'}})",
     )
 
 
