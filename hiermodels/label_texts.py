@@ -62,6 +62,19 @@ def is_missing(text: str) -> bool:
     return not bare or bare in WORDS
 
 
+_FIRST = np.zeros(2**16, dtype=bool)
+_FIRST[[0, *map(ord, _BLANK), *(ord(word[0]) for word in WORDS)]] = True
+
+
+def missing_among(labels: NDArray[np.str_]) -> NDArray[np.bool_]:
+    """Which labels stand for a missing value; their first letters spare most of them a look."""
+    labels = np.ascontiguousarray(labels, dtype=labels.dtype.newbyteorder("="))
+    first = labels.view(np.uint32)[:: labels.dtype.itemsize // 4]  # NumPy's text is of 32 bits
+    found: NDArray[np.bool_] = _FIRST[np.minimum(first, len(_FIRST) - 1)]
+    found[found] = [is_missing(text) for text in labels[found].tolist()]
+    return found
+
+
 def missing(column: Any) -> Any:
     """Whether a column of text is missing, as an expression of Narwhals; null is missing too."""
     return column.cast(nw.String).fill_null("").str.contains(_PATTERN)

@@ -62,7 +62,7 @@ class Labels:
         """The same labels, and none where a text stands for a missing value."""
         if self.levels.dtype.kind != "U":
             return self
-        gone = np.fromiter(map(label_texts.is_missing, self.levels.tolist()), np.bool_)
+        gone = label_texts.missing_among(self.levels)
         if not gone.any():
             return self
         rows = np.bincount(self.index[~self.absent], minlength=len(gone))[gone].tolist()

@@ -418,8 +418,8 @@ def _checked(labels: NDArray[Any], group: str) -> NDArray[Any]:
             f"sufficient statistics: labels of {group!r} must differ, got {listed(twice)} more "
             "than once; .merge adds up the statistics of one group"
         )
-    if labels.dtype.kind == "U" and any(map(label_texts.is_missing, labels.tolist())):
-        bad = next(filter(label_texts.is_missing, labels.tolist()))
+    if labels.dtype.kind == "U" and (gone := label_texts.missing_among(labels)).any():
+        bad = str(labels[gone][0])
         raise DataError(
             f"sufficient statistics: labels of {group!r} must be names, got {bad!a}, which "
             "stands for a missing value; rename it, or make the statistics anew"

@@ -177,6 +177,8 @@ def test_white_space_is_what_python_takes_for_it_and_every_engine_has_the_same()
     texts = [*label_texts.WHITE, *label_texts.INVISIBLE, *"a\u0308\u00e9.^-]["]
     texts += [f"{c}nan{c}" for c in texts] + [f"a{c}" for c in texts] + [f"{c}a" for c in texts]
     expected = [label_texts.is_missing(text) for text in texts]
+    among = label_texts.missing_among(np.array(texts).astype(">U5"))
+    assert among.tolist() == [label_texts.is_missing(text) for text in texts]
     assert sum(expected) == 2 * len(label_texts.WHITE + label_texts.INVISIBLE)
     for frame in (pl.DataFrame({"t": texts}), pd.DataFrame({"t": pd.Series(texts, dtype=object)})):
         found = nw.from_native(frame).select(label_texts.missing(nw.col("t")))
@@ -328,7 +330,7 @@ def test_integer_labels_cost_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
         raise AssertionError
 
     monkeypatch.setattr(label_texts, "folded", none)
-    monkeypatch.setattr(label_texts, "is_missing", none)
+    monkeypatch.setattr(label_texts, "missing_among", none)
     found = of(rows([1, 2, 3], ["F", "M"]), columns=["x"])
     assert found.labels.tolist() != []
 

@@ -53,7 +53,8 @@ class EightSchools(Model):
         tau ~ half-t(3, s): wide for any effect that the data can show, and scaled with the data.
         Without pooling theta is flat, so that theta_j ~ N(y_j, sigma_j).
     missing : {"raise", "drop"}
-        What to do with rows that have missing values.
+        What to do with rows that have missing values. Labels that are blank, or that Python writes
+        for a missing value (``nan``, ``None``, ...), are missing.
 
     Raises
     ------
