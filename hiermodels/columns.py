@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from . import label_texts
 from .errors import ColumnError, DataError, DataWarning, OptionError, listed, shown, suggest
 
 # Names that the container's dims have; a column of that name could not be told from them.
@@ -155,11 +156,18 @@ _TIMES: dict[Any, str] = {
 
 
 def missing_values(
-    counts: Mapping[str, int], dropped: int, n: int, missing: str, *, words: Iterable[str] = ()
+    counts: Mapping[str, int],
+    dropped: int,
+    n: int,
+    missing: str,
+    *,
+    words: Iterable[str] = (),
+    texts: Mapping[str, Mapping[str, int]] | None = None,
 ) -> None:
     """Refuse rows with missing values, or say how many were dropped; ``counts`` are by column.
 
-    ``words`` are columns of CSV files where a word for a missing value may be a label.
+    ``words`` are columns of CSV files where a word for a missing value may be a label, ``texts``
+    what stands for a missing value in a column of text, and in how many rows.
     """
     if not dropped:
         return
@@ -167,11 +175,14 @@ def missing_values(
     rows = f"{dropped} of {n} rows have missing values ({told})"
     if any(counts[name] for name in words):
         rows += (
-            ", as an empty cell is in a CSV file, and text such as 'NA' or 'None' (Parquet, or "
+            ", as an empty cell is in a CSV file, and text such as 'NA' or 'NULL' (Parquet, or "
             "pandas.read_csv(..., keep_default_na=False), keeps it as a label)"
         )
+    also, advice = label_texts.told(texts or {})
+    rows += also
     if missing == "raise":
-        raise DataError(f"{rows}; fill them in, or pass missing='drop' to leave those rows out")
+        fill = "fill them in, or pass missing='drop' to leave those rows out"
+        raise DataError(f"{rows}; {fill}{advice}")
     if dropped == n:
         raise DataError(f"{rows}; none is left to fit")
     warnings.warn(f"{rows} and were dropped", DataWarning, stacklevel=2)

@@ -205,6 +205,7 @@ def table(
         len(data),
         missing,
         words=(group, *factors) if text_numbers.is_csv(source) else (),
+        texts={group: names.texts} | {name: factor.texts for name, factor in factors.items()},
     )
     keep = ~gone
     kept = {name: values[keep] if dropped else values for name, values in raw.items()}

@@ -7,7 +7,8 @@ the levels are looked at one by one.
 from __future__ import annotations
 
 import numbers
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import partial
 from typing import Any
@@ -17,6 +18,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from . import label_texts
 from .columns import is_storable
 from .errors import DataError, shown
 
@@ -35,10 +37,13 @@ class Labels:
         where the column is categorical. Strings or integers.
     index : array of int, shape (N,)
         Place of each row's label in ``levels``; -1 where it is missing.
+    texts : mapping of str to int
+        Texts that stand for a missing value (:mod:`hiermodels.label_texts`), and the rows of each.
     """
 
     levels: NDArray[Any]
     index: NDArray[np.int64]
+    texts: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def absent(self) -> NDArray[np.bool_]:
@@ -51,11 +56,25 @@ class Labels:
         place = np.empty(len(order) + 1, dtype=np.int64)
         place[order] = np.arange(len(order))
         place[-1] = -1  # where index is -1
-        return Labels(self.levels[order], place[self.index])
+        return Labels(self.levels[order], place[self.index], self.texts)
+
+    def without_texts(self) -> Labels:
+        """The same labels, and none where a text stands for a missing value."""
+        if self.levels.dtype.kind != "U":
+            return self
+        gone = label_texts.missing_among(self.levels)
+        if not gone.any():
+            return self
+        rows = np.bincount(self.index[~self.absent], minlength=len(gone))[gone].tolist()
+        place = np.append(np.where(gone, -1, np.cumsum(~gone) - 1), -1)
+        texts = dict(zip(self.levels[gone].tolist(), rows, strict=True))
+        return Labels(self.levels[~gone], place[self.index], texts)
 
 
 def of_series(series: Any, name: str) -> Labels:
     """The labels of a Narwhals series.
+
+    Text that is blank, or that Python writes for a missing value, is a missing value.
 
     Raises
     ------
@@ -63,6 +82,10 @@ def of_series(series: Any, name: str) -> Labels:
         The labels are of several types, numbers with fractions, or whole numbers of more than 64
         bits.
     """
+    return _of_series(series, name).without_texts()
+
+
+def _of_series(series: Any, name: str) -> Labels:
     native = series.to_native()
     if isinstance(native, pd.Series) and str(native.dtype).startswith("dictionary<"):
         # Arrow's categories in a pandas frame, which have no categories by pandas' own names.
@@ -161,7 +184,7 @@ def _of_categories(series: Any, native: Any, name: str) -> Labels:
         # Other frames keep categories in ways of their own; their order is common knowledge.
         categories = series.cat.get_categories().to_list()
         if series.implementation is nw.Implementation.POLARS:  # whose categories are strings
-            seen = of_series(series.cast(nw.String), name)
+            seen = _of_series(series.cast(nw.String), name)
         else:
             seen = _of_objects(_objects(series.to_list()), name)
         place = {str(c): i for i, c in enumerate(categories)}

@@ -318,7 +318,7 @@ def _split(model: Any, data: Any, by: str) -> tuple[list[Any], Iterable[Any]]:
     import numpy as np
     import pandas as pd
 
-    from . import files, frames
+    from . import files, frames, label_texts
 
     frame: Any = nw.from_native(files.read(data) if isinstance(data, (str, os.PathLike)) else data)
     frame = frames.computed(frame) if isinstance(frame, nw.LazyFrame) else frame
@@ -335,12 +335,16 @@ def _split(model: Any, data: Any, by: str) -> tuple[list[Any], Iterable[Any]]:
             f"by={by!r} must be a column apart: that is {why}; rename or name another"
         )
     codes, values = pd.factorize(pd.Series(frame[by].to_list()))
-    if absent := int((codes < 0).sum()):
+    names = {i: v for i, v in enumerate(values) if isinstance(v, str)}
+    texts = {v: int((codes == i).sum()) for i, v in names.items() if label_texts.is_missing(v)}
+    if absent := int((codes < 0).sum()) + sum(texts.values()):
+        also, advice = label_texts.told({by: texts})
         raise DataError(
             f"by={by!r} must say for every row which data set it belongs to, got "
-            f"{count_of(absent, 'missing value')} in {len(frame)} rows; leave out or mend those "
-            "rows"
+            f"{count_of(absent, 'missing value')} in {len(frame)} rows{also}; leave out or mend "
+            f"those rows{advice}"
         )
+    label_texts.warn(by, np.array(list(names.values()), dtype=np.str_), {}, role="by")
     if not len(values):
         raise DataError("the data frame is empty: it has columns but no rows")
     ends = np.cumsum(np.bincount(codes))

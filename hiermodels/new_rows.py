@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import columns as rules
-from . import files, frames, labels, text_numbers
+from . import files, frames, label_texts, labels, text_numbers
 from .errors import DataError, listed, suggest
 from .rows import Rows
 
@@ -174,7 +175,7 @@ def _check_kind(series: Any, name: str, found: SufficientStatistics, source: Any
     if unknown := [str(level) for level in seen if str(level) not in known]:
         raise DataError(
             f"predictor {name!r} must have levels of the data that were fitted ({listed(known)}), "
-            f"got {listed(unknown)}{suggest(unknown[0], known) or '; recode them'}"
+            f"got {listed(unknown)}{_near(unknown, known) or '; recode them'}"
         )
 
 
@@ -186,6 +187,11 @@ def _check_coding(sources: dict[str, tuple[str, ...]], found: SufficientStatisti
                 f"({listed(coded)}), got {listed(sources[name])}; make the statistics anew, by "
                 "hm.sufficient_statistics, which keeps the levels"
             )
+
+
+def _near(unknown: Sequence[str], known: Sequence[str]) -> str:
+    """Near misses, those first that print alike, as the end of a message."""
+    return label_texts.resembling(unknown, known) or suggest(unknown[0], known)
 
 
 def _places(known: NDArray[Any], asked: NDArray[Any], group: str) -> NDArray[np.int64]:
@@ -200,7 +206,7 @@ def _places(known: NDArray[Any], asked: NDArray[Any], group: str) -> NDArray[np.
             way = "str" if known.dtype.kind == "U" else "int"
             hint = f"; its labels are {kind}: frame[{group!r}].astype({way})"
         else:
-            near = suggest(str(unknown[0]), texts)
+            near = _near([str(label) for label in unknown], texts)
             hint = f" (target='new' predicts groups that were not seen){near}"
         raise DataError(f"group={group!r}: the fit has no group of the {what}{hint}")
     return np.array([place[label] for label in asked.tolist()], dtype=np.int64)

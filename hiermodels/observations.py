@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from . import factors, frames, pushdown, statistics
+from . import factors, frames, label_texts, pushdown, statistics
 from .design import Design, Residual
 from .errors import ColumnError, DataError, listed, suggest
 from .rows import Rows
@@ -97,6 +97,11 @@ def observe(
     ------
     ColumnError, DataError, OptionError
         The data cannot be used.
+
+    Warns
+    -----
+    DataWarning
+        Labels of groups, or levels of a factor, look alike.
     """
     table, levels = None, {} if like is None else like.levels
     if isinstance(frame, SufficientStatistics):
@@ -118,6 +123,8 @@ def observe(
         found = statistics.of_table(table, y=y, group=group)
     if like is not None:
         _check_alike(found, like)
+    # Here, as the rows of these data may be read again.
+    label_texts.warn(group, found.labels, found.levels)
     return Observations(found, table, frame, missing)
 
 

@@ -21,7 +21,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import columns as rules
+<<<<<<< HEAD
 from . import files, frames, labels, moments, text_numbers
+=======
+from . import files, frames, label_texts, labels, text_numbers
+>>>>>>> labels
 from .errors import DataError
 from .factors import has_order, levels_of
 from .statistics import SufficientStatistics, column_names, frozen, of_table
@@ -60,7 +64,7 @@ def sufficient_statistics(
         categoricals: those of the Parquet files that it reads are strings, coded in the order of
         the alphabet; pass the frame of ``pandas.read_parquet`` to keep them and their order.
     missing : {"raise", "drop"}
-        What to do with rows that have a missing value (null or NaN) in any of these columns.
+        What to do with rows that have a missing value (null, NaN, or blank text) in any of these.
 
     Returns
     -------
@@ -82,7 +86,7 @@ def sufficient_statistics(
     Warns
     -----
     DataWarning
-        Rows were dropped; the warning says how many. Or the levels of a predictor are dates.
+        Rows were dropped (it says how many), levels of a predictor are dates, or labels look alike.
 
     Notes
     -----
@@ -105,9 +109,12 @@ def sufficient_statistics(
     """
     names = column_names(columns)
     if frames.is_lazy(frame):
-        return statistics(frame, y=y, group=group, columns=names, missing=missing)
-    table = frames.table(frame, roles={"y": y}, group=group, predictors=names, missing=missing)
-    return of_table(table, y=y, group=group)
+        found = statistics(frame, y=y, group=group, columns=names, missing=missing)
+    else:
+        table = frames.table(frame, roles={"y": y}, group=group, predictors=names, missing=missing)
+        found = of_table(table, y=y, group=group)
+    label_texts.warn(group, found.labels, found.levels)
+    return found
 
 
 def statistics(
@@ -216,6 +223,8 @@ class _Rows:
         Our name of each column: ``v0``, ``v1``, ..., and ``g`` of the group column.
     group : str
         The group column.
+    texts : tuple of str
+        Columns of text, which may stand for a missing value.
     factors : tuple of str
         Columns that are coded by level.
     categories : tuple of str
@@ -233,6 +242,7 @@ class _Rows:
     data: Any
     names: dict[str, str]
     group: str
+    texts: tuple[str, ...]
     factors: tuple[str, ...]
     categories: tuple[str, ...]
     ordered: tuple[str, ...]
@@ -255,6 +265,7 @@ class _Rows:
             data=data.select(*chosen),
             names=names,
             group=group,
+            texts=tuple(n for n in (group, *factors) if schema[n] in label_texts.TYPES),
             factors=factors,
             categories=tuple(n for n in factors if schema[n] in (nw.Categorical, nw.Enum)),
             ordered=tuple(n for n in (*factors, group) if has_order(data, schema[n], n)),
@@ -266,6 +277,8 @@ class _Rows:
     def absent(self, name: str) -> Any:
         """Whether a column is missing in a row."""
         column = nw.col(self.names[name])
+        if name in self.texts:
+            return label_texts.missing(column)
         if name in self.factors or (name == self.group and not self.fractions):
             return column.is_null()
         return column.is_null() | column.is_nan()
@@ -298,7 +311,11 @@ class _Rows:
             raise DataError(rules.EMPTY)
         counts = {name: int(found[flag]) for name, flag in flags.items()}
         words = (self.group, *self.factors) if text_numbers.is_csv(self.source) else ()
-        rules.missing_values(counts, dropped, n, missing, words=words)
+        texts = {
+            name: dict(collected(label_texts.missing_texts(self.data, self.names[name])).rows())
+            for name in filter(counts.get, self.texts)
+        }
+        rules.missing_values(counts, dropped, n, missing, words=words, texts=texts)
         mean, minimum, maximum = (
             {name: float(found[f"{what}_{ours}"]) for name, ours in kept_names.items()}
             for what in ("mean", "min", "max")

@@ -19,7 +19,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from . import columns as rules
-from . import frames, moments, statistics_file
+from . import frames, label_texts, moments, statistics_file
 from .errors import ColumnError, DataError, OptionError, listed, suggest
 from .labels import whole
 
@@ -508,6 +508,12 @@ def _checked(labels: NDArray[Any], group: str) -> NDArray[Any]:
         raise DataError(
             f"sufficient statistics: labels of {group!r} must differ, got {listed(twice)} more "
             "than once; .merge adds up the statistics of one group"
+        )
+    if labels.dtype.kind == "U" and (gone := label_texts.missing_among(labels)).any():
+        bad = str(labels[gone][0])
+        raise DataError(
+            f"sufficient statistics: labels of {group!r} must be names, got {bad!a}, which "
+            "stands for a missing value; rename it, or make the statistics anew"
         )
     return labels
 

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 import hiermodels as hm
-from hiermodels import cli, cli_fit, errors, files, inference_data, labels
+from hiermodels import cli, cli_fit, errors, files, inference_data, label_texts, labels
 
 from .bad_input.case import DRAWS, rows
 
@@ -140,7 +140,10 @@ def test_any_text_is_a_label_of_its_own_or_refused(values) -> None:
         one_line(error)
         assert any("\0" in v or not v.isprintable() for v in values)
         return
-    assert found.levels[found.index].tolist() == values
+    missing = [label_texts.is_missing(value) for value in values]
+    assert found.absent.tolist() == missing
+    kept = [value for value, gone in zip(values, missing, strict=True) if not gone]
+    assert found.levels[found.index[~found.absent]].tolist() == kept
 
 
 @hypothesis.given(values=st.lists(ANYTHING, min_size=1, max_size=20))
@@ -152,7 +155,8 @@ def test_any_labels_are_told_apart_or_refused(values) -> None:
         one_line(error)
         return
     assert len(set(found.levels.tolist())) == len(found.levels)
-    assert (found.absent == pd.isna(pd.Series(values, dtype=object)).to_numpy()).all()
+    missing = [v is None or v != v or label_texts.is_missing(str(v)) for v in values]
+    assert found.absent.tolist() == missing
 
 
 @hypothesis.given(

@@ -141,7 +141,11 @@ def test_a_label_that_a_csv_file_has_as_missing_is_told_of(tmp_path: Path, word:
         with pytest.raises(DataError, match=r"\(g: 2\), as an empty cell is in a CSV file"):
             of(path, y="y", group="h", columns=["g"])
     data.to_parquet(tmp_path / "1.parquet")
-    assert of(tmp_path / "1.parquet", y="y", group="g", columns=[]).J == 3
+    if word in ("NA", "null"):
+        assert of(tmp_path / "1.parquet", y="y", group="g", columns=[]).J == 3
+        return
+    with pytest.raises(DataError, match=rf"text that is blank or Python's .*\(g: '{word}' in 2 r"):
+        of(tmp_path / "1.parquet", y="y", group="g", columns=[])
 
 
 def test_numbers_that_are_missing_have_no_labels(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from .. import columns as rules
-from .. import frames
+from .. import frames, label_texts
 from ..blocks import Block
 from ..design import Array, Design, of_arrays
 from ..errors import DataError, listed
@@ -58,7 +58,8 @@ class EightSchools(Model):
         (docs/default_priors.md: how often intervals hold the truth under them).
         Without pooling theta is flat, so that theta_j ~ N(y_j, sigma_j).
     missing : {"raise", "drop"}
-        What to do with rows that have missing values.
+        What to do with rows that have missing values. Labels that are blank, or that Python writes
+        for a missing value (``nan``, ``None``, ...), are missing.
 
     Raises
     ------
@@ -154,11 +155,13 @@ def _scale(y: Array, se: Array) -> float:
 
 def _design(frame: Any, effect: str, se: str, group: str, missing: str) -> Design:
     """The estimates as rows, one for each group."""
-    before = 0
+    before, given = 0, frame
     if isinstance(frame, SufficientStatistics):
         before = frame.dropped
         frame = _one_row_a_group(frame, effect, se, group)
     table = frames.table(frame, roles={"effect": effect, "se": se}, group=group, missing=missing)
+    if frame is given:  # else the statistics' labels have been looked at
+        label_texts.warn(group, table.groups.labels, {})
     errors = table.numeric[se]
     if not np.all(errors > 0):
         bad = table.groups.labels[table.groups.index[errors <= 0]]

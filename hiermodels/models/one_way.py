@@ -53,7 +53,8 @@ class OneWay(Model):
         response, the defaults are mu ~ N(m, 2.5 s), tau ~ half-t(3, s), sigma ~ half-t(3, s):
         neither sd can be much above s, and all scale with the data. Without pooling theta is flat.
     missing : {"raise", "drop"}
-        What to do with rows that have missing values.
+        What to do with rows that have missing values. Labels that are blank, or that Python writes
+        for a missing value (``nan``, ``None``, ...), are missing.
 
     Raises
     ------

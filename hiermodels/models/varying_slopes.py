@@ -75,7 +75,8 @@ class VaryingSlopes(Model):
         for any line that the slopes' priors allow; centred columns (a = 1) make both tighter.
         sigma has half-t(3, s) and Omega LKJ(2). Without pooling theta and beta are flat.
     missing : {"raise", "drop"}
-        What to do with rows that have missing values.
+        What to do with rows that have missing values. Labels that are blank, or that Python writes
+        for a missing value (``nan``, ``None``, ...), are missing.
 
     Raises
     ------

@@ -524,7 +524,7 @@ CASES = [
         CSV.replace("b,", "NA,").replace("c,", "None,"),
         says=(
             "8 of 24 rows have missing values (g: 8), as an empty cell is in a CSV file, and text "
-            "such as 'NA' or 'None' (Parquet, or pandas.read_csv(..., keep_default_na=False), "
+            "such as 'NA' or 'NULL' (Parquet, or pandas.read_csv(..., keep_default_na=False), "
             "keeps it as a label); fill them in, or pass missing='drop' to leave those rows out"
         ),
     ),

@@ -55,6 +55,23 @@ def _of(labels, **more):
     return rows(g=pd.Series(each, dtype=object), **more)
 
 
+def _texts(number, named, first):
+    return (
+        f"{number} of 24 rows have missing values (g: {number}), text that is blank or Python's "
+        f"for a missing value among them ({named}); fill them in, or pass missing='drop' to leave "
+        f"those rows out; if {first} is a label, rename it: frame['g'].replace({{{first}: "
+        "'unnamed'})"
+    )
+
+
+def _alike(number, named, way):
+    return (
+        f"{number} of labels of group='g' look alike but are not equal ({named}), and each is a "
+        "group of its own; if they are the same, merge them first, in pandas: frame['g'] = "
+        f"frame['g']{way}; if they differ on purpose, nothing is to be done"
+    )
+
+
 def _objects(make):
     return rows(y=pd.Series([make(v) for v in Y], dtype=object))
 
@@ -327,9 +344,45 @@ LABELS = [
         typed="parquet",
         answer=_labels,
     ),
-    Case("an empty text", _of(["", *"bcdef"]), typed="parquet", answer=_labels),
-    Case("blanks around the text", _of(["a", "a ", " a", "\ta", "e", "f"]), answer=_labels),
-    Case("one letter composed and decomposed", _of(["\u00e9", "e\u0301", *"cdef"]), answer=_labels),
+    Case(
+        "an empty text",
+        _of(["", *"bcdef"]),
+        typed="parquet",
+        says=_texts("4", "g: '' in 4 rows", "''"),
+    ),
+    Case(
+        "text that is blank, or that Python writes for a missing value",
+        _of([" ", "\xa0\u200b", "nan", "<NA>", *"ef"]),
+        typed="parquet",
+        says=_texts("16", "g: ' ', '\\xa0\\u200b', 'nan' and 1 more in 16 rows", "' '"),
+    ),
+    Case(
+        "the same, to be dropped",
+        _of([" ", *"bcdef"]),
+        options={"missing": "drop"},
+        typed="parquet",
+        warns="4 of 24 rows have missing values (g: 4), text that is blank or Python's for a "
+        "missing value among them (g: ' ' in 4 rows) and were dropped",
+        answer=finite,
+    ),
+    Case(
+        "blanks around the text",
+        _of(["a", "a ", " a", "\ta", "e", "f"]),
+        warns=_alike("3 pairs", "'a' and 'a ', 'a' and ' a', 'a' and '\\ta'", ".str.strip()"),
+        answer=_labels,
+    ),
+    Case(
+        "one letter composed and decomposed",
+        _of(["\u00e9", "e\u0301", *"cdef"]),
+        warns=_alike("1 pair", "'\\xe9' and 'e\\u0301'", ".str.normalize('NFC')"),
+        answer=_labels,
+    ),
+    Case(
+        "labels that differ in case",
+        _of(["a", "A", *"cdef"]),
+        warns=_alike("1 pair", "'a' and 'A'", ".str.casefold()"),
+        answer=_labels,
+    ),
     Case("letters of both directions", _of(["\u202eabc", "שלום", *"cdef"]), answer=_labels),
     Case("a newline in a label", _of(["a\nb", "a\r\nb", *"cdef"]), answer=_labels),
     Case("a label that is a script", _of(["<script>alert(1)</script>", *"bcdef"]), answer=_labels),
