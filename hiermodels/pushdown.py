@@ -123,7 +123,8 @@ def statistics(
     """
     rules.check_missing(missing)
     if isinstance(frame, (str, os.PathLike)):
-        with files.scan(frame, columns=(y, group, *columns)) as relation:
+        rules.check_names(files.columns(frame), {"y": y}, group, columns)
+        with files.scan(frame, labels=[group], others=[y, *columns]) as relation:
             return statistics(
                 relation, y=y, group=group, columns=columns, missing=missing, source=frame
             )
@@ -132,7 +133,7 @@ def statistics(
     rules.check_names(schema.names(), {"y": y}, group, columns)
     if not schema[y].is_numeric():
         strays = text_numbers.in_lazy(data, y)
-        raise text_numbers.refusal(f"y={y!r}", schema[y], strays, source, y)
+        raise text_numbers.refusal(f"y={y!r}", schema[y], strays, source)
     for name in columns:
         rules.check_no_dates(name, [schema[name]])
     rows = _Rows.of(data, schema, (y, *columns), group, source)
