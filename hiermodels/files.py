@@ -1,37 +1,46 @@
-"""Data files: into memory by pandas, or left on the disk and read by DuckDB.
+"""Data files, read by DuckDB: CSV and Parquet, small and large, one or many, by the same rules.
 
 A path is one CSV or Parquet file, a pattern (``data/*.parquet``), or a folder of such files, its
-subfolders named ``key=value`` or not (the keys of the former are columns, of numbers or text).
+subfolders named ``key=value`` or not (the keys of the former are columns of text).
 
-Both readers of CSV files go by the same rules: commas, double quotes, a header, no comments, the
-same words for a missing value, numbers or else text. They differ in these: numbers with zeros in
-front (``001``) and ``0x10`` are 1 and text to pandas, text and 16 to DuckDB; what a row lacks at
-its end is missing to pandas, and DuckDB refuses the row. Columns of ``true`` and ``false`` are
-booleans to either, columns of ``T`` and ``F`` or of dates are text.
+A CSV file is nothing but text. What a column is follows from all its values and from its use:
+labels are integers where every value is one as it is printed (digits without zeros in front, of at
+most 64 bits), and otherwise text as it is written, so that ``007`` and ``7``, or ``1.0`` and ``1``,
+are two. A column for another use is numbers where every value is one, booleans where every value is
+true or false, and otherwise text: the levels of a factor.
 
-DuckDB has no categories: those of a Parquet file that it reads (a large one, a folder, a pattern)
-are text, whose levels are in the order of the alphabet. ``pandas.read_parquet`` keeps them.
+A Parquet file has types, which are kept; but text that labels the rows goes by the same rule, as
+the same rows have the same labels. DuckDB has no categories: those of a file are text.
 """
 
 from __future__ import annotations
 
+import csv
 import glob
-import importlib.util
+import gzip
 import os
 import re
 import tempfile
-import warnings
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import partial
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from . import csv_files, file_sizes, ownership, temporary
+import duckdb
+import numpy as np
+import pandas as pd
+
+from . import labels as label_rules
+from . import ownership, temporary
 from .errors import DataError, listed, shown
 from .termination import interruptible
+
+_Path = str | os.PathLike[str]
 
 KINDS = {
     ".parquet": "parquet",
@@ -41,86 +50,168 @@ KINDS = {
     ".tsv.gz": "tsv",  # before the next, as the first that fits counts
     ".gz": "csv",
 }
-
+# Bytes of a single file up to which its rows come into memory.
+SMALL = 100_000_000
 # DuckDB's own limit, beyond which it goes to the disk; Python and its packages come on top.
 MEMORY = "1GB"
-# What pandas reads as missing in a CSV file, so that a file means the same however it is read.
+# Letters of a line of a CSV file.
+LONGEST_LINE = 1 << 24
+# What is missing in a CSV file: the words of pandas.read_csv.
 BLANKS = (
     "", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN",
     "<NA>", "N/A", "NA", "NULL", "NaN", "None", "n/a", "nan", "null",
 )  # fmt: skip
+# Every engine's regular expressions have these signs; pandas' and Dask's warn of groups.
+NUMBER = (
+    r"^\s*[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?\s*$"
+    r"|^\s*[+-]?(?:[iI][nN][fF](?:[iI][nN][iI][tT][yY])?|[nN][aA][nN])\s*$"
+)
+TRUTH = ("true", "True", "TRUE", "false", "False", "FALSE")
+SIGNS = {",": "commas", "\t": "tabs", ";": "semicolons"}
+# DuckDB's connection to the files that are being read, if any are.
+_CONNECTION: ContextVar[Any] = ContextVar("connection", default=None)
 
 
-def read(path: str | os.PathLike[str]) -> Any:
-    """Read all rows of CSV or Parquet files into a pandas frame.
+def stays(path: _Path) -> bool:
+    """Whether the rows stay on the disk: for patterns, folders, and files of more than 100 MB.
 
-    Raises
-    ------
-    DataError
-        No such file, a file of another kind, or one that cannot be parsed; or a pattern or a
-        folder without DuckDB.
-    """
-    import pandas as pd
-
-    found, kind = find(path)
-    file = found[0]
-    if not _is_file(path):
-        file_sizes.check_memory(found, kind, scanned=True)
-        try:
-            with scan(path, in_order=True) as relation:
-                return answer(relation.df)
-        except (MemoryError, DataError) as error:
-            if file_sizes.is_of_memory(error):
-                raise file_sizes.too_large(file) from error
-            raise
-    file_sizes.check_memory(found, kind)
-    try:
-        if kind == "parquet":
-            return pd.read_parquet(file)
-        sign = "\t" if kind == "tsv" else ","
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", pd.errors.ParserWarning)
-            # At once, as a column's type is that of all its rows. Without index_col the first
-            # fields of rows longer than the header would name the rows, and shift the others.
-            frame = pd.read_csv(file, sep=sign, low_memory=False, index_col=False)
-        for name, column in frame.items():
-            if column.dtype == object and pd.api.types.infer_dtype(column) == "boolean":
-                frame[name] = column.astype("boolean")  # with missing values among them
-    except ImportError as error:
-        raise DataError(
-            f"data file: reading {file.name!r} needs pyarrow; pip install 'hiermodels[large]'"
-        ) from error
-    except pd.errors.ParserWarning as error:
-        raise (csv_files.uneven(file, kind) or _unread(file, error)) from error
-    except MemoryError as error:
-        raise file_sizes.too_large(file) from error
-    except (ValueError, OSError, EOFError, zlib.error) as error:  # the last two: a damaged .csv.gz
-        full = file_sizes.is_of_memory(error)  # the parser's own words, no MemoryError
-        raise (file_sizes.too_large(file) if full else _unread(file, error)) from error
-    if kind != "parquet":
-        csv_files.check_header(file, kind, list(frame.columns))
-    return frame
-
-
-def stays(path: str | os.PathLike[str]) -> bool:
-    """Whether the rows stay on the disk: for patterns, folders, and large files with DuckDB.
-
-    A single file of at most 100 MB is read by pandas, unless it holds far more than it seems (a
-    compressed CSV file of more than 100 MB when unpacked, a Parquet file of more than 1 GB in
-    memory), and so is any where DuckDB is missing.
-
-    Raises
-    ------
-    DataError
-        As :func:`find`.
+    A compressed CSV file counts for ten times its size. A row of a Parquet file counts for 20
+    bytes, as runs of one value take no room there.
     """
     found, kind = find(path)
-    if not _is_file(path):
+    if not Path(os.path.expanduser(path)).is_file():
         return True
-    return importlib.util.find_spec("duckdb") is not None and file_sizes.is_large(found[0], kind)
+    size = found[0].stat().st_size * (10 if _is_packed(found[0]) else 1)
+    if kind == "parquet" and size <= SMALL:
+        with _connected(path) as connection:
+            size = 20 * len(connection.read_parquet(glob.escape(str(found[0]))))
+    return size > SMALL
 
 
-def find(path: str | os.PathLike[str]) -> tuple[list[Path], str]:
+def columns(path: _Path) -> list[str]:
+    """Names of all columns of the files, and of the keys of their folders."""
+    found, kind = find(path)
+    with _connected(path) as connection:
+        heads = [_head(connection, file, kind) for file in found]
+    return list(dict.fromkeys([*(n for head in heads for n in head), *_keys(path, found[0])]))
+
+
+def read(path: _Path, **asked: Any) -> pd.DataFrame:
+    """The columns of :func:`scan` in memory, as a pandas frame, all rows in their order."""
+    with scan(path, **asked, in_order=True) as relation:
+        try:
+            found = answer(relation.fetchnumpy)
+            return pd.DataFrame({name: _column(found[name]) for name in relation.columns})
+        except MemoryError as error:
+            raise _unread(Path(path), error) from error
+
+
+@contextmanager
+def scan(
+    path: _Path,
+    *,
+    labels: Sequence[str] = (),
+    others: Sequence[str] = (),
+    text: Collection[str] = (),
+    in_order: bool = False,
+) -> Iterator[Any]:
+    """Columns of the files as a DuckDB relation, whose rows stay on the disk.
+
+    DuckDB has 1 GB of memory and a temporary folder to go to beyond that; both are given back at
+    the end of the context.
+
+    Parameters
+    ----------
+    path : path
+        A file, a pattern or a folder.
+    labels, others : sequence of str
+        Columns that label the rows, and columns for another use. What no file has is left out.
+    text : collection of str
+        Those of them that are text whatever they look like, as in data that were seen before.
+    in_order : bool
+        Keep the rows in the order of the files, at a cost in memory.
+
+    Raises
+    ------
+    DataError
+        As :func:`find`; a file cannot be read, then or later; or it lacks a column that others
+        have, and that would read as missing values.
+    """
+    files, kind = find(path)
+    with _connected(path, in_order) as connection:
+        heads, keys = [_head(connection, file, kind) for file in files], _keys(path, files[0])
+        there = list(dict.fromkeys([*(n for head in heads for n in head), *keys]))
+        # The rows are there, whatever of them is asked for.
+        names = [name for name in there if name in labels or name in others] or there[:1]
+        seen = Counter(name.lower() for name in names)
+        if alike := [name for name in names if seen[name.lower()] > 1]:
+            raise DataError(
+                f"data file: columns {listed(alike)} of {str(path)!r} must differ in more than "
+                "upper and lower case; rename one"
+            )
+        for file, head in zip(files, heads, strict=True):
+            if lack := [name for name in names if name not in head and name not in keys]:
+                raise DataError(
+                    f"data file: {str(file)!r} has no column {listed(lack)}, which other files of "
+                    "the same folder or pattern have; leave the file out, or add the column to it"
+                )
+            if _is_packed(file):
+                _check_packed(file)
+        query = _query(list(zip(heads, files, strict=True)), kind, keys, names)
+        rows = answer(partial(connection.sql, query))
+        yield _typed(rows, keys if kind == "parquet" else there, labels, text)
+
+
+def answer(query: Callable[[], Any]) -> Any:
+    """What a query gives; one to the files of :func:`scan` ends at once when it is interrupted.
+
+    DuckDB itself looks for signals between two pieces of its work, which may be minutes apart, and
+    raises an error of its own in place of the interruption.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        Another DuckDB connection's query, one of the caller's, was interrupted.
+    """
+    connection = _CONNECTION.get()
+    try:
+        return query() if connection is None else interruptible(query, connection.interrupt)
+    except Exception as error:
+        cause: BaseException | None = error
+        while cause is not None:
+            # The second is what DuckDB makes of a signal, which has no type of its own.
+            if isinstance(cause, duckdb.InterruptException) or (
+                type(cause) is RuntimeError and str(cause) == "Query interrupted"
+            ):
+                raise KeyboardInterrupt from error
+            cause = cause.__cause__
+        raise
+
+
+@contextmanager
+def _connected(path: _Path, in_order: bool = False) -> Iterator[Any]:
+    """A connection to DuckDB, whose errors are ours."""
+    with temporary.folder() as spill:
+        settings: dict[str, Any] = {
+            "memory_limit": MEMORY,
+            "temp_directory": str(spill / "duckdb"),
+            "preserve_insertion_order": in_order,
+        }
+        with duckdb.connect(":memory:", config=settings) as connection:
+            token = _CONNECTION.set(connection)
+            try:
+                yield connection
+            except duckdb.Error as error:
+                raise _unread(Path(path), error) from error
+            except DataError as error:
+                if isinstance(error.__cause__, duckdb.Error):  # met by whoever summed up the rows
+                    raise _unread(Path(path), error.__cause__) from error
+                raise
+            finally:
+                _CONNECTION.reset(token)
+
+
+def find(path: _Path) -> tuple[list[Path], str]:
     """The files that a path stands for, and their kind: ``"parquet"``, ``"csv"`` or ``"tsv"``.
 
     Raises
@@ -128,6 +219,7 @@ def find(path: str | os.PathLike[str]) -> tuple[list[Path], str]:
     DataError
         There is none, or they are of another kind or of several.
     """
+    lead = f"data file: {shown(str(path), 200)}"
     if not os.fspath(path):
         raise DataError("data file: the path must not be empty; name a file")
     path = Path(os.path.expanduser(path))
@@ -139,17 +231,16 @@ def find(path: str | os.PathLike[str]) -> tuple[list[Path], str]:
         what = getattr(error, "strerror", None) or error
         closed = ownership.barrier(path) if isinstance(error, PermissionError) else ""
         advice = "have it opened to you, or name another file" if closed else "check the path"
-        raise DataError(
-            f"data file: {shown(str(path), 200)} cannot be opened ({closed or what}); {advice}"
-        ) from error
+        raise DataError(f"{lead} cannot be opened ({closed or what}); {advice}") from error
     if path.is_file():
         files = [path]
     elif path.is_dir():
-        found = (f for f in path.rglob("*") if _kind(f) and f.is_file())
         # Names with these letters are what other programs keep to themselves (_temporary, .part).
-        hidden = (".", "_")
+        hidden = re.compile(r"[._]").match
         files = sorted(
-            f for f in found if not any(p.startswith(hidden) for p in f.relative_to(path).parts)
+            f
+            for f in path.rglob("*")
+            if _kind(f) and f.is_file() and not any(map(hidden, f.relative_to(path).parts))
         )
         if not files:
             raise DataError(
@@ -161,18 +252,17 @@ def find(path: str | os.PathLike[str]) -> tuple[list[Path], str]:
             f"data file: {str(path)!r} must be a file or a folder, got a pipe or a device; write "
             "what comes from there to a file first"
         )
-    elif glob.has_magic(str(path)):
-        files = [Path(f) for f in sorted(glob.glob(str(path), recursive=True)) if Path(f).is_file()]
-        if not files:
-            raise DataError(f"data file: no file is named as {str(path)!r}; check the pattern")
     else:
-        hint = "download it first" if ":/" in str(path) else "check the path"
-        raise DataError(f"data file: no such file {str(path)!r}; {hint}")
-    kinds = {_kind(f) for f in files}
+        files = [Path(f) for f in sorted(glob.glob(str(path), recursive=True)) if Path(f).is_file()]
+        if not files and glob.has_magic(str(path)):
+            raise DataError(f"data file: no file is named as {str(path)!r}; check the pattern")
+        if not files:
+            hint = "download it first" if ":/" in str(path) else "check the path"
+            raise DataError(f"data file: no such file {str(path)!r}; {hint}")
+    kinds = {_kind(f): f for f in files}
     if "" in kinds:
-        other = next(f for f in files if not _kind(f))
         raise DataError(
-            f"data file: {other.name!r} must end in .csv, .tsv, .csv.gz, .tsv.gz or .parquet; "
+            f"data file: {kinds[''].name!r} must end in .csv, .tsv, .csv.gz, .tsv.gz or .parquet; "
             "convert it to one of them"
         )
     if len(kinds) > 1:
@@ -180,121 +270,7 @@ def find(path: str | os.PathLike[str]) -> tuple[list[Path], str]:
             f"data file: the files of {str(path)!r} must be of one kind, got "
             f"{' and '.join(sorted(kinds))}; name those of one kind, such as '*.parquet'"
         )
-    return files, kinds.pop()
-
-
-# DuckDB's connection to the files that are being read, if any are.
-_CONNECTION: ContextVar[Any] = ContextVar("connection", default=None)
-
-
-def answer(query: Callable[[], Any]) -> Any:
-    """What a query gives; one to the files of :func:`scan` ends at once when it is interrupted.
-
-    DuckDB itself looks for signals between two pieces of its work, which may be minutes apart, and
-    raises an error of its own in place of the interruption. Only its first look at the types of a
-    CSV file's columns cannot be cut short.
-
-    Raises
-    ------
-    KeyboardInterrupt
-        Another DuckDB connection's query, one of the caller's, was interrupted.
-    """
-    connection = _CONNECTION.get()
-    try:
-        return query() if connection is None else interruptible(query, connection.interrupt)
-    except Exception as error:
-        if _is_interruption(error):
-            raise KeyboardInterrupt from error
-        raise
-
-
-def _is_interruption(error: BaseException | None) -> bool:
-    """Whether DuckDB says that a query was interrupted, in words that are not those of a cell."""
-    if error is None:
-        return False
-    # The second is what DuckDB makes of a signal, which has no type of its own.
-    return (
-        file_sizes.is_of_duckdb(error, "InterruptException")
-        or (type(error) is RuntimeError and str(error) == "Query interrupted")
-        or _is_interruption(error.__cause__)
-    )
-
-
-@contextmanager
-def scan(
-    path: str | os.PathLike[str], *, columns: Sequence[str] = (), in_order: bool = False
-) -> Iterator[Any]:
-    """A DuckDB relation of the files, whose rows stay on the disk.
-
-    DuckDB has 1 GB of memory and a temporary folder to go to beyond that; both are given back at
-    the end of the context. ``in_order`` keeps the rows in the order of the files, at a cost in
-    memory. ``columns`` are those that will be asked for: a file that lacks one which others have is
-    refused, where it would read as missing values.
-
-    Raises
-    ------
-    DataError
-        As :func:`find`; DuckDB is missing; a file lacks a column that others have; or a file
-        cannot be read, then or later.
-    """
-    files, kind = find(path)
-    try:
-        import duckdb
-    except ImportError as error:
-        raise DataError(
-            f"data file: reading {str(path)!r} where it lies needs DuckDB; "
-            "pip install 'hiermodels[large]'"
-        ) from error
-    names: Any = [str(f) for f in files]  # DuckDB's types know of a single file only
-    folder, first = Path(os.path.expanduser(path)), files[0]
-    inner = first.relative_to(folder) if folder.is_dir() else first
-    hive = inner != folder and any("=" in part for part in inner.parent.parts)
-    with temporary.folder() as spill:
-        settings: dict[str, Any] = {
-            "memory_limit": MEMORY,
-            "temp_directory": str(spill / "duckdb"),
-            "preserve_insertion_order": in_order,
-        }
-        with duckdb.connect(":memory:", config=settings) as connection:
-            token = _CONNECTION.set(connection)
-            try:
-                how: dict[str, Any] = {"hive_partitioning": hive, "union_by_name": True}
-                if kind == "parquet":
-                    relation = answer(partial(connection.read_parquet, names, **how))
-                else:
-                    how |= {
-                        "header": True,
-                        "sep": "\t" if kind == "tsv" else ",",
-                        "na_values": list(BLANKS),
-                        # Nothing is guessed of what pandas takes as it is.
-                        "comment": "",
-                        "quotechar": '"',
-                        "skiprows": csv_files.blank_lines(files, kind, duckdb.__version__),
-                        "auto_type_candidates": _types(duckdb.__version__),
-                        # A column's type is that of all its rows, not of the first ones.
-                        "sample_size": -1,
-                    }
-                    relation = answer(partial(connection.read_csv, names, **how))
-                if kind != "parquet":
-                    csv_files.check_header(files[0], kind, relation.columns)
-                    relation = _with_booleans(relation, columns or relation.columns)
-                if hive:
-                    relation = _without_dates(relation, _keys(first))
-                if len(files) > 1 and (common := {c for c in relation.columns if c in columns}):
-                    _check_parts(connection, files, kind, common, hive)
-                yield relation
-            except duckdb.Error as error:
-                raise _unread(Path(path), error, files, kind) from error
-            except DataError as error:
-                if isinstance(error.__cause__, duckdb.Error):  # met by whoever summed up the rows
-                    raise _unread(Path(path), error.__cause__, files, kind) from error
-                raise
-            finally:
-                _CONNECTION.reset(token)
-
-
-def _is_file(path: str | os.PathLike[str]) -> bool:
-    return Path(os.path.expanduser(path)).is_file()
+    return files, kinds.popitem()[0]
 
 
 def _kind(file: Path) -> str:
@@ -303,111 +279,203 @@ def _kind(file: Path) -> str:
     return next((KINDS[end] for end in KINDS if name.endswith(end)), "")
 
 
-def _with_booleans(relation: Any, columns: Sequence[str]) -> Any:
-    """Booleans for columns of nothing but true and false, as pandas has them.
+def _is_packed(file: Path) -> bool:
+    return file.suffix.lower() == ".gz"
 
-    DuckDB's own candidate takes T, F, yes and no as well.
+
+def _keys(path: _Path, first: Path) -> list[str]:
+    """The keys of the files' folders (``key=value``), as DuckDB finds them."""
+    folder = Path(os.path.expanduser(path))
+    inner = first.relative_to(folder) if folder.is_dir() else first
+    parts = inner.parent.parts if inner != folder else ()
+    return [part.partition("=")[0] for part in parts if "=" in part]
+
+
+def _head(connection: Any, file: Path, kind: str) -> tuple[str, ...]:
+    """Names of a file's columns."""
+    if kind == "parquet":
+        name = _literal([file])
+        names = connection.sql(f"from read_parquet({name}, hive_partitioning=false)").columns
+        own = connection.sql(f"from parquet_schema({name}) select name").fetchall()
+        twice = set(names) - {name for (name,) in own}  # which DuckDB renames
+    else:
+        names = _header(file, "\t" if kind == "tsv" else ",")
+        twice = {name for name, number in Counter(names).items() if number > 1}
+    if twice:
+        raise DataError(
+            f"data file: {file.name!r} has more than one column named {listed(sorted(twice))}; "
+            "rename them"
+        )
+    return tuple(names)
+
+
+def _header(file: Path, sign: str) -> list[str]:
+    """Names in the first line of a CSV file; those of columns without one are pandas'."""
+    try:
+        with _opened(file, "rt", encoding="utf-8-sig", newline="") as text:
+            lines = iter(partial(text.readline, LONGEST_LINE), "")
+            names = next(csv.reader(lines, delimiter=sign), [])
+            rows = "".join(line for line, _ in zip(lines, range(100), strict=False))
+    except _DAMAGE as error:
+        raise _unread(file, error) from error
+    if not "".join(names).strip():
+        raise DataError(
+            f"data file: {file.name!r} must have the names of its columns in its first line, which "
+            "is blank; take blank lines out, or write the names there"
+        )
+    if len(names) == 1 and (came := [other for other in SIGNS if other in names[0]]):
+        how = f"sep={came[-1]!r}"
+        if came[-1] == ";" and re.search(r"(?<![^;\s])[+-]?\d*,\d+(?![^;\s])", rows, re.ASCII):
+            how += ", decimal=','"
+        raise DataError(
+            f"data file: {file.name!r} must be separated by {SIGNS[sign]}, got {SIGNS[came[-1]]}; "
+            f"read it with pandas.read_csv(..., {how}) or save it with {SIGNS[sign]}"
+        )
+    return [name or f"Unnamed: {i}" for i, name in enumerate(names)]
+
+
+_DAMAGE = (OSError, EOFError, ValueError, csv.Error, zlib.error)
+
+
+def _opened(file: Path, mode: str, **how: Any) -> Any:
+    opener: Any = gzip.open if _is_packed(file) else open
+    return opener(file, mode, **how)
+
+
+def _check_packed(file: Path) -> None:
+    """Refuse a damaged compressed file, of which DuckDB reads what it can."""
+    try:
+        with _opened(file, "rb") as unpacked:
+            while unpacked.read(1 << 20):
+                pass
+    except _DAMAGE as error:
+        raise _unread(file, error) from error
+
+
+def _query(
+    parts: Sequence[tuple[tuple[str, ...], Path]],
+    kind: str,
+    keys: Sequence[str],
+    names: Sequence[str],
+) -> str:
+    """The columns of files, those of CSV files as they are written.
+
+    Of these nothing is left to be guessed but how the lines end. DuckDB takes no two names that
+    differ in case, so that columns are given others: ``=0``, which no key of a folder is.
     """
-    text = [
-        _quoted(name)
-        for name, kind in zip(relation.columns, relation.types, strict=True)
-        if name in columns and str(kind) == "VARCHAR"
-    ]
-    # The first rows spare the others for all columns but these.
-    for rows in (relation.limit(1000), relation):
-        if text:
-            words = "('true', 'True', 'TRUE', 'false', 'False', 'FALSE')"
-            found = rows.aggregate(", ".join(f"bool_and({c}::varchar in {words})" for c in text))
-            text = [c for c, yes in zip(text, answer(found.fetchall)[0], strict=True) if yes]
-    casts = ", ".join(f"{c}::boolean as {c}" for c in text)
-    return relation.project(f"* replace ({casts})") if text else relation
+    hive = f"hive_partitioning={bool(keys)}" + ", hive_types_autocast=false" * bool(keys)
+    if kind == "parquet":
+        found = _literal([file for _, file in parts])
+        chosen = ", ".join(map(_quoted, names))
+        return f"from read_parquet({found}, union_by_name=true, {hive}) select {chosen}"
+    sign = "\t" if kind == "tsv" else ","
+    queries = []
+    for head, run in groupby(parts, key=lambda part: part[0]):
+        own = {name: f"={i}" for i, name in enumerate(head)} | {key: key for key in keys}
+        chosen = ", ".join(f"{_quoted(own[name])} as {_quoted(name)}" for name in names)
+        types = ", ".join(f"'={i}': 'VARCHAR'" for i in range(len(head)))
+        queries.append(
+            f"from read_csv({_literal([file for _, file in run])}, {hive}, "
+            f"auto_detect=false, header=true, columns={{{types}}}, delim='{sign}', quote='\"', "
+            f"escape='\"', comment='', strict_mode=true, null_padding=false, "
+            f"nullstr={_literal(BLANKS)}, max_line_size={LONGEST_LINE}) select {chosen}"
+        )
+    return " union all ".join(queries)
 
 
-def _without_dates(relation: Any, keys: set[str]) -> Any:
-    """Text for the keys of a folder that DuckDB takes for dates, as in a column of a CSV file."""
-    casts = ", ".join(
-        f"{_quoted(name)}::varchar as {_quoted(name)}"
-        for name, kind in zip(relation.columns, relation.types, strict=True)
-        if name in keys and str(kind) in ("DATE", "TIMESTAMP")
-    )
-    return relation.project(f"* replace ({casts})") if casts else relation
+def _typed(
+    rows: Any, written: Collection[str], labels: Collection[str], text: Collection[str]
+) -> Any:
+    """The rows with columns of the types that all their values have.
+
+    ``written`` are columns that are text for want of types: of CSV files, and keys of folders.
+    """
+    columns = []
+    for name, kind in zip(rows.columns, map(str, rows.types), strict=True):
+        value, choices = _rule(_quoted(name), kind, name in labels, name in written)
+        columns.append((name, value, [] if name in text else choices))
+    asks = [f"bool_and({condition})" for _, _, choices in columns for condition, _ in choices]
+    holds = iter(answer(rows.aggregate(", ".join(asks)).fetchall)[0] if asks else ())
+    chosen = []
+    for name, value, choices in columns:
+        # Of a column without values, nothing is said.
+        fit = [cast for _, cast in choices if next(holds) is not False]
+        chosen.append(f"{(fit or [value])[0]} as {_quoted(name)}")
+    return rows.project(", ".join(chosen))
+
+
+def _rule(column: str, kind: str, label: bool, written: bool) -> tuple[str, list[tuple[str, str]]]:
+    """What a column is, and which conditions on all its values make it what else."""
+    # Cut where it is too long for a label anyway: a small file may hold 100 GB of text.
+    text = f"left({column}::varchar, {label_rules.LONGEST + 1})"
+    if kind.startswith("DECIMAL") and label:
+        text = f"regexp_replace({column}::varchar, '[.]0*$', '')"
+    elif kind.startswith("DECIMAL"):
+        return f"{column}::double", []
+    elif kind != "VARCHAR":
+        number = re.fullmatch(r"U?(TINY|SMALL|BIG)?INT(EGER)?|FLOAT|DOUBLE|BOOLEAN", kind)
+        return text if label and not number else column, []
+    if label:
+        # An integer that is printed again is the same text. A blank label is a missing value.
+        return text, [
+            (f"coalesce({whole}::varchar = {text}, trim({text}) = '')", whole)
+            for whole in (f"try_cast({text} as bigint)", f"try_cast({text} as ubigint)")
+        ]
+    numbers = (f"regexp_matches({column}, '{NUMBER}')", f"{column}::double")
+    return text, [numbers, (f"{column} in {TRUTH}", f"{column}::boolean")] * written
 
 
 def _quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-def _keys(file: Path) -> set[str]:
-    """The keys of the folders of a file."""
-    return {part.partition("=")[0] for part in file.parent.parts if "=" in part}
+def _literal(values: Sequence[str | Path]) -> str:
+    """A list of texts, or of files, in SQL."""
+    texts = [glob.escape(str(v)) if isinstance(v, Path) else v for v in values]
+    return "[" + ", ".join("'" + text.replace("'", "''") + "'" for text in texts) + "]"
 
 
-def _check_parts(
-    connection: Any, files: list[Path], kind: str, columns: set[str], hive: bool
-) -> None:
-    """Refuse files that lack a column that others have."""
-    for file in files:
-        there = _columns(connection, file, kind)
-        if hive:
-            there |= _keys(file)
-        if there and (lack := sorted(columns - there)):
-            raise DataError(
-                f"data file: {str(file)!r} has no column {listed(lack)}, which other files of the "
-                "same folder or pattern have; leave the file out, or add the column to it"
-            )
+def _column(found: Any) -> Any:
+    """A column as pandas has it; DuckDB marks apart what is missing."""
+    absent = np.ma.getmaskarray(found)
+    column: Any = pd.Series(np.ma.getdata(found))
+    if absent.any() and found.dtype.kind in "iub":  # which pandas would make floats or objects
+        column = column.convert_dtypes()
+    return column.mask(absent) if absent.any() else column
 
 
-def _columns(connection: Any, file: Path, kind: str) -> set[str]:
-    """Names of a file's columns; none where it has none, or where the reader will complain."""
-    if kind == "parquet":
-        return set(connection.read_parquet(str(file), hive_partitioning=False).columns)
-    # DuckDB takes no blanks around a name.
-    return {name.strip() for name in csv_files.header(file, kind)}
-
-
-def _types(version: str) -> list[str]:
-    """Types that a column of a CSV file may have; DuckDB before 2.0 cannot find HUGEINT."""
-    wide = ["HUGEINT"] if int(version.partition(".")[0]) >= 2 else []
-    return ["BIGINT", *wide, "DOUBLE", "VARCHAR"]
-
-
-def _unread(
-    path: Path, error: Exception, files: Sequence[Path] = (), csv_kind: str = "parquet"
-) -> DataError:
-    """Why files could not be read; ``files`` are those that DuckDB read, which it does not name."""
-    kind = path.suffix[1:] or "data"
-    if isinstance(error, UnicodeDecodeError):
+def _unread(path: Path, error: BaseException) -> DataError:
+    """Why a file could not be read."""
+    said = str(error)
+    if named := re.search(r"^\s*file = (.+)$", said, re.MULTILINE):
+        path = Path(named[1])
+    lead = f"data file: {path.name!r}"
+    how = f"{lead} could not be read as {path.suffix[1:] or 'data'}"
+    lines = [line.strip() for line in said.splitlines() if line.strip()] or ["unknown reason"]
+    if isinstance(error, (MemoryError, duckdb.OutOfMemoryException)):
         return DataError(
-            f"data file: {path.name!r} could not be read as {kind}: it must be text in UTF-8, got "
-            f"byte 0x{error.object[error.start]:02x}; save it as UTF-8, or read it with "
+            f"{lead} takes more memory than there is, or than DuckDB may have ({MEMORY}) with what "
+            f"it has room for in {tempfile.gettempdir()} ({lines[0]}); leave rows or columns out, "
+            "or set TMPDIR to a folder with more room"
+        )
+    if isinstance(error, UnicodeDecodeError) or "Invalid unicode" in said:
+        return DataError(
+            f"{how}: it must be text in UTF-8; save it as UTF-8, or read it with "
             "pandas.read_csv(..., encoding=...)"
         )
-    if long := re.search(r"Expected (\d+) fields in line (\d+), saw (\d+)", str(error)):
-        # With another separator, decimal commas make rows of any length.
-        csv_files.check_header(path, _kind(path), csv_files.header(path, _kind(path)))
-        return csv_files.fields(path, long[3], long[2], long[1])
-    if isinstance(error, PermissionError) or "Permission denied" in str(error):
+    if isinstance(error, PermissionError) or "Permission denied" in said:
         return DataError(
-            f"data file: {path.name!r} must be one that you may read, and permission was denied; "
-            "see whose it is, and its mode"
+            f"{lead} must be one that you may read, and permission was denied; see whose it is, "
+            "and its mode"
         )
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    if file_sizes.is_of_memory(error):
+    line = re.search(r"CSV Error on Line: (\d+)", said)
+    if line and (row := re.search(r"Expected Number of Columns: (\d+) Found: (\d+)", said)):
         return DataError(
-            f"data file: {path.name!r} takes more memory than this machine has left ({lines[0]}); "
-            "end what else takes it, or leave columns out"
+            f"{lead} must have as many fields in each row as its header has names, got {row[2]} in "
+            f"line {line[1]}, where {row[1]} are expected; mend the row"
         )
-    if file_sizes.is_of_duckdb(error, "OutOfMemoryException"):
-        return DataError(
-            f"data file: {path.name!r} takes more memory than DuckDB may have ({MEMORY}) and more "
-            f"room for temporary files than there is ({lines[0]}); make room in "
-            f"{tempfile.gettempdir()}, or set TMPDIR to a folder that has some"
-        )
-    if csv_kind != "parquet" and ("sniffing file" in str(error) or "CSV Error" in str(error)):
-        for file in files:
-            if found := csv_files.uneven(file, csv_kind):
-                return found
-    return DataError(
-        f"data file: {path.name!r} could not be read as {kind}: "
-        f"{lines[0] if lines else 'unknown reason'}; is it whole, and of that kind?"
-    )
+    if line and "unterminated quote" in said:
+        lines = [f"quotes must enclose whole fields, and line {line[1]} has others"]
+    if "state machine" in said:
+        lines = ["its lines end in different ways, or its quotes do not enclose whole fields"]
+    return DataError(f"{how}: {lines[0]}; is it whole, and of that kind?")

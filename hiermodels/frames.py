@@ -20,10 +20,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import columns as rules
-from . import file_sizes, files, labels, text_numbers
+from . import files, labels, text_numbers
 from .errors import DataError, OptionError, listed
 from .factors import levels_of
-from .files import answer, read
+from .files import answer
 from .labels import Labels
 
 Array = NDArray[np.float64]
@@ -118,7 +118,7 @@ def table(
         Predictor columns: numbers, booleans, or strings and categoricals (coded by level). Strings
         that are all dates (``2026-01-03``, with or without a time) are levels too, with a warning.
         The level that is not coded, the baseline, is the first category, and of text the first by
-        the alphabet: so too where DuckDB reads the file, which has no categories
+        the alphabet: so too of the categories of a Parquet file, which are text
         (:mod:`hiermodels.files`).
     missing : {"raise", "drop"}
         What to do with rows that have a missing value in any of these columns.
@@ -148,27 +148,9 @@ def table(
     rules.check_missing(missing)
     wanted = [*roles.values(), group, *predictors]
     if isinstance(frame, (str, os.PathLike)):
+        rules.check_names(files.columns(frame), roles, group, predictors)
         source = frame
-        if files.stays(frame):
-            found, kind = files.find(frame)
-            file_sizes.check_memory(found, kind, wanted, scanned=True)
-            try:
-                with files.scan(frame, columns=wanted, in_order=True) as relation:
-                    return table(
-                        relation,
-                        roles=roles,
-                        group=group,
-                        predictors=predictors,
-                        missing=missing,
-                        levels=levels,
-                        all_levels=all_levels,
-                        source=source,
-                    )
-            except (MemoryError, DataError) as error:
-                if file_sizes.is_of_memory(error):
-                    raise file_sizes.too_large(found[0]) from error
-                raise
-        frame = read(frame)
+        frame = files.read(frame, labels=[group], others=[*roles.values(), *predictors])
     data = opened(frame)
     lazy = isinstance(data, nw.LazyFrame)
     names_there = data.collect_schema().names() if lazy else data.columns
@@ -341,7 +323,7 @@ def _numbers(series: Any, what: str, source: Any) -> Array:
     if series.is_null().all():
         return np.full(len(series), np.nan)
     strays = text_numbers.in_series(series)
-    raise text_numbers.refusal(what, _kind(series), strays, source, series.name)
+    raise text_numbers.refusal(what, _kind(series), strays, source)
 
 
 def _kinds(series: Any) -> set[Any]:

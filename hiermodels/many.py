@@ -320,14 +320,21 @@ def _split(model: Any, data: Any, by: str) -> tuple[list[Any], Iterable[Any]]:
 
     from . import files, frames, label_texts
 
-    frame: Any = nw.from_native(files.read(data) if isinstance(data, (str, os.PathLike)) else data)
+    there: list[str] = []
+    if isinstance(data, (str, os.PathLike)):
+        there = files.columns(data)
+        own = dict(model.columns)
+        labels = [by, own.pop("group", by)]
+        others = [c for use in own.values() for c in ([use] if isinstance(use, str) else use)]
+        data = files.read(data, labels=labels, others=others)
+    frame: Any = nw.from_native(data)
     frame = frames.computed(frame) if isinstance(frame, nw.LazyFrame) else frame
     if not isinstance(by, str):
         raise OptionError(f"by must be the name of a column (a string), got {by!r}")
     if by not in frame.columns:
+        there = there or frame.columns
         raise ColumnError(
-            f"by: the data frame has no column {by!r}; it has {listed(frame.columns)}"
-            f"{suggest(by, frame.columns)}"
+            f"by: the data frame has no column {by!r}; it has {listed(there)}{suggest(by, there)}"
         )
     if by in ("variable", *_NUMBERS) or by == model.columns.get("group"):
         why = "a column of the result" if by in ("variable", *_NUMBERS) else "the model's own group"

@@ -94,16 +94,24 @@ def read(model: Base, frame: Any, target: str) -> NewRows:
 
     d, found = model.design, model.design.statistics
     source = frame if isinstance(frame, (str, os.PathLike)) else None
+    predictors = tuple(found.sources)
+    names: list[str] = []
     if source is not None:
-        frame = files.read(source)
+        names = files.columns(source)
+        frame = files.read(
+            source,
+            labels=[] if target == "average" else [d.group],
+            others=[*predictors, *(c for n, c in model.columns.items() if n == "se")],
+            # Labels and levels of fewer rows may all look like numbers.
+            text=[*found.levels, *([d.group] if d.labels.dtype.kind == "U" else [])],
+        )
     data = frames.opened(frame)
     native = data.to_native()
     if target == "average":
         data = data.with_columns(nw.lit("average").alias(d.group))
-    names = data.collect_schema().names()
+    names += data.collect_schema().names()
     # Without its standard error the effect of a group can be predicted, but no estimate of it.
     roles = {n: c for n, c in model.columns.items() if n == "se" and c in names}
-    predictors = tuple(found.sources)
     rules.check_names(names, roles, d.group, predictors)
     data = data.select(*roles.values(), d.group, *predictors)
     if isinstance(data, nw.LazyFrame):
@@ -161,7 +169,7 @@ def _check_kind(series: Any, name: str, found: SufficientStatistics, source: Any
         if not numeric:
             strays = text_numbers.in_series(series)
             what = f"predictor {name!r}"
-            raise text_numbers.refusal(what, series.dtype, strays, source, name)
+            raise text_numbers.refusal(what, series.dtype, strays, source)
         return
     known = found.levels.get(name)
     if known is None:  # statistics that were made without them

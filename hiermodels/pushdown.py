@@ -21,11 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import columns as rules
-<<<<<<< HEAD
-from . import files, frames, labels, moments, text_numbers
-=======
-from . import files, frames, label_texts, labels, text_numbers
->>>>>>> labels
+from . import files, frames, label_texts, labels, moments, text_numbers
 from .errors import DataError
 from .factors import has_order, levels_of
 from .statistics import SufficientStatistics, column_names, frozen, of_table
@@ -135,7 +131,8 @@ def statistics(
     """
     rules.check_missing(missing)
     if isinstance(frame, (str, os.PathLike)):
-        with files.scan(frame, columns=(y, group, *columns)) as relation:
+        rules.check_names(files.columns(frame), {"y": y}, group, columns)
+        with files.scan(frame, labels=[group], others=[y, *columns]) as relation:
             return statistics(
                 relation,
                 y=y,
@@ -150,7 +147,7 @@ def statistics(
     rules.check_names(schema.names(), {"y": y}, group, columns)
     if not schema[y].is_numeric():
         strays = text_numbers.in_lazy(data, y)
-        raise text_numbers.refusal(f"y={y!r}", schema[y], strays, source, y)
+        raise text_numbers.refusal(f"y={y!r}", schema[y], strays, source)
     for name in columns:
         rules.check_no_dates(name, [schema[name]])
     rows = _Rows.of(data, schema, (y, *columns), group, source)
