@@ -255,15 +255,15 @@ class SufficientStatistics:
         if sources == self.sources:
             return self
         columns = tuple(column for names in sources.values() for column in names)
-        # Row a of T takes the old (1, columns, response), less their centres, to the new one.
-        T = np.zeros((len(columns) + 2, len(self.columns) + 2))
-        T[0, 0] = T[-1, -1] = 1
-        old = {column: b for b, column in enumerate(self.columns, start=1)}
+        # T takes the old (columns, response), less their centres, to the new ones less theirs.
+        T = np.zeros((len(columns) + 1, len(self.columns) + 1))
+        T[-1, -1] = 1
+        old = {column: b for b, column in enumerate(self.columns)}
         first = None if full is None or sources[full] == self.sources[full] else sources[full][0]
         if first is not None:
             rules.check_coefficients(self.columns, [first])
-        for a, column in enumerate(columns, start=1):
-            if column == first:
+        for a, column in enumerate(columns):
+            if column == first:  # 1 less the indicators of the other levels
                 T[a, [old[c] for c in self.sources[full or ""]]] = -1
             else:
                 T[a, old[column]] = 1
@@ -272,10 +272,11 @@ class SufficientStatistics:
             self,
             columns=columns,
             sources=sources,
-            centre=new + T[1:, 1:] @ self.centre,
-            products=frozen(T @ self.products @ T.T),
-            minimum=np.where(new, 0, T[1:, 1:] @ self.minimum),
-            maximum=np.where(new, 1, T[1:, 1:] @ self.maximum),
+            centre=new + T @ self.centre,
+            group_means=frozen(self.group_means @ T.T),
+            within=frozen(T @ self.within @ T.T),
+            minimum=np.where(new, 0, T @ self.minimum),
+            maximum=np.where(new, 1, T @ self.maximum),
         )
 
     def merge(self, other: SufficientStatistics) -> SufficientStatistics:
