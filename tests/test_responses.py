@@ -226,7 +226,7 @@ def test_missing_rows_do_not_count() -> None:
 # ---- booleans ------------------------------------------------------------------------------------
 
 BOOLEAN = (
-    r"^y='y' must be a column of numbers, got True and False: a normal model is wrong for two "
+    r"^y='y' must be a column of numbers, got True and False; a normal model is wrong for two "
     r"values; frame\['y'\].astype\(int\) fits one all the same, with a warning$"
 )
 
