@@ -5,8 +5,7 @@ from every kind of frame, from files and from statistics, at no further pass ove
 u = y - min(y), S1 the sum of u over the rows and S2 that of its squares:
 
 - *Two values.* 0 <= u <= R = max(y) - min(y) in every row, so sum u (R - u) = R S1 - S2 is a sum
-  of terms that are not negative, and 0 where each of them is: where every u is 0 or R. Of fewer
-  than 5 rows that says nothing.
+  of terms that are not negative, and 0 where each of them is: where every u is 0 or R.
 - *Whole numbers.* min(y) is whole, and so are S1 and S2 of every group.
 - *Counts* are whole numbers, 0 or more, for which one of two things holds.
 
@@ -46,6 +45,7 @@ __all__ = ["Look", "look", "warn"]
 
 Array = NDArray[np.float64]
 
+_FEWEST = 5  # of fewer rows the values say nothing
 FEW = 10
 """Whole numbers up to that are few distinct ones."""
 _NEAR_ONE = (0.5, 2.0)
@@ -90,9 +90,11 @@ def look(found: SufficientStatistics) -> Look | None:
     """
     low, high = float(found.minimum[-1]), float(found.maximum[-1])
     n, N = found.products[:, 0, 0], found.N
+    if N < _FEWEST:
+        return None
     sums, squares, rounding = _about(found, low)
     width = high - low
-    if N > 4 and width * sums.sum() - squares.sum() <= _ROUNDING * N * width**2 + rounding.sum():
+    if width * sums.sum() - squares.sum() <= _ROUNDING * N * width**2 + rounding.sum():
         return Look(
             "two values",
             f"has only two values, {low:g} and {high:g}",
