@@ -292,7 +292,7 @@ def test_a_check_of_the_fit_mentions_it(tmp_path: Path) -> None:
     for message, y in RESPONSES.items():
         with pytest.warns(DataWarning, match=message):
             model = hm.OneWay(frame(y), y="y", group="g")
-        idata = model.fit(engine="exact", seed=1, draws=100)
+        idata = model.fit(engine="exact", seed=1)
         for one in (idata, hm.load(netcdf.save(idata, tmp_path / f"{len(message)}.nc"))):
             result = hm.check(one)
             (note,) = [f for f in result.findings if f.kind == "response"]
