@@ -114,7 +114,7 @@ def no_numbers(what: str, dtype: Any) -> DataError:
     role, _, name = what.partition("=")
     if role == "y" and dtype == nw.Boolean:
         return DataError(
-            f"{what} must be a column of numbers, got True and False: a normal model is wrong for "
+            f"{what} must be a column of numbers, got True and False; a normal model is wrong for "
             f"two values; frame[{name}].astype(int) fits one all the same, with a warning"
         )
     came = "text" if dtype in (nw.String, nw.Categorical, nw.Enum) else str(dtype).lower()

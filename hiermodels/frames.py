@@ -317,8 +317,9 @@ def _numbers(series: Any, what: str, source: Any) -> Array:
         values = series.to_list()
         if all(v is None or _is_number(v) for v in values):
             return np.array([np.nan if v is None else float(v) for v in values])
-        # Beside missing values (NaN is not itself) booleans are objects to pandas.
-        if {type(v) for v in values if v is not None and v == v} <= {bool, np.bool_}:
+        # Booleans beside missing values are objects to pandas.
+        present = {type(value) for value in series.filter(~series.is_null()).to_list()}
+        if present and present <= {bool, np.bool_}:
             raise rules.no_numbers(what, nw.Boolean)
     if series.is_null().all():
         return np.full(len(series), np.nan)

@@ -5,8 +5,7 @@ from every kind of frame, from files and from statistics, at no further pass ove
 u = y - min(y), S1 the sum of u over the rows and S2 that of its squares:
 
 - *Two values.* 0 <= u <= R = max(y) - min(y) in every row, so sum u (R - u) = R S1 - S2 is a sum
-  of terms that are not negative, and 0 where each of them is: where every u is 0 or R. Of fewer
-  than 5 rows that says nothing.
+  of terms that are not negative, and 0 where each of them is: where every u is 0 or R.
 - *Whole numbers.* min(y) is whole, and so are S1 and S2 of every group.
 - *Counts* are whole numbers, 0 or more, for which one of two things holds.
 
@@ -19,7 +18,9 @@ u = y - min(y), S1 the sum of u over the rows and S2 that of its squares:
      have 0.3). The variance grows with the mean: see :func:`_growth`.
 
   One mark alone is not enough: a score may be 0, and the sd of reaction times grows with their
-  mean. Overdispersed counts have no index near 1, but 0 and a growing variance.
+  mean. Where the variance does not grow, 0 must be no surprise among N Poisson counts,
+  N exp(-mean) > 0.1: scores of 0 to 20 with a mean of 11 and an sd of 4 have both other marks.
+  Overdispersed counts have no index near 1, but 0 and a growing variance.
 
 Cox, D. R. and Lewis, P. A. W. (1966). The Statistical Analysis of Series of Events, section 6.3
 (index of dispersion).
@@ -44,11 +45,14 @@ __all__ = ["Look", "look", "warn"]
 
 Array = NDArray[np.float64]
 
+_FEWEST = 5  # of fewer rows the values say nothing
 FEW = 10
 """Whole numbers up to that are few distinct ones."""
 _NEAR_ONE = (0.5, 2.0)
 # Standard errors from 0, and elasticity, from which on a variance grows with the mean.
 _SURE, _STEEP = 4.0, 0.5
+# Zeros to be expected of Poisson counts, fewer than which make a 0 no mark of them.
+_RARE = 0.1
 # Rounding of sums of squares about another centre, as a share of the largest of their terms.
 _ROUNDING = 1e-11
 # Sums of squares beyond that are known to no single unit any more.
@@ -86,9 +90,11 @@ def look(found: SufficientStatistics) -> Look | None:
     """
     low, high = float(found.minimum[-1]), float(found.maximum[-1])
     n, N = found.products[:, 0, 0], found.N
+    if N < _FEWEST:
+        return None
     sums, squares, rounding = _about(found, low)
     width = high - low
-    if N > 4 and width * sums.sum() - squares.sum() <= _ROUNDING * N * width**2 + rounding.sum():
+    if width * sums.sum() - squares.sum() <= _ROUNDING * N * width**2 + rounding.sum():
         return Look(
             "two values",
             f"has only two values, {low:g} and {high:g}",
@@ -112,7 +118,9 @@ def look(found: SufficientStatistics) -> Look | None:
     index = variance / mean
     near = _NEAR_ONE[0] <= index <= _NEAR_ONE[1]
     growing = _growth(means, variances / np.maximum(df, 1), df)
-    if (low == 0) + near + growing < 2:
+    # 0 is as rare as exp(-mean) among Poisson counts, and near an index of 1 no rarer a score.
+    expected = growing or N * math.exp(-mean / df.sum()) > _RARE
+    if (low == 0) + near + growing < 2 or not expected:
         return None
     marks = ["0 among them"] if low == 0 else []
     marks += ["a variance that grows with the mean"] if growing else []

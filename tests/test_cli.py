@@ -533,7 +533,8 @@ def test_a_comparison_is_printed_and_reported_without_cmdstan(no_cmdstan, school
     model = hm.EightSchools(
         schools(), effect="effect", se="se", group="school", priors={"tau": hm.HalfCauchy(5)}
     )
-    model = model.replace(priors={"tau": hm.HalfCauchy(5), "theta": hm.Normal(0, 20)})
+    both = {"tau": hm.HalfCauchy(5), "theta": hm.Normal(0, 20)}
+    model = model.replace(pooling="partial", priors=both)
     assert out.startswith(str(hm.compare_pooling(model, seed=1)))
     assert out.endswith(f"\nThe report is in {page}\n")
     html = page.read_text(encoding="utf-8")

@@ -28,7 +28,7 @@ def runs(tmp_path):
     table = pa.table(
         {
             "g": np.repeat([1, 2], 300_000),
-            "y": np.tile([0.0, 1.0, 3.0], 200_000),
+            "y": np.tile([0.5, 1.0, 3.0], 200_000),
             "s": np.ones(600_000),
         }
     )

@@ -133,7 +133,7 @@ BAD: list[tuple[str, Any, dict[str, Any], type[Exception], str]] = [
     ("text for numbers", FRAME, {"roles": {"y": "sex"}}, DataError,
      r"y='sex' must be a column of numbers, got text in all 5 rows, first '\w' in row 0 \(counted"),
     ("booleans for numbers", column("score", [True] * 5), {}, DataError,
-     "y='score' must be a column of numbers, got boolean"),
+     "y='score' must be a column of numbers, got True and False; a normal"),
     ("dates for numbers", column("score", pd.date_range("2026-01-01", periods=5)), {}, DataError,
      "y='score' must be a column of numbers, got datetime"),
     ("infinite", column("score", INFINITE), {}, DataError,

@@ -307,7 +307,7 @@ def test_a_prior_that_cannot_be_is_refused_before_any_fit(
         compare_priors(model, {"fine": {}, "odd": {"tua": hm.HalfNormal(1)}})
     with pytest.raises(PriorError, match=r"priors 'odd': .*tau is a scale parameter"):
         compare_priors(model, {"odd": {"tau": hm.Normal(0, 1)}})
-    with pytest.raises(PriorError, match=r"priors 'odd': under pooling='complete' .*'tau'.* mu$"):
+    with pytest.raises(PriorError, match=r"'odd': priors: under pooling='complete' .*'tau'.* mu; "):
         compare_priors(model.replace(pooling="complete"), {"odd": {"tau": hm.HalfNormal(1)}})
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import warnings
 from typing import Any
 
 import numpy as np
@@ -9,8 +11,12 @@ import pandas as pd
 import pytest
 
 import hiermodels as hm
-from hiermodels import gibbs, programs
+from hiermodels import cli, gibbs, programs
 from hiermodels.errors import DataError, DataWarning, ImproperPosteriorError
+
+from .engines import EAGER, LAZY, cluster, quiet, spark
+
+__all__ = ["cluster", "spark"]  # fixtures
 
 RNG = np.random.default_rng(5)
 ROWS = pd.DataFrame({"g": np.repeat(list("abcde"), 6), "y": RNG.normal(size=30)})
@@ -318,3 +324,124 @@ def test_powers_of_a_year_are_independent() -> None:
             frame.assign(x2=year**2, x3=year**3), y="y", group="g", common=["x", "x2", "x3"]
         )
     assert model.design.columns_rank == 4
+
+
+# ---- slopes that cannot vary by group ------------------------------------------------------------
+
+LEVEL = (
+    r"^column '{0}' in varying= is constant within every group, so its slope cannot vary by group: "
+    r"in a group it does what the varying intercept does, and its tau leans on its prior; give it "
+    r"one slope, common=\['{0}'\]$"
+)
+ALONE = (
+    r"^column '{0}' in varying= is constant within every group, so its slope cannot vary by group: "
+    r"it stands for the group's own level, which intercept='varying' is for; .*common=\['{0}'\]$"
+)
+ONE = r"^column '{0}' in varying= varies within one group only, .*; .* common=\['{0}'\]$"
+SLOPES: list[tuple[dict[str, Any], list[str]]] = [
+    ({"varying": ["x"]}, []),
+    ({"varying": ["x"], "common": ["size", "type", "late"]}, []),
+    ({"varying": ["x"], "common": ["kind"], "intercept": "common"}, []),
+    ({"varying": ["kind"]}, []),  # one of its levels is in one group only
+    ({"varying": ["ones", "x"], "intercept": "none"}, []),
+    ({"varying": ["type"], "intercept": "none"}, []),  # a level of its own for each type
+    ({"varying": ["size"], "pooling": "complete"}, []),
+    ({"varying": ["size"]}, [LEVEL.format("size")]),
+    ({"varying": ["x", "size"]}, [LEVEL.format("size")]),
+    ({"varying": ["ones", "size"], "intercept": "none"}, [LEVEL.format("size")]),
+    ({"varying": ["x", "type"]}, [LEVEL.format("type")]),
+    ({"varying": ["type", "size"]}, [LEVEL.format("type"), LEVEL.format("size")]),
+    ({"varying": ["size"], "intercept": "common"}, [ALONE.format("size")]),
+    ({"varying": ["size"], "intercept": "none"}, [ALONE.format("size")]),
+    ({"varying": ["once"]}, [ONE.format("once")]),
+    ({"varying": ["late"]}, [ONE.format("late")]),
+]
+
+
+def by_group(groups: int = 12, size: int = 8) -> pd.DataFrame:
+    """Columns that vary within all groups (x, kind), within one (once, late), within none."""
+    rng = np.random.default_rng(5)
+    group = np.repeat(np.arange(groups), size)
+    here, n = group == 3, len(group)
+    rows = pd.DataFrame({"g": [f"g{j:02d}" for j in group], "x": rng.normal(size=n)})
+    return rows.assign(
+        y=rows["x"] + rng.normal(size=groups)[group] + rng.normal(size=n),
+        size=rng.normal(size=groups)[group],
+        type=np.array([*"abc"] * 4)[group],
+        kind=np.where(here & (np.arange(n) % 2 == 0), "c", rng.choice([*"ab"], n)),
+        once=np.where(here, rows["x"], 1 / 3),
+        late=np.where(here & (np.arange(n) % 2 == 0), "b", "a"),
+        ones=1.0,
+    )
+
+
+def said_of(make: Any, *given: Any, **options: Any) -> list[str]:
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always", DataWarning)
+        make(*given, **options)
+    return [str(line.message) for line in said if "in varying=" in str(line.message)]
+
+
+def matches(said: list[str], wanted: list[str]) -> bool:
+    return len(said) == len(wanted) and all(map(re.match, wanted, said))
+
+
+@pytest.mark.parametrize(("columns", "wanted"), SLOPES)
+def test_slopes_of_columns_constant_within_groups_are_named(columns, wanted) -> None:
+    frame = by_group()
+    names = [*columns["varying"], *columns.get("common", [])]
+    options = {"y": "y", "group": "g"}
+    summed = hm.sufficient_statistics(frame, **options, columns=names)
+    # No level is in one of two halves alone, so that they can be merged.
+    halves = frame[::2], frame[1::2]
+    if not {"kind", "late"} & {*names}:
+        first, second = (hm.sufficient_statistics(h, **options, columns=names) for h in halves)
+        assert matches(said_of(hm.VaryingSlopes, first + second, **options, **columns), wanted)
+    for given in (frame, summed):
+        assert matches(said_of(hm.VaryingSlopes, given, **options, **columns), wanted)
+
+
+@quiet
+@pytest.mark.parametrize("name", [*EAGER, *LAZY])
+def test_every_engine_names_them(name: str, request: Any, tmp_path: Any) -> None:
+    data = (EAGER | LAZY)[name](by_group(), request, tmp_path)
+    columns = ["x", "size", "type", "late"]
+    said = said_of(hm.VaryingSlopes, data, y="y", group="g", varying=columns)
+    assert matches(said, [LEVEL.format("size"), LEVEL.format("type"), ONE.format("late")])
+
+
+@pytest.mark.parametrize("ending", ["csv", "csv.gz", "tsv", "parquet"])
+def test_every_file_names_them_in_python_and_typed(ending: str, tmp_path: Any, capsys: Any) -> None:
+    file = tmp_path / f"rows.{ending}"
+    frame = by_group()
+    if ending == "parquet":
+        frame.to_parquet(file, index=False)
+    else:
+        frame.to_csv(file, index=False, sep="\t" if ending == "tsv" else ",")
+    columns = {"y": "y", "group": "g", "varying": ["x", "size"]}
+    said = said_of(hm.VaryingSlopes, file, **columns)
+    assert matches(said, [LEVEL.format("size")])
+    words = ["fit", "varying-slopes", str(file), "--y", "y", "--group", "g", "--varying", "x"]
+    words += ["--varying", "size", "--engine", "exact", "--draws", "20"]
+    assert cli.main([*words, "-q", "-o", str(tmp_path / "fit.nc")]) == 0
+    told = capsys.readouterr().err
+    assert "warning: column 'size' in varying= is constant within every group" in told
+
+
+@pytest.mark.parametrize("mean", [0.0, 1e3, 1e6])
+@pytest.mark.parametrize("size", [2, 8, 20_000])
+def test_a_constant_column_is_seen_in_groups_of_any_size_far_from_0(mean: float, size: int) -> None:
+    frame = by_group(size=size)
+    frame["size"] = frame["size"] / 3 + mean
+    said = said_of(hm.VaryingSlopes, frame, y="y", group="g", varying=["size"])
+    assert matches(said, [LEVEL.format("size")])
+    # A millionth of the spread between groups is enough to vary, as to tell columns apart.
+    frame["size"] += 1e-5 * frame["x"]
+    assert not said_of(hm.VaryingSlopes, frame, y="y", group="g", varying=["size"])
+
+
+def test_another_pooling_strategy_says_it_when_it_comes_to_that() -> None:
+    model = hm.VaryingSlopes(by_group(), y="y", group="g", varying=["size"], pooling="complete")
+    assert matches(said_of(model.replace, pooling="partial"), [LEVEL.format("size")])
+    pools = hm.compare_pooling(model, seed=1, draws=50)
+    assert any("constant within every group" in note for note in pools.notes)

@@ -444,7 +444,8 @@ def test_a_data_file_stays_as_the_user_gave_it(tmp_path, monkeypatch, plain):
 
 def test_priors_of_other_strategies_are_in_the_code(tmp_path, plain):
     model = eight_schools(pooling="none", priors={"theta": hm.Normal(0, 20)})
-    pools = hm.compare_pooling(model.replace(priors={**PRIORS, "theta": hm.Normal(0, 20)}), seed=1)
+    priors = {**PRIORS, "theta": hm.Normal(0, 20)}
+    pools = hm.compare_pooling(model.replace(pooling="none", priors=priors), seed=1)
     code = code_of(written(pools, tmp_path))
     made: dict[str, Any] = {"frame": hm.datasets.eight_schools()}
     exec(code.partition("pools =")[0], made)  # noqa: S102 - the page's own code

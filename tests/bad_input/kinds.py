@@ -28,6 +28,12 @@ def _no_numbers(came: str, hint: str = "convert the column to numbers first") ->
     return f"y='y' must be a column of numbers, got {came}; {hint}"
 
 
+BOOLEANS = (
+    "a normal model is wrong for two values; frame['y'].astype(int) fits one all the same, with a "
+    "warning"
+)
+
+
 def finite(posterior, model):
     """finite draws of all parameters"""
     for name in posterior:
@@ -130,7 +136,31 @@ RESPONSES = [
         typed="",
         says=_no_numbers("text", "pandas.to_numeric(...) converts text"),
     ),
-    Case("booleans", rows(y=Y > 0), says=_no_numbers("boolean")),
+    Case("booleans", rows(y=Y > 0), says=_no_numbers("True and False", BOOLEANS)),
+    Case(
+        "booleans and a missing value",
+        rows(y=pd.Series([None, *(Y[1:] > 0)], dtype=object)),
+        says=_no_numbers("True and False", BOOLEANS),
+    ),
+    Case(
+        "0 and 1",
+        rows(y=(Y > 0).astype(int)),
+        answer=finite,
+        warns=(
+            "y='y' has only two values, 0 and 1: a normal model predicts values between and beyond "
+            "them, and its sigma, intervals and comparisons by elpd are off"
+        ),
+    ),
+    Case(
+        "counts",
+        rows(y=np.arange(24) % 7),
+        answer=finite,
+        warns=(
+            "y='y' has few distinct values, all whole numbers from 0 to 6, as counts and ratings "
+            "have: a normal model predicts values that cannot be, and its sigma and intervals are "
+            "off"
+        ),
+    ),
     Case("dates", rows(y=DAYS), typed="parquet", says=_no_numbers("datetime(...)")),
     Case("durations", rows(y=DAYS - DAYS[0]), typed="parquet", says=_no_numbers("duration(...)")),
     Case("periods", rows(y=DAYS.to_period("D")), typed="", says=_no_numbers("...")),

@@ -236,7 +236,17 @@ CASES = [
             " mean"
         ),
     ),
-    Case("a predictor constant within groups", rows(x=G**2), "VaryingSlopes", answer=finite),
+    Case(
+        "a predictor constant within groups",
+        rows(x=G**2),
+        "VaryingSlopes",
+        answer=finite,
+        warns=(
+            "column 'x' in varying= is constant within every group, so its slope cannot vary by "
+            "group: in a group it does what the varying intercept does, and its tau leans on its "
+            "prior; give it one slope, common=['x']"
+        ),
+    ),
     Case(
         "a predictor that tells two halves of the groups apart",
         rows(x=(G > 2) * 1.0),

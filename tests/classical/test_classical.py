@@ -124,7 +124,7 @@ def test_the_moment_estimates_are_unbiased_with_unequal_sizes() -> None:
 def test_n0_is_what_the_mean_square_between_gains_by_a_unit_of_tau2() -> None:
     sizes = np.array([1, 2, 17, 40])
     j = np.repeat(np.arange(4), sizes)
-    found = classical.anova(one_way(pd.DataFrame({"y": np.arange(60.0) % 7, "g": j})))
+    found = classical.anova(one_way(pd.DataFrame({"y": np.arange(60.0) % 7 / 3, "g": j})))
     # E SS_between = tr(C cov(u)) for C the quadratic form of the effects u, here with cov(u) = I.
     C = np.diag(sizes) - np.outer(sizes, sizes) / 60
     assert found.n0 == pytest.approx(np.trace(C) / 3, rel=1e-12)

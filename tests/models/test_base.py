@@ -40,6 +40,14 @@ def test_priors_of_another_pooling_strategy_wait_for_it(model: hm.EightSchools) 
     assert complete.replace(pooling="partial").priors["tau"] == hm.HalfCauchy(5)
     with pytest.raises(PriorError, match="no parameter 'sigma'"):
         model.replace(pooling="complete", priors={"sigma": hm.HalfNormal(1)})
+    # Nothing waits that was given with no other strategy in mind; what waits already may stay.
+    with pytest.raises(PriorError, match="under pooling='complete' there is no parameter 'tau'"):
+        model.replace(pooling="complete").replace(priors=tau)
+    with pytest.raises(PriorError, match="under pooling='complete' there is no parameter 'tau'"):
+        complete.replace(priors={"tau": hm.HalfCauchy(6)})
+    both = complete.replace(priors={**tau, "mu": hm.Normal(0, 9)})
+    assert both.replace(pooling="partial").priors["tau"] == hm.HalfCauchy(5)
+    assert dict(both.priors) == {"mu": hm.Normal(0, 9)}
 
 
 def test_a_model_says_what_it_is(model: hm.EightSchools) -> None:
