@@ -291,25 +291,48 @@ class Design:
         return int(np.argmax(still)) if still.any() else None
 
     @cached_property
-    def gram_within(self) -> Array:
-        """What the group's own intercept leaves of ``gram``: products about the group's means.
+    def _about_the_means(self) -> tuple[Array, Array]:
+        """Products of [z, x, y] about each group's means, and what of a fit only they lack.
 
-        Clearing the columns of a constant takes their means off them, whatever is taken off them
-        besides: no difference of large squares is needed. A column that varies in a group by no
-        more than a trillionth of its size is one value there, as rounding varies it by as much.
+        A column that varies in a group by no more than a trillionth of its size is one value there:
+        rounding varies it by as much.
         """
-        T, _ = self._products
-        found = self.statistics
-        W, S = found.within, T[:, 1:]
+        found, places = self.statistics, self._places - 1
         size = np.maximum(np.abs(found.minimum), np.abs(found.maximum))
         least = found.sizes[:, None] * (ROUNDING * size) ** 2
-        still = np.diagonal(W, axis1=1, axis2=2) <= least
+        still = np.diagonal(found.within, axis1=1, axis2=2) <= least
+        W = found.within
         if still.any():
             W = np.where(still[:, :, None] | still[:, None, :], 0.0, W)
-        return np.asarray(S @ W @ S.T)
+        W = np.where(places < 0, 0.0, W[:, :, places])[:, places]
+        W[:, places < 0] = 0
+        total = W.sum(axis=0)
+        fit = least_squares(total[:-1, :-1], total[:-1, -1:])[:, 0]
+        varies = np.diagonal(total)[:-1] > 0
+        more = np.where(varies, fit + self._products[0][-1, self._places[:-1]], 0.0)
+        T = np.eye(len(places))
+        T[-1, :-1] = -fit
+        return T @ W @ T.T, more
+
+    @property
+    def gram_within(self) -> Array:
+        """Cross-products of [z, x, y] about the means of each group, shape (J, K+P+1, K+P+1).
+
+        They are what the group's own intercept leaves of ``gram``, without a difference of large
+        squares; but for the fit that is taken off y, which is one of what is within groups.
+        """
+        return self._about_the_means[0]
+
+    @property
+    def fit_within(self) -> Array:
+        """Coefficients that went off y in ``gram_within`` and not in ``gram``, shape (K + P,)."""
+        return self._about_the_means[1]
 
     def cleared(self, columns: Sequence[int]) -> Cleared:
         """What least squares on some of the columns leave of all of them, in each group.
+
+        Off y goes the fit of ``gram_within`` as well, where the intercept is among them, and else
+        that of ``gram``.
 
         Parameters
         ----------
@@ -397,8 +420,6 @@ class Design:
             squares = np.maximum(squares, self.gram[:, -1, -1])
         elif len(columns) + more == 1:
             return np.asarray(least)
-        else:
-            squares = np.maximum(squares, self.gram_within[:, -1, -1])
         return np.asarray(least + PERFECT * squares)
 
     @property

@@ -70,7 +70,7 @@ def least_squares(A: Array, b: Array) -> Array:
     return np.asarray(solved / length[:, None])
 
 
-def own_lines(G: Array, within: Array, one: int | None) -> tuple[Array, Array]:
+def own_lines(G: Array, within: Array, one: int | None, more: Array) -> tuple[Array, Array]:
     """Each group's own least-squares coefficients, and the inverses of its columns' products.
 
     Beside a constant column the slopes are those of the products about the group's means, S, and
@@ -85,6 +85,8 @@ def own_lines(G: Array, within: Array, one: int | None) -> tuple[Array, Array]:
         Cross-products of p columns and the response, as they are and about the group's means.
     one : int or None
         Place of the constant column.
+    more : array, shape (p,)
+        Coefficients that went off the response in ``within`` and not in ``G``.
 
     Returns
     -------
@@ -105,6 +107,7 @@ def own_lines(G: Array, within: Array, one: int | None) -> tuple[Array, Array]:
     fit, inverse, through = np.empty((J, p)), np.zeros((J, p, p)), np.tile(np.eye(p), (J, 1, 1))
     means = G[:, one] / G[:, one, one][:, None]  # over v
     through[:, one, others] = -means[:, others]
+    slopes = slopes + more[others]
     fit[:, others] = slopes
     fit[:, one] = means[:, -1] - np.sum(means[:, others] * slopes, axis=1)
     inverse[:, one, one] = 1 / G[:, one, one]

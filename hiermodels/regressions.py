@@ -197,7 +197,7 @@ def of_model(model: Base) -> list[Regressions] | None:
         # Off its response a fit of all columns has gone before.
         fit = np.zeros((1, len(priors)))
         return [_regressions(model, priors, gram.sum(axis=0)[None], np.array([d.N]), None, fit)]
-    fit, _ = own_lines(d.gram, d.gram_within, d.intercept)
+    fit, _ = own_lines(d.gram, d.gram_within, d.intercept, d.fit_within)
     gram = gram.copy()
     gram[:, -1] = gram[:, :, -1] = 0
     if d.residual != "known":

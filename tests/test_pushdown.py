@@ -18,6 +18,7 @@ from hiermodels.errors import ColumnError, DataError, DataWarning, OptionError
 from hiermodels.statistics import SufficientStatistics
 
 from .engines import EAGER, LAZY, cluster, of_duckdb, quiet, spark
+from .far_groups import SPREADS, exact_within, rows
 from .test_statistics import alike, frame
 
 __all__ = ["cluster", "spark"]  # fixtures
@@ -80,6 +81,31 @@ def test_every_engine_gives_the_same_statistics_and_no_rows(
         assert found.labels.tolist() == sorted(set(DATA["school"]))
     else:
         assert found.labels.tolist() == DATA["school"].unique().tolist()
+
+
+@quiet
+def test_every_engine_keeps_the_digits_of_groups_that_lie_far_apart(engine: Any) -> None:
+    data = pd.concat(
+        [
+            rows(spread, size=7, seed=k).assign(
+                # A group of one row, and labels that are text.
+                g=lambda f, k=k: (f["g"] + 10 * k).where(f.index > 0, 99 + k).map("g {:03d}".format)
+            )
+            for k, spread in enumerate((1.0, *SPREADS))
+        ]
+    ).reset_index(drop=True)
+    data["sex"] = np.where(data.index % 3 == 0, "M", "F")
+    found = of(engine(data), y="y", group="g", columns=["x", "w", "v", "sex"])
+    assert found.columns == ("x", "w", "v", "sex[M]")
+    coded = data.assign(**{"sex[M]": (data["sex"] == "M").astype(float)})
+    exact = exact_within(coded, [*found.columns, "y"])
+    assert sorted(found.labels.tolist()) == sorted(exact)
+    for label, within in zip(found.labels.tolist(), found.within, strict=True):
+        size = np.sqrt(np.diag(exact[label]))
+        error = np.abs(within - exact[label]) / np.maximum(np.outer(size, size), 1e-12)
+        assert error.max() < 1e-9, label
+    means = coded.groupby("g")[[*found.columns, "y"]].mean().loc[found.labels.tolist()]
+    np.testing.assert_allclose(found.centre + found.group_means, means, rtol=1e-10, atol=1e-7)
 
 
 @quiet

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
+import pickle
 import subprocess
 import sys
 from dataclasses import replace
@@ -16,7 +18,10 @@ import pytest
 
 from hiermodels.errors import ColumnError, DataError, OptionError
 from hiermodels.pushdown import sufficient_statistics
-from hiermodels.statistics import SufficientStatistics
+from hiermodels.statistics import ABOUT, SufficientStatistics
+
+from .far_groups import SPREADS, exact_within
+from .far_groups import rows as far_rows
 
 
 def frame(n: int = 600, mean: float = 3.0, seed: int = 1) -> pd.DataFrame:
@@ -130,6 +135,53 @@ def test_merged_parts_may_have_groups_of_their_own_and_centres_far_apart() -> No
     assert merged.labels.tolist() == [*few.labels.tolist(), *many.labels.tolist()]
     alike(of(data), merged)
     np.testing.assert_allclose(merged.centre, of(data).centre, rtol=1e-12)
+
+
+@pytest.mark.parametrize("spread", SPREADS)
+@pytest.mark.parametrize("seed", range(4))
+def test_digits_outlive_merging_moving_choosing_and_saving(
+    spread: float, seed: int, tmp_path: Path
+) -> None:
+    rng = np.random.default_rng(seed)
+    data = far_rows(spread, size=60).sample(frac=1, random_state=seed)
+    parts = [
+        of(data[k::13], y="y", group="g", columns=["x", "w"]) for k in rng.permutation(13).tolist()
+    ]
+    while len(parts) > 1:  # in pairs, in any order
+        first = parts.pop(int(rng.integers(len(parts))))
+        parts.append(first + parts.pop(int(rng.integers(len(parts)))))
+    (found,) = parts
+    found = found.recentred(found.centre + spread).select(["x"])
+    found = SufficientStatistics.load(found.save(tmp_path / "s.npz"))
+    found = pickle.loads(pickle.dumps(found))  # noqa: S301 - our own
+    assert found.sizes.tolist() == [60] * 6
+    for label, exact in exact_within(data, ["x", "y"]).items():
+        (place,) = np.flatnonzero(found.labels == label)
+        np.testing.assert_allclose(
+            found.within[place], exact, rtol=1e-6, atol=1e-6 * np.diag(exact).min()
+        )
+
+
+def test_a_file_of_the_first_format_is_read(tmp_path: Path) -> None:
+    statistics = of(DATA)
+    about = {name: getattr(statistics, name) for name in ABOUT}
+    upper = np.triu_indices(len(statistics.columns) + 2)
+    np.savez(
+        tmp_path / "old.npz",
+        about=np.array(json.dumps({"format": "hiermodels.sufficient_statistics.1", **about})),
+        products=statistics.products[:, upper[0], upper[1]],
+        **{n: getattr(statistics, n) for n in ("labels", "centre", "minimum", "maximum")},
+    )
+    alike(SufficientStatistics.load(tmp_path / "old.npz"), statistics, 1e-12)
+
+
+def test_products_are_those_of_the_rows_less_the_centre() -> None:
+    statistics = of(DATA, columns=["ses"])
+    np.testing.assert_allclose(statistics.products[:, 0, 0], statistics.sizes)
+    sums = statistics.sizes[:, None] * statistics.group_means
+    np.testing.assert_allclose(statistics.products[:, 0, 1:], sums)
+    squares = sums[:, :, None] * statistics.group_means[:, None, :]
+    np.testing.assert_allclose(statistics.products[:, 1:, 1:], statistics.within + squares)
 
 
 def test_merging_puts_columns_in_the_order_of_the_first() -> None:

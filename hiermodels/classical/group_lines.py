@@ -164,7 +164,7 @@ def _in_the_way(d: Design, errors: Any) -> list[str]:
 def _solve(d: Design, has: Any) -> tuple[Array, Array]:
     """Coefficients of the raw columns and A_j^-1, NaN where a group has none."""
     p = d.K + d.P
-    centred, own = own_lines(d.gram[has], d.gram_within[has], d.intercept)
+    centred, own = own_lines(d.gram[has], d.gram_within[has], d.intercept, d.fit_within)
     shift, back = d.back
     fit, inverse = np.full((d.J, p), np.nan), np.full((d.J, p, p), np.nan)
     fit[has] = shift + centred @ back.T

@@ -124,7 +124,7 @@ def maximize(design: Design, method: str = "reml") -> Components:
     if likelihood.restricted:
         constant += 2 * float(stretch)
     return Components(
-        centred=unit * at.fit,
+        centred=unit * (at.fit + likelihood.more),
         covariance=sigma**2 * np.linalg.inv(at.A) * unit[:p, None] * unit[:p],
         Lambda=sigma * unit[: d.K, None] * L,
         sigma=sigma * float(s[-1]),
@@ -146,6 +146,9 @@ class _Likelihood:
         total[-1] = design.pooled_rss
         self.scale = np.sqrt(np.where(total > 0, total, 1.0) / N)
         self.W = _rows(design) / self.scale  # [Z, X, Y] of each group
+        self.more = np.zeros(p)  # coefficients that went off the response beside the design's
+        if _intercept_varies(design):
+            self.more = design.fit_within * self.scale[:-1] / self.scale[-1]
         # The others' cross-products.
         self.rest = design.own.left.sum(axis=0) / self.scale[:, None] / self.scale
         self.K, self.p, self.restricted = K, p, restricted
@@ -176,6 +179,10 @@ class _Likelihood:
         return _At(deviance, (D + D.T) / 2, fit, A, q)
 
 
+def _intercept_varies(design: Design) -> bool:
+    return design.intercept is not None and design.intercept < design.K
+
+
 def _rows(design: Design) -> Array:
     """K rows of [z, x, y] of each group that have the cross-products of all its z.
 
@@ -183,10 +190,11 @@ def _rows(design: Design) -> Array:
     products about the means, which lose nothing where the groups lie far apart.
     """
     K, one = design.K, design.intercept
-    if one is None or one >= K:
+    if one is None or not _intercept_varies(design):
         return _root(design.gram, range(K))
     rows = np.empty((design.J, K, K + design.P + 1))
     rows[:, 0] = design.gram[:, one] / np.sqrt(design.gram[:, one, one])[:, None]
+    rows[:, 0, -1] -= rows[:, 0, :-1] @ design.fit_within
     rows[:, 1:] = _root(design.gram_within, [k for k in range(K) if k != one])
     return rows
 
