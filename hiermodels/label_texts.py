@@ -80,11 +80,25 @@ def missing(column: Any) -> Any:
     return column.cast(nw.String).fill_null("").str.contains(_PATTERN)
 
 
-def missing_texts(data: Any, name: str) -> Any:
-    """The texts of a lazy frame's column that stand for missing values: ``text`` and ``n`` rows."""
-    there = data.filter(~nw.col(name).is_null()).select(text=nw.col(name).cast(nw.String))
-    found = there.filter(missing(nw.col("text"))).group_by("text").agg(nw.len().alias("n"))
-    return found.select("text", "n")
+def counted(
+    data: Any, columns: Mapping[str, str], collected: Callable[[Any], Any]
+) -> dict[str, dict[str, int]]:
+    """The texts in a lazy frame that stand for missing values, and the rows of each.
+
+    Parameters
+    ----------
+    data : LazyFrame
+    columns : mapping of str to str
+        Column -> its name in ``data``.
+    collected : callable
+        What brings the rows of an aggregated lazy frame here.
+    """
+    found = {}
+    for column, name in columns.items():
+        there = data.filter(~nw.col(name).is_null()).select(text=nw.col(name).cast(nw.String))
+        there = there.filter(missing(nw.col("text"))).group_by("text").agg(nw.len().alias("n"))
+        found[column] = dict(collected(there.select("text", "n")).rows())
+    return found
 
 
 def told(texts: Mapping[str, Mapping[str, int]]) -> tuple[str, str]:
@@ -101,7 +115,7 @@ def told(texts: Mapping[str, Mapping[str, int]]) -> tuple[str, str]:
         How the rows' description goes on, and how the advice does; empty without such texts.
     """
     each = [
-        (name, [_cut(ascii(text)) for text in sorted(rows, key=rows.__getitem__, reverse=True)])
+        (name, [_cut(ascii(text)) for text in sorted(rows, key=lambda t: (-rows[t], t))])
         for name, rows in texts.items()
         if rows
     ]

@@ -308,10 +308,8 @@ class _Rows:
             raise DataError(rules.EMPTY)
         counts = {name: int(found[flag]) for name, flag in flags.items()}
         words = (self.group, *self.factors) if text_numbers.is_csv(self.source) else ()
-        texts = {
-            name: dict(collected(label_texts.missing_texts(self.data, self.names[name])).rows())
-            for name in filter(counts.get, self.texts)
-        }
+        asked = {name: self.names[name] for name in self.texts if counts[name]}
+        texts = label_texts.counted(self.data, asked, collected)
         rules.missing_values(counts, dropped, n, missing, words=words, texts=texts)
         mean, minimum, maximum = (
             {name: float(found[f"{what}_{ours}"]) for name, ours in kept_names.items()}
