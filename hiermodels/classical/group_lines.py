@@ -176,10 +176,13 @@ def _solve(d: Design, has: Any) -> tuple[Array, Array]:
 
 
 def _total(d: Design) -> Array:
-    """Sum of squares of each group's response, about its mean where there is an intercept."""
+    """Sum of squares of each group's response, about its mean where there is an intercept.
+
+    A factor with a column for every level is an intercept by another name.
+    """
     found = d.statistics
     n, sums, squares = d.sizes, found.products[:, 0, -1], found.products[:, -1, -1]
-    if d.ones is not None:
+    if d.ones is not None or found.in_full:
         return np.asarray(np.maximum(squares - sums**2 / n, 0.0))
     centre = found.centre[-1]
     return np.asarray(squares + 2 * centre * sums + n * centre**2)
