@@ -124,7 +124,9 @@ def fit_many(
     ----------
     model : EightSchools, OneWay or VaryingSlopes
         The template: its columns, pooling, parameterization and the priors that it was given hold
-        for every data set; its own data are not used. Default priors follow each data set.
+        for every data set; its own data are not used, but for the levels of factors and their
+        baselines: a data set with other levels, or without one of them, is not fitted. Default
+        priors follow each data set.
     data : mapping, sequence, or data frame
         Label -> data set, or data sets that are labelled 0, 1, ...: each anything that the model
         takes as its ``frame``. With ``by``, one data frame (or path) of all of them.

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 
 import hiermodels as hm
-from hiermodels import classical
+from hiermodels import classical, cli
 from hiermodels import inference_data as idatas
 from hiermodels.errors import DataError, ManyFitsError, OptionError
 from hiermodels.plots import regressions
@@ -200,13 +200,42 @@ def test_statistics_without_their_levels_cannot_be_coded_in_full() -> None:
 
 @quiet
 def test_rows_of_some_levels_are_predicted_by_their_own_means(way_in: Any) -> None:
-    new = DATA[DATA["trt"] != "a"].head(20)
-    made = model(way_in(DATA), varying=["trt"], intercept="none")
+    new = DATA[DATA["trt"] != "a"].head(20).copy()
+    made = model(way_in(DATA), varying=["trt"], intercept="none", pooling="complete")
     idata = made.fit(engine="exact", draws=500, seed=1)
+    # Whatever its categories are: they are coded by the levels of the fit.
+    new["trt"] = pd.Categorical(new["trt"], categories=["z", *LEVELS])
     found = made.predict(idata, new, target="average").table["expected"]
     own = dict(zip(LEVELS, idatas.dataset(idata, "posterior")["mu"].mean(("chain", "draw")).values,
                    strict=True))  # fmt: skip
-    np.testing.assert_allclose(found, new["trt"].map(own), rtol=1e-9)
+    np.testing.assert_allclose(found, new["trt"].astype(str).map(own), rtol=1e-9)
+
+
+def test_the_explained_share_is_that_of_the_same_lines_with_an_intercept() -> None:
+    with_, without = (
+        classical.lines(model(varying=["trt"], intercept=i)).table["r2"]
+        for i in ("varying", "none")
+    )
+    np.testing.assert_allclose(without, with_, rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["rows.csv", "rows.tsv", "rows.parquet", "rows-*.parquet"])
+def test_the_command_line_codes_as_the_model_does(name: str, tmp_path: Path, capsys: Any) -> None:
+    file = tmp_path / name.replace("*", "1")
+    if file.suffix == ".parquet":
+        DATA.to_parquet(file)
+    else:
+        DATA.to_csv(file, index=False, sep="\t" if file.suffix == ".tsv" else ",")
+    fit = ["fit", "varying-slopes", str(tmp_path / name), "--y", "y", "--group", "g"]
+    fit += ["--varying", "trt", "--pooling", "complete", "--engine", "exact", "--draws", "100"]
+    out = tmp_path / "fit.nc"
+    assert cli.main([*fit, "--intercept", "none", "-o", str(out), "-q"]) == 0
+    mu = idatas.dataset(hm.load(out), "posterior")["mu"]
+    assert mu["coefficient"].to_numpy().tolist() == ["trt[a]", "trt[b]", "trt[c]"]
+    np.testing.assert_allclose(mu.mean(("chain", "draw")), MEANS, atol=2)
+    capsys.readouterr()
+    assert cli.main([*fit, "--intercept", "common"]) == 2
+    assert "--intercept none codes the factor in full" in capsys.readouterr().err
 
 
 # ---- levels that belong to the model -------------------------------------------------------------
@@ -361,10 +390,10 @@ def test_a_model_that_was_pickled_keeps_its_levels() -> None:
 
 
 def test_lines_along_a_level_have_no_share_of_the_others() -> None:
-    made = model(varying=["trt"], common=["x"], intercept="none")
+    made = model(simulated(groups=8), varying=["x"], common=["trt"], intercept="none")
     lines = regressions.read(made.fit(engine="exact", draws=200, seed=1), "trt[b]")
     columns = lines.columns(np.array([0.0, 1.0]))
-    np.testing.assert_allclose(columns[:, :3], [[0.5, 0, 0.5], [0, 1, 0]], atol=1e-12)
+    np.testing.assert_allclose(columns[:, 1:], [[0.5, 0, 0.5], [0, 1, 0]], atol=1e-12)
     assert "trt" not in lines.held
     assert "x = " in lines.held
 

@@ -173,10 +173,13 @@ def _solve(d: Design, has: Any) -> tuple[Array, Array]:
 
 
 def _total(d: Design) -> Array:
-    """Sum of squares of each group's response, about its mean where there is an intercept."""
+    """Sum of squares of each group's response, about its mean where there is an intercept.
+
+    A factor with a column for every level is an intercept by another name.
+    """
     found = d.statistics
     about_the_mean = found.within[:, -1, -1]
-    if d.ones is not None:
+    if d.ones is not None or found.in_full:
         return np.asarray(about_the_mean)
     return np.asarray(about_the_mean + d.sizes * (found.centre[-1] + found.group_means[:, -1]) ** 2)
 

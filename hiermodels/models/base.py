@@ -146,7 +146,13 @@ class Base(ABC):
         Returns
         -------
         Model
-            Of the same family, checked anew.
+            Of the same family, checked anew. Factors keep the levels and the baseline that they
+            have in this model.
+
+        Raises
+        ------
+        DataError
+            The data have other levels, or none of the rows has one of the model's levels.
         """
         for name in changes:
             if name not in self._options:

@@ -53,9 +53,15 @@ class VaryingSlopes(Model):
     common : sequence of str
         Columns with one coefficient for all groups. Columns of strings or categories, here and in
         ``varying``, are coded with one 0/1 column for each level but the first. Dates
-        are refused; those of a CSV file are text, so levels, and a warning says so.
+        are refused; those of a CSV file are text, so levels, and a warning says so. The first
+        level, the baseline, is the first category that the column declares, and must occur; of
+        text it is the first by the alphabet.
     intercept : {"varying", "common", "none"}
-        Whether the intercept varies by group, is common, or is left out.
+        Whether the intercept varies by group, is common, or is left out. Without one (and without
+        a constant column in its place) the first factor in ``varying``, or else in ``common``, has
+        a column for every level: its coefficients are the levels' means. A varying factor is
+        refused beside a common intercept, where its first level could not vary by group. Booleans
+        are numbers, 0 and 1.
     sigma : {"common", "group"}
         One residual sd for all rows, or one for each group.
     pooling : {"partial", "none", "complete"}
@@ -72,7 +78,8 @@ class VaryingSlopes(Model):
         standard deviation half-t(3, s/s_k). The intercept is the height where all columns are 0,
         which may be far from the data: with a = sqrt(1 + sum (mean_k/s_k)^2) and m the mean of the
         response it has N(m, 2.5 s a) and its group standard deviation half-t(3, s a), wide enough
-        for any line that the slopes' priors allow; centred columns (a = 1) make both tighter.
+        for any line that the slopes' priors allow; centred columns (a = 1) make both tighter. The
+        means of levels, where there is no intercept, have the priors of an intercept.
         sigma has half-t(3, s) and Omega LKJ(2). Without pooling theta and beta are flat.
     missing : {"raise", "drop"}
         What to do with rows that have missing values. Labels that are blank, or that Python writes

@@ -248,6 +248,17 @@ RESPONSES = [
         says="predictor 'x' must vary, got the one value 'a' in all rows; leave it out",
     ),
     Case(
+        "a predictor whose first category no row has",
+        rows(x=pd.Categorical(["b", "c"] * 12, list("abc"))),
+        "VaryingSlopes",
+        typed="parquet",
+        says=(
+            "predictor 'x' must have rows of its first category, 'a', which is the baseline that "
+            "the others are compared with, got 'b', 'c'; declare the categories that occur: "
+            "frame['x'].cat.remove_unused_categories() in pandas, a cast to pl.Enum in polars"
+        ),
+    ),
+    Case(
         "a predictor of free text",
         rows(x=[f"text {i}" for i in range(24)]),
         "VaryingSlopes",
