@@ -50,12 +50,12 @@ class EightSchools(Model):
     priors : dict, optional
         Priors that replace defaults: ``mu`` and ``tau`` (partial), ``theta`` (none), ``mu``
         (complete). With m the precision-weighted mean of the estimates and s the root mean square
-        of the spread and the standard errors of the precise ones together, the defaults are
-        mu ~ N(m, 2.5 s) and tau ~ half-t(3, s): wide for any effect that the data can show, and
-        scaled with the data. An estimate is precise whose standard error is not far above s, or
-        that of the second most precise one: a study without information does not move the
-        defaults, and one that is far more precise than all others does not set them alone
-        (docs/default_priors.md: how often intervals hold the truth under them).
+        of the spread and the standard errors of the precise ones together (somewhat more where
+        these are few), the defaults are mu ~ N(m, 2.5 s) and tau ~ half-t(3, s): wide for any
+        effect that the data can show, and scaled with the data. An estimate is precise whose
+        standard error is not far above s, or that of the second most precise one: a study without
+        information does not move the defaults, and one that is far more precise than all others
+        does not set them alone (docs/default_priors.md: how often intervals hold the truth).
         Without pooling theta is flat, so that theta_j ~ N(y_j, sigma_j).
     missing : {"raise", "drop"}
         What to do with rows that have missing values.
