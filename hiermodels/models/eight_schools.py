@@ -50,12 +50,12 @@ class EightSchools(Model):
     priors : dict, optional
         Priors that replace defaults: ``mu`` and ``tau`` (partial), ``theta`` (none), ``mu``
         (complete). With m the precision-weighted mean of the estimates and s the root mean square
-        of the spread and the standard errors of the precise ones together, the defaults are
-        mu ~ N(m, 2.5 s) and tau ~ half-t(3, s): wide for any effect that the data can show, and
-        scaled with the data. An estimate is precise whose standard error is not far above s, or
-        that of the second most precise one: a study without information does not move the
-        defaults, and one that is far more precise than all others does not set them alone
-        (docs/default_priors.md: how often intervals hold the truth under them).
+        of the spread and the standard errors of the precise ones together (somewhat more where
+        these are few), the defaults are mu ~ N(m, 2.5 s) and tau ~ half-t(3, s): wide for any
+        effect that the data can show, and scaled with the data. An estimate is precise whose
+        standard error is not far above s, or that of the second most precise one: a study without
+        information does not move the defaults, and one that is far more precise than all others
+        does not set them alone (docs/default_priors.md: how often intervals hold the truth).
         Without pooling theta is flat, so that theta_j ~ N(y_j, sigma_j).
     missing : {"raise", "drop"}
         What to do with rows that have missing values. Labels that are blank, or that Python writes
@@ -127,14 +127,17 @@ class EightSchools(Model):
 def _scale(y: Array, se: Array) -> float:
     """Root mean square of the spread and the standard errors of the precise estimates together.
 
-    s^2 is the mean of ((y_i - y_j)^2 + se_i^2 + se_j^2) / 2 over the pairs of estimates, weighted
-    by a_i a_j with a_j = 1 / (se_j^2 + t)^2. With equal standard errors that is the variance of the
-    estimates (divisor J - 1) plus se^2. Where se_j^2 is far above t, a_j times se_j^2 goes to 0: a
-    study without information does not count. Where it is far below t, studies count alike.
+    s^2 is n / (n - 1) times the mean of ((y_i - y_j)^2 + se_i^2 + se_j^2) / 2 over the pairs of
+    estimates, weighted by a_i a_j, where a_j is proportional to 1 / (se_j^2 + t)^2 and n = 1 / sum
+    a_j^2 is the effective number of studies. With equal standard errors that mean is the variance
+    of the estimates (divisor J - 1) plus se^2, and n = J. Where se_j^2 is far above t, a_j times
+    se_j^2 goes to 0: a study without information does not count. Where it is far below t, studies
+    count alike.
 
     t is first the second smallest se^2, because one precise study by itself shows no spread; pairs
-    have the same reason. Then t is the s^2 that this gives: where precise estimates differ by far
-    more than their standard errors, less precise ones show the spread as well.
+    have the same reason. Then t is the mean that this gives: where precise estimates differ by far
+    more than their standard errors, less precise ones show the spread as well. The factor makes up
+    for few estimates, which are by chance nearer to each other than tau as often as not.
 
     The estimate of Paule and Mandel would not do, as every study is one degree of freedom there,
     with or without information. docs/default_priors.md has the coverage that was chosen by.
@@ -142,15 +145,15 @@ def _scale(y: Array, se: Array) -> float:
     v = se**2
     if len(v) == 1:
         return float(se[0])
-    s2 = float(np.partition(v, 1)[1])
+    t = float(np.partition(v, 1)[1])
     for _ in range(2):
-        a = (s2 / (v + s2)) ** 2
+        a = (t / (v + t)) ** 2
         a /= a.sum()
         # Over pairs i < j, a_i a_j (y_i - y_j)^2 adds up to sum a_j (y_j - mean)^2, a_i a_j to
-        # sum a_j (1 - a_j) / 2, and a_i a_j (v_i + v_j) to sum a_j (1 - a_j) v_j.
+        # sum a_j (1 - a_j) / 2 = (1 - 1 / n) / 2, and a_i a_j (v_i + v_j) to sum a_j (1 - a_j) v_j.
         pairs = a * (1 - a)
-        s2 = float((a @ (y - a @ y) ** 2 + pairs @ v) / pairs.sum())
-    return math.sqrt(s2)
+        t = float((a @ (y - a @ y) ** 2 + pairs @ v) / pairs.sum())
+    return math.sqrt(t / pairs.sum())
 
 
 def _design(frame: Any, effect: str, se: str, group: str, missing: str) -> Design:

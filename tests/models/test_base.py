@@ -55,7 +55,7 @@ def test_a_model_says_what_it_is(model: hm.EightSchools) -> None:
         "<EightSchools(effect='effect', se='se', group='school'): partial pooling, marginal, "
         "8 groups, 8 rows>"
     )
-    assert str(model.priors).startswith("mu  ~ Normal(7.686, 38.23)  default\ntau ~ HalfT(3, ")
+    assert str(model.priors).startswith("mu  ~ Normal(7.686, 41.25)  default\ntau ~ HalfT(3, ")
 
 
 def test_the_frame_is_not_changed() -> None:

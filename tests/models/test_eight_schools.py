@@ -213,17 +213,17 @@ def test_a_study_without_information_moves_nothing(precise: str, silent: str) ->
 
 
 def test_without_such_a_study_the_numbers_are_these() -> None:
-    """By hand: three estimates of variance 0.01 and se^2 = 0.01 make s^2 = 0.02."""
+    """By hand: three estimates of variance 0.01 and se^2 = 0.01 make s^2 = 3/2 of 0.02."""
     y, se = PRECISE["three"]
-    assert scale(y, se) == pytest.approx(np.sqrt(0.02), rel=1e-12)
-    assert hm.exact.posterior(studies(y, se)).sd("mu") == pytest.approx(0.0841, abs=1e-4)
-    assert scale(FRAME["effect"], FRAME["se"]) == pytest.approx(15.294, abs=1e-3)
+    assert scale(y, se) == pytest.approx(np.sqrt(0.03), rel=1e-12)
+    assert hm.exact.posterior(studies(y, se)).sd("mu") == pytest.approx(0.0912, abs=1e-4)
+    assert scale(FRAME["effect"], FRAME["se"]) == pytest.approx(16.499, abs=1e-3)
 
 
 @pytest.mark.parametrize("J", [2, 3, 8, 40])
 def test_the_scale_of_equal_errors_is_the_sd_of_estimates_with_theirs(J: int) -> None:
     y = np.random.default_rng(J).normal(5, 3, J)
-    assert scale(y, [2.0] * J) == pytest.approx(np.sqrt(y.var(ddof=1) + 4))
+    assert scale(y, [2.0] * J) == pytest.approx(np.sqrt(J / (J - 1) * (y.var(ddof=1) + 4)))
 
 
 def test_one_study_has_a_scale_of_its_standard_error() -> None:
@@ -231,21 +231,25 @@ def test_one_study_has_a_scale_of_its_standard_error() -> None:
 
 
 def test_two_studies_have_half_their_squared_difference() -> None:
-    """Whichever is the precise one: one alone shows no spread."""
-    assert scale([0, 4], [1e-6, 3]) == pytest.approx(np.sqrt((16 + 9 + 1e-12) / 2))
+    """Whichever is the precise one, as one alone shows no spread; times n / (n - 1)."""
+    assert scale([0, 4], [3, 3]) == pytest.approx(np.sqrt(2 * (16 + 18) / 2))
+    mean = (16 + 9 + 1e-12) / 2
+    a = np.array([1, (mean / (mean + 9)) ** 2])
+    a /= a.sum()
+    assert scale([0, 4], [1e-6, 3]) == pytest.approx(np.sqrt(mean / (1 - np.sum(a**2))))
 
 
 @pytest.mark.parametrize("tiny", [0.1, 1e-3, 1e-6, 1e-30])
 def test_one_very_precise_study_does_not_set_the_scale(tiny: float) -> None:
     y, se = [0.4, -0.6, 1.1, -1.0, 0.2, 0.7], [1.0] * 5
-    # The others alone would have 1.32: it is theirs but for the precise one's share.
-    assert 0.8 < scale(y, [*se, tiny]) < 1.4
+    # The others alone have 1.44.
+    assert 0.9 < scale(y, [*se, tiny]) < 1.6
     far = [0, 30, -20, 15, -30, 5]
-    assert 15 < scale(far, [*se, tiny]) < 25
+    assert 15 < scale(far, [*se, tiny]) < 30
 
 
 def test_spread_beyond_the_errors_of_the_precise_is_that_of_all() -> None:
-    """Two precise studies that agree by chance do not hide it."""
+    """Two precise studies that are near to each other by chance do not hide it."""
     y = [0.0, 1.0, 30, -20, 15, -30, 5, 22]
     assert scale(y, [0.5] * 2 + [1] * 6) > 15
 
@@ -280,15 +284,22 @@ def test_default_priors_do_not_depend_on_the_order() -> None:
 @pytest.mark.parametrize(
     ("y", "se", "want"),
     [
-        ([1.0, 1, 1, 1], [1e-6] * 4, 1e-6),
-        ([0.0, 1, 2], [1e-6] * 3, 1.0),
-        ([0.0, 0, 0], [1e-50, 1e-50, 1e50], 1e-50),
-        ([0.0, 0, 0], [1e-50, 1e50, 1e50], 1e50 * np.sqrt(0.5)),
+        ([1.0, 1, 1, 1], [1e-6] * 4, 1e-6 * np.sqrt(4 / 3)),
+        ([0.0, 1, 2], [1e-6] * 3, np.sqrt(3 / 2)),
+        ([0.0, 0, 0], [1e-50, 1e-50, 1e50], 1e-50 * np.sqrt(2)),
+        ([0.0, 0, 0], [1e-50, 1e50, 1e50], 1.2403e50),
     ],
     ids=["agree", "apart", "two of three", "one of three"],
 )
 def test_extreme_designs_have_a_scale(y: Any, se: Any, want: float) -> None:
-    assert scale(y, se) == pytest.approx(want, rel=0.2, abs=0)
+    assert scale(y, se) == pytest.approx(want, rel=1e-4, abs=0)
+
+
+def test_unequal_studies_are_calibrated_under_their_default_priors() -> None:
+    """Drawn from the priors that these data get, ranks among posterior draws are uniform."""
+    model = studies([0.1, 0.3, 0.2, 0.2, 5, 0.25], [0.1, 0.1, 0.1, 2, 1000, 1e-3])
+    found = hm.calibrate(model, simulations=100, engine="exact", seed=1)
+    assert found.passed, str(found)
 
 
 def test_stan_is_given_what_the_program_asks_for() -> None:
