@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 from . import columns as rules
 from . import files, labels, text_numbers
 from .errors import DataError, OptionError, listed
-from .files import answer
 from .labels import Labels
+from .termination import answer
 
 Array = NDArray[np.float64]
 
@@ -150,12 +150,12 @@ def table(
     absent = {group: names.absent}
     raw: dict[str, Array] = {}
     for role, name in roles.items():
-        raw[name] = _numbers(series[name], f"{role}={name!r}", source)
+        raw[name] = _numbers(series[name], f"{role}={name!r}")
         absent[name] = np.isnan(raw[name])
     factors: dict[str, Labels] = {}
     for name in predictors:
         if _is_numeric(series[name]):
-            raw[name] = _numbers(series[name], f"predictor {name!r}", source)
+            raw[name] = _numbers(series[name], f"predictor {name!r}")
             absent[name] = np.isnan(raw[name])
         else:
             rules.check_no_dates(name, _kinds(series[name]))
@@ -189,7 +189,7 @@ def table(
             columns[name] = columns[name].astype(np.float64)
         else:
             columns, coding[name] = _treatment_coding(
-                name, factors[name], series[name], keep, (levels or {}).get(name), source
+                name, factors[name], series[name], keep, (levels or {}).get(name)
             )
         rules.check_coefficients(coded, columns)
         sources[name] = tuple(columns)
@@ -287,7 +287,7 @@ def computed(data: Any, **how: Any) -> Any:
         ) from error
 
 
-def _numbers(series: Any, what: str, source: Any) -> Array:
+def _numbers(series: Any, what: str) -> Array:
     """A column as float64, NaN where it is missing."""
     dtype = series.dtype
     if dtype == nw.Unknown and _is_numeric(series):
@@ -303,7 +303,7 @@ def _numbers(series: Any, what: str, source: Any) -> Array:
     if series.is_null().all():
         return np.full(len(series), np.nan)
     strays = text_numbers.in_series(series)
-    raise text_numbers.refusal(what, _kind(series), strays, source)
+    raise text_numbers.refusal(what, _kind(series), strays)
 
 
 def _kinds(series: Any) -> set[Any]:
@@ -356,7 +356,6 @@ def _treatment_coding(
     series: Any,
     keep: NDArray[np.bool_],
     given: tuple[str, ...] | None,
-    source: Any,
 ) -> tuple[dict[str, Array], tuple[str, ...]]:
     """One 0/1 column for each level but the first (treatment coding), and all levels."""
     polars = series.implementation is nw.Implementation.POLARS
@@ -379,6 +378,6 @@ def _treatment_coding(
             if i
         }, given
     text = series.dtype not in (nw.Categorical, nw.Enum)
-    text_numbers.check_levels(name, factor.levels[present], text=text, source=source)
+    rules.check_levels(name, factor.levels[present], text=text)
     columns = {f"{name}[{factor.levels[i]}]": (index == i).astype(np.float64) for i in present[1:]}
     return columns, tuple(str(level) for level in factor.levels[present])

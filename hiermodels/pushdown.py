@@ -133,7 +133,7 @@ def statistics(
     rules.check_names(schema.names(), {"y": y}, group, columns)
     if not schema[y].is_numeric():
         strays = text_numbers.in_lazy(data, y)
-        raise text_numbers.refusal(f"y={y!r}", schema[y], strays, source)
+        raise text_numbers.refusal(f"y={y!r}", schema[y], strays)
     for name in columns:
         rules.check_no_dates(name, [schema[name]])
     rows = _Rows.of(data, schema, (y, *columns), group, source)
@@ -321,7 +321,7 @@ class _Rows:
             factor = factor.in_order()
         text = name not in self.categories
         number = number if number > 1000 else 0
-        text_numbers.check_levels(name, factor.levels, text=text, number=number, source=self.source)
+        rules.check_levels(name, factor.levels, text=text, number=number)
         raw = dict(zip(factor.index.tolist(), found[ours].to_list(), strict=True))
         sizes = np.bincount(factor.index, found["n"].to_numpy())
         share = sizes / (overview.n - overview.dropped)

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import hiermodels as hm
-from hiermodels import file_sizes, files, frames, labels
+from hiermodels import files, frames, labels
 from hiermodels.errors import DataError
 
 CSV = b"g,y\n" + b"a,1\nb,2\n" * 30_000
@@ -39,7 +39,7 @@ def runs(tmp_path):
 
 def test_a_parquet_file_is_judged_by_its_numbers(runs, monkeypatch) -> None:
     assert not files.stays(runs)
-    monkeypatch.setattr(file_sizes, "UNPACKED", 14_000_000)
+    monkeypatch.setattr(files, "UNPACKED", 14_000_000)
     assert files.stays(runs)
 
 
@@ -47,15 +47,15 @@ def test_a_compressed_csv_file_is_judged_by_its_text(tmp_path, monkeypatch) -> N
     file = tmp_path / "data.csv.gz"
     # In two parts, as pigz and cat write them: the last says nothing of the size of all.
     file.write_bytes(gzip.compress(CSV) + gzip.compress(b"a,3\n"))
-    monkeypatch.setattr(file_sizes, "SMALL", len(CSV) + 4)
+    monkeypatch.setattr(files, "SMALL", len(CSV) + 4)
     assert not files.stays(file)
-    monkeypatch.setattr(file_sizes, "SMALL", len(CSV) + 3)
+    monkeypatch.setattr(files, "SMALL", len(CSV) + 3)
     assert file.stat().st_size < 1000
     assert files.stays(file)
 
 
 def test_a_damaged_file_is_left_to_its_reader(tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr(file_sizes, "SMALL", 100)
+    monkeypatch.setattr(files, "SMALL", 100)
     for name in ("data.csv.gz", "data.parquet"):
         (tmp_path / name).write_bytes(b"\x1f\x8b no file of this kind")
         assert not files.stays(tmp_path / name)
@@ -64,14 +64,14 @@ def test_a_damaged_file_is_left_to_its_reader(tmp_path, monkeypatch) -> None:
 
 
 def test_rows_that_the_memory_cannot_hold_are_refused_unread(runs, monkeypatch) -> None:
-    monkeypatch.setattr(file_sizes, "_memory", lambda: 28_000_000.0)
+    monkeypatch.setattr(files, "_memory", lambda: 28_000_000.0)
     with pytest.raises(DataError, match="must fit into memory here"):
         files.read(runs)
 
 
 def test_rows_in_memory_are_counted_by_the_columns_that_are_used(runs, monkeypatch) -> None:
-    monkeypatch.setattr(file_sizes, "UNPACKED", 1)
-    monkeypatch.setattr(file_sizes, "_memory", lambda: 28_000_000.0)
+    monkeypatch.setattr(files, "UNPACKED", 1)
+    monkeypatch.setattr(files, "_memory", lambda: 28_000_000.0)
     with pytest.raises(DataError, match="must fit into memory here"):
         hm.EightSchools(runs.parent / "*.parquet", effect="y", se="s", group="g")
     wide = pd.read_parquet(runs).assign(z=0.0, w=0.0)
@@ -93,7 +93,7 @@ def test_an_array_that_cannot_be_had_is_one_line(tmp_path, monkeypatch) -> None:
 
 
 def test_rows_that_turn_out_too_many_for_the_memory_are_one_line(runs, monkeypatch) -> None:
-    monkeypatch.setattr(file_sizes, "UNPACKED", 1)
+    monkeypatch.setattr(files, "UNPACKED", 1)
 
     def full(*_, **__):
         raise MemoryError("Unable to allocate 1.49 GiB")
@@ -120,9 +120,9 @@ def test_a_csv_file_that_the_memory_cannot_hold_is_refused_unread(
     path = tmp_path if folder else file
     fields = CSV.count(b",") + CSV.count(b"\n")
     least = 16 * fields + (0 if folder else len(CSV))  # DuckDB does not keep the text
-    monkeypatch.setattr(file_sizes, "_memory", lambda: float(least))
+    monkeypatch.setattr(files, "_memory", lambda: float(least))
     assert len(files.read(path)) == 60_000
-    monkeypatch.setattr(file_sizes, "_memory", lambda: least - 1.0)
+    monkeypatch.setattr(files, "_memory", lambda: least - 1.0)
     monkeypatch.setattr(pd, "read_csv", unread)
     monkeypatch.setattr(files, "scan", unread)
     with pytest.raises(DataError, match=rf"the rows of '{file.name}' must fit into memory here"):
@@ -132,7 +132,7 @@ def test_a_csv_file_that_the_memory_cannot_hold_is_refused_unread(
 def test_what_the_memory_holds_for_sure_is_not_counted(tmp_path, monkeypatch) -> None:
     file = tmp_path / "data.csv"
     file.write_bytes(CSV)
-    monkeypatch.setattr(file_sizes, "_memory", lambda: 17.0 * len(CSV))
+    monkeypatch.setattr(files, "_memory", lambda: 17.0 * len(CSV))
     monkeypatch.setattr("builtins.open", unread)
     file_sizes.check_memory([file], "csv")
 
@@ -141,17 +141,17 @@ def test_what_the_memory_holds_for_sure_is_not_counted(tmp_path, monkeypatch) ->
 def test_no_field_is_counted_that_may_be_none(tmp_path, monkeypatch, row) -> None:
     file = tmp_path / "data.csv"
     file.write_bytes(b"g,y\n" + row * 30_000)
-    monkeypatch.setattr(file_sizes, "_memory", lambda: float(file.stat().st_size))
+    monkeypatch.setattr(files, "_memory", lambda: float(file.stat().st_size))
     assert len(files.read(file)) == 30_000
 
 
 def test_rows_of_csv_files_are_counted_by_the_columns_that_are_used(tmp_path, monkeypatch) -> None:
     rows = b"a,1,2,3,4,5,6\nb,2,3,4,5,6,7\n" * 30_000
     (tmp_path / "data.csv").write_bytes(b"g,y,s,a,b,c,d\n" + rows)
-    monkeypatch.setattr(file_sizes, "_memory", lambda: 16 * 3 * 60_000 - 1.0)
+    monkeypatch.setattr(files, "_memory", lambda: 16 * 3 * 60_000 - 1.0)
     with pytest.raises(DataError, match="must fit into memory here"):
         frames.table(tmp_path, roles={"y": "y", "se": "s"}, group="g")
-    monkeypatch.setattr(file_sizes, "_memory", lambda: 16 * 3 * 60_001 + 0.0)
+    monkeypatch.setattr(files, "_memory", lambda: 16 * 3 * 60_001 + 0.0)
     assert len(frames.table(tmp_path, roles={"y": "y", "se": "s"}, group="g").rows) == 60_000
     with pytest.raises(DataError, match="must fit into memory here"):
         files.read(tmp_path)
@@ -366,9 +366,9 @@ def repeated(file, *, categories=False, **options):
 def test_text_that_the_file_has_once_is_counted_in_each_row(tmp_path, monkeypatch, options) -> None:
     file = repeated(tmp_path / "text.parquet", **options)
     assert not files.stays(file)
-    monkeypatch.setattr(file_sizes, "_memory", lambda: 22_000_000.0)
+    monkeypatch.setattr(files, "_memory", lambda: 22_000_000.0)
     assert len(files.read(file)) == 20_000
-    monkeypatch.setattr(file_sizes, "_memory", lambda: 20_000_000.0)
+    monkeypatch.setattr(files, "_memory", lambda: 20_000_000.0)
     with monkeypatch.context() as patch:
         patch.setattr(pd, "read_parquet", unread)
         with pytest.raises(
@@ -382,7 +382,7 @@ def test_text_that_the_file_has_once_is_counted_in_each_row(tmp_path, monkeypatc
         ):
             files.read(tmp_path)
     # Of what is summed up where it lies, and of the columns that are used, there is enough.
-    monkeypatch.setattr(file_sizes, "UNPACKED", 15_000_000)
+    monkeypatch.setattr(files, "UNPACKED", 15_000_000)
     assert files.stays(file)
     assert hm.OneWay(file, y="y", group="g", sigma="common").design.N == 20_000
     assert len(frames.table(file, roles={"y": "y", "se": "s"}, group="g").rows) == 20_000
@@ -392,7 +392,7 @@ def test_text_that_the_file_has_once_is_counted_in_each_row(tmp_path, monkeypatc
 
 def test_categories_stay_what_they_are_but_not_with_duckdb(tmp_path, monkeypatch) -> None:
     file = repeated(tmp_path / "text.parquet", categories=True)
-    monkeypatch.setattr(file_sizes, "_memory", lambda: 20_000_000.0)
+    monkeypatch.setattr(files, "_memory", lambda: 20_000_000.0)
     assert str(files.read(file)["t"].dtype) == "category"
     with pytest.raises(DataError, match="must fit into memory here"):
         files.read(tmp_path)
@@ -413,10 +413,10 @@ def test_a_column_whose_name_is_that_of_a_part_of_another_is_counted(
     )
     how = {} if use_dictionary else {"column_encoding": {"site.name": "DELTA_BYTE_ARRAY"}}
     pq.write_table(table, file, use_dictionary=use_dictionary, compression="zstd", **how)
-    monkeypatch.setattr(file_sizes, "_memory", lambda: 3_500_000.0)
+    monkeypatch.setattr(files, "_memory", lambda: 3_500_000.0)
     assert hm.sufficient_statistics(file, y="y", group="site.name").J == 5_000
     assert len(files.read(file)) == 20_000
-    monkeypatch.setattr(file_sizes, "_memory", lambda: 2_000_000.0)
+    monkeypatch.setattr(files, "_memory", lambda: 2_000_000.0)
     with pytest.raises(DataError, match="must fit into memory here"):
         files.read(file)
 
@@ -426,7 +426,7 @@ def test_two_columns_of_one_name_are_refused_in_one_line(tmp_path, monkeypatch) 
     text = pa.array([f"{i % 500:0>100}" for i in range(20_000)])
     table = pa.Table.from_arrays([text, text, pa.array(range(20_000))], names=["g", "g", "y"])
     pq.write_table(table, file)
-    monkeypatch.setattr(file_sizes, "_memory", lambda: 10_000_000.0)
+    monkeypatch.setattr(files, "_memory", lambda: 10_000_000.0)
     with pytest.raises(DataError, match=r"^data file: 'twice.parquet' .*g") as caught:
         files.read(file)
     assert "\n" not in str(caught.value)

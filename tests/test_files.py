@@ -21,7 +21,7 @@ import polars as pl
 import pytest
 import xarray as xr
 
-from hiermodels import file_sizes, files, frames, inference_data, netcdf
+from hiermodels import files, frames, inference_data, netcdf
 from hiermodels.errors import DataError, DataWarning
 
 from .test_pushdown import DATA, of
@@ -114,7 +114,7 @@ def test_a_small_file_is_read_here_and_a_large_one_by_duckdb(
     DATA.to_parquet(parquet, index=False)
     assert not frames.is_lazy(csv)
     assert of(parquet).labels.tolist() == DATA["school"].unique().tolist()
-    monkeypatch.setattr(file_sizes, "SMALL", 100)
+    monkeypatch.setattr(files, "SMALL", 100)
     for path in (csv, parquet):
         assert frames.is_lazy(path)
         alike(of(path), of(DATA))
@@ -264,7 +264,7 @@ def test_without_duckdb_a_single_file_is_read_here_and_a_folder_is_refused_with_
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     DATA.to_parquet(tmp_path / "rows.parquet", index=False)
-    monkeypatch.setattr(file_sizes, "SMALL", 100)
+    monkeypatch.setattr(files, "SMALL", 100)
     find_spec, load = files.importlib.util.find_spec, builtins.__import__
 
     def none(name: str, *args: Any, **options: Any) -> Any:
@@ -366,7 +366,7 @@ def test_a_cell_that_says_that_it_was_interrupted_is_no_interruption() -> None:
 def test_rows_that_need_more_memory_and_room_than_there_is_say_what_to_make_room_in(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(file_sizes, "SMALL", 100)
+    monkeypatch.setattr(files, "SMALL", 100)
     monkeypatch.setattr(files, "MEMORY", "1MB")
     DATA.to_parquet(tmp_path / "rows.parquet", index=False)
     with pytest.raises(
@@ -380,7 +380,7 @@ def test_rows_that_need_more_memory_and_room_than_there_is_say_what_to_make_room
 DENIED = """
 import os, sys
 import hiermodels as hm
-from hiermodels import file_sizes, files, netcdf
+from hiermodels import files, netcdf
 import duckdb, h5netcdf, pandas, pyarrow.parquet
 folder = sys.argv[1]
 os.chdir(folder)  # the folders above may be closed as well
@@ -400,7 +400,7 @@ asked = [
     lambda: files.read("shut/rows.csv"),
 ]
 for small in (10**9, 10):
-    file_sizes.SMALL = small
+    files.SMALL = small
     for ask in asked:
         try:
             ask()
