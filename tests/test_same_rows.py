@@ -103,15 +103,16 @@ LABELS: dict[str, tuple[list[str], list[Any]]] = {
     "40 digits": (["1" * 40] * 2 + ["1" * 39 + "2"] * 2, ["1" * 40, "1" * 39 + "2"]),
     "booleans": (["true", "true", "True", "FALSE"], ["true", "True", "FALSE"]),
     "T and F": (["T", "F", "T", "F"], ["T", "F"]),
-    "dates": (["2024-01-01", "2024-01-01", "2024-01-02", "01/02/2024"],)
-    + (["2024-01-01", "2024-01-02", "01/02/2024"],),
+    "dates": (
+        ["2024-01-01", "2024-01-01", "2024-01-02", "01/02/2024"],
+        ["2024-01-01", "2024-01-02", "01/02/2024"],
+    ),
     "times": (["12:30", "12:30", "12:31", "12:31"], ["12:30", "12:31"]),
     "comments": (["#a", "#a", "b", "b"], ["#a", "b"]),
     "integers and gaps": (["7", "NA", "8", "", "7", "null"], [7, 8]),
     "large integers and gaps": ([str(BIG), str(BIG + 1), "", "NA"], [BIG, BIG + 1]),
     "text and gaps": (["07", "nan", "7", "None", "07", "7"], ["07", "7"]),
 }
-IDS = dict(argvalues=LABELS.values(), ids=LABELS)
 
 
 def written(column: list[str], way: str, folder: Path, **others: list[str]) -> Any:
@@ -130,8 +131,8 @@ def expected(column: list[str], labels: list[Any]) -> Found:
 def by_table(data: Any, group: str = "g") -> Found:
     table = frames.table(data, roles={"y": "y"}, group=group, missing="drop")
     sums = np.bincount(table.groups.index, table.numeric["y"])
-    sizes = table.groups.sizes.tolist()
-    return dict(zip(table.groups.labels.tolist(), zip(sizes, sums.tolist()), strict=True))
+    both = zip(table.groups.sizes.tolist(), sums.tolist(), strict=True)
+    return dict(zip(table.groups.labels.tolist(), both, strict=True))
 
 
 def by_statistics(data: Any, group: str = "g") -> Found:
@@ -184,7 +185,7 @@ def test_labels_are_the_same_from_every_file(
 
 @pytest.mark.filterwarnings("ignore::hiermodels.errors.DataWarning")
 @pytest.mark.parametrize("convert", [pd.DataFrame, pl.DataFrame, pl.LazyFrame])
-@pytest.mark.parametrize(("column", "labels"), **IDS)
+@pytest.mark.parametrize(("column", "labels"), LABELS.values(), ids=LABELS)
 def test_frames_of_the_same_text_have_the_same_groups(
     convert: Any, column: list[str], labels: list[Any]
 ) -> None:
