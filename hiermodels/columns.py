@@ -47,6 +47,14 @@ VARIABLES = (
     "z",
 )
 
+# Every engine's regular expressions have these signs; pandas' and Dask's warn of groups.
+NUMBER = (
+    r"^\s*[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?\s*$"
+    r"|^\s*[+-]?(?:[iI][nN][fF](?:[iI][nN][iI][tT][yY])?|[nN][aA][nN])\s*$"
+)
+COMMAS = re.compile(r"\s*[+-]?\d*(\.?\d{3})*,\d+(,\d{3})*(\.\d*)?\s*", re.ASCII)
+"""A number but for commas, as decimal sign or between thousands."""
+
 EMPTY = "the data frame is empty: it has columns but no rows"
 
 
@@ -221,14 +229,24 @@ def check_coefficients(coded: Iterable[str], columns: Iterable[str]) -> None:
         )
 
 
+def is_number(text: str) -> bool:
+    """Whether a text is a number as readers of CSV files take it."""
+    return re.match(NUMBER, text) is not None
+
+
 def check_levels(name: str, levels: NDArray[Any], *, text: bool, number: int = 0) -> None:
-    """Refuse a factor of one level, or of too many, and say where levels of text are dates.
+    """Refuse a factor of one level, or of too many; say where they are dates, or spoilt numbers.
 
     A CSV file has no type for dates, nor for levels: text is taken for levels, and dates among it
     are more often meant as times. ``number`` is that of the levels where ``levels`` are but the
-    first of them, ``text`` whether nothing but being no numbers makes them levels.
+    first of them, ``text`` whether nothing but being no numbers makes them levels. Levels seem to
+    be numbers where there are many and nine in ten of them are numbers, or would be but for their
+    commas: levels that are coded by numbers are few, or all are numbers.
     """
     number = max(number, len(levels))
+    strays = [str(level) for level in levels if text and not is_number(str(level))]
+    wrong = sum(not COMMAS.fullmatch(level) for level in strays)
+    spoilt = strays and len(levels) >= FEW and 10 * wrong <= len(levels)
     if number < 2:
         raise DataError(
             f"predictor {name!r} must vary, got the one value {listed(levels)} in all rows; "
@@ -239,6 +257,8 @@ def check_levels(name: str, levels: NDArray[Any], *, text: bool, number: int = 0
         came, hint = f"text with {number} levels", "is it a group, or numbers read as text?"
         if dates:
             came, hint = f"{number} dates as text", f"make {_DAYS}"
+        elif spoilt:
+            came, hint = f"{number} values of text, such as {shown(strays[0])} among numbers", MEND
         raise DataError(
             f"predictor {name!r} must be numbers or a factor of at most {MOST_LEVELS} levels, got "
             f"{came}; {hint}"
@@ -252,8 +272,28 @@ def check_levels(name: str, levels: NDArray[Any], *, text: bool, number: int = 0
             stacklevel=2,
         )
 
+    elif spoilt:
+        warnings.warn(
+            f"predictor {name!r} holds {number} values of text, such as {shown(strays[0])} among "
+            "numbers, and each is a level with its own coefficient; if numbers are meant, "
+            f"{COMMA_HINT if COMMAS.fullmatch(strays[0]) else MEND}; if levels are, make it "
+            "categories",
+            DataWarning,
+            stacklevel=2,
+        )
+
 
 MOST_LEVELS = 100
+# Levels that may be coded by numbers and words at once, such as grades.
+FEW = 10
+MEND = (
+    "mend the cell, or make it missing (empty in a file, pandas.to_numeric(..., errors='coerce') "
+    "in a frame) and pass missing='drop'"
+)
+COMMA_HINT = (
+    "write decimal points, and nothing between thousands, or read the file with "
+    "pandas.read_csv(..., decimal=',') or thousands=',', whichever the commas are"
+)
 _DAYS = "a column of numbers, such as the days since the first"
 _ISO = re.compile(
     r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d([.,]\d+)?)?(Z|[+-]\d\d(:?\d\d)?)?)?", re.ASCII

@@ -14,7 +14,8 @@ import narwhals.stable.v2 as nw
 import pandas as pd
 from numpy.typing import NDArray
 
-from . import labels, text_numbers
+from . import columns as rules
+from . import labels
 from .errors import DataError, listed, suggest
 
 __all__ = ["check_same", "has_order", "levels_of"]
@@ -41,7 +42,7 @@ def levels_of(
     declared : Narwhals series, optional
         The column, where its type declares levels in an order that is the user's.
     **check
-        What :func:`hiermodels.text_numbers.check_levels` takes.
+        What :func:`hiermodels.columns.check_levels` takes.
 
     Raises
     ------
@@ -53,7 +54,7 @@ def levels_of(
     if known is not None:
         _refuse_others(name, texts, known)
         return known
-    text_numbers.check_levels(name, seen, **check)
+    rules.check_levels(name, seen, **check)
     first = None if declared is None else _first_category(declared, name)
     if first not in (None, texts[0]):
         raise DataError(

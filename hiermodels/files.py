@@ -1,16 +1,14 @@
 """Data files, read by DuckDB: CSV and Parquet, small and large, one or many, by the same rules.
 
-A path is one CSV or Parquet file, a pattern (``data/*.parquet``), or a folder of such files, its
-subfolders named ``key=value`` or not (the keys of the former are columns of text).
+A path is one file, a pattern (``data/*.parquet``), or a folder of files, its subfolders named
+``key=value`` or not (the keys of the former are columns of text).
 
 A CSV file is nothing but text. What a column is follows from all its values and from its use:
-labels are integers where every value is one as it is printed (digits without zeros in front, of at
-most 64 bits), and otherwise text as it is written, so that ``007`` and ``7``, or ``1.0`` and ``1``,
-are two. A column for another use is numbers where every value is one, booleans where every value is
-true or false, and otherwise text: the levels of a factor.
-
-A Parquet file has types, which are kept; but text that labels the rows goes by the same rule, as
-the same rows have the same labels. DuckDB has no categories: those of a file are text.
+labels are integers where each is one as it is printed (no zeros in front, at most 64 bits), and
+otherwise text as it is written, so that ``007`` and ``7``, or ``1.0`` and ``1``, are two. Other
+columns are numbers where each value is one, booleans where each is true or false, and otherwise
+text: the levels of a factor. Parquet files have types, which are kept; but text that labels the
+rows goes by the same rule, and categories, which DuckDB does not have, are text.
 """
 
 from __future__ import annotations
@@ -23,9 +21,8 @@ import re
 import tempfile
 import zlib
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
-from contextvars import ContextVar
 from functools import partial
 from itertools import groupby
 from pathlib import Path
@@ -35,10 +32,11 @@ import duckdb
 import numpy as np
 import pandas as pd
 
+from . import columns as rules
 from . import labels as label_rules
 from . import ownership, temporary
 from .errors import DataError, listed, shown
-from .termination import interruptible
+from .termination import answer, stoppable
 
 _Path = str | os.PathLike[str]
 
@@ -61,39 +59,32 @@ BLANKS = (
     "", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN",
     "<NA>", "N/A", "NA", "NULL", "NaN", "None", "n/a", "nan", "null",
 )  # fmt: skip
-# Every engine's regular expressions have these signs; pandas' and Dask's warn of groups.
-NUMBER = (
-    r"^\s*[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?\s*$"
-    r"|^\s*[+-]?(?:[iI][nN][fF](?:[iI][nN][iI][tT][yY])?|[nN][aA][nN])\s*$"
-)
 TRUTH = ("true", "True", "TRUE", "false", "False", "FALSE")
 SIGNS = {",": "commas", "\t": "tabs", ";": "semicolons"}
-# DuckDB's connection to the files that are being read, if any are.
-_CONNECTION: ContextVar[Any] = ContextVar("connection", default=None)
 
 
 def stays(path: _Path) -> bool:
     """Whether the rows stay on the disk: for patterns, folders, and files of more than 100 MB.
 
-    A compressed CSV file counts for ten times its size. A row of a Parquet file counts for 20
-    bytes, as runs of one value take no room there.
+    A compressed CSV file counts for ten times its size, a row of a Parquet file for 20 bytes, as
+    runs of one value take no room there.
     """
-    found, kind = find(path)
+    (file, *_), kind = find(path)
     if not Path(os.path.expanduser(path)).is_file():
         return True
-    size = found[0].stat().st_size * (10 if _is_packed(found[0]) else 1)
+    size = file.stat().st_size * (10 if _is_packed(file) else 1)
     if kind == "parquet" and size <= SMALL:
         with _connected(path) as connection:
-            size = 20 * len(connection.read_parquet(glob.escape(str(found[0]))))
+            size = 20 * len(connection.read_parquet(glob.escape(str(file))))
     return size > SMALL
 
 
 def columns(path: _Path) -> list[str]:
     """Names of all columns of the files, and of the keys of their folders."""
-    found, kind = find(path)
+    files, kind = find(path)
     with _connected(path) as connection:
-        heads = [_head(connection, file, kind) for file in found]
-    return list(dict.fromkeys([*(n for head in heads for n in head), *_keys(path, found[0])]))
+        heads = _heads(connection, files, kind)
+    return list(dict.fromkeys(name for head in [*heads, _keys(path, files[0])] for name in head))
 
 
 def read(path: _Path, **asked: Any) -> pd.DataFrame:
@@ -117,30 +108,21 @@ def scan(
 ) -> Iterator[Any]:
     """Columns of the files as a DuckDB relation, whose rows stay on the disk.
 
-    DuckDB has 1 GB of memory and a temporary folder to go to beyond that; both are given back at
-    the end of the context.
-
-    Parameters
-    ----------
-    path : path
-        A file, a pattern or a folder.
-    labels, others : sequence of str
-        Columns that label the rows, and columns for another use. What no file has is left out.
-    text : collection of str
-        Those of them that are text whatever they look like, as in data that were seen before.
-    in_order : bool
-        Keep the rows in the order of the files, at a cost in memory.
+    DuckDB has 1 GB of memory and a temporary folder to go to beyond that, until the context ends.
+    ``labels`` label the rows, ``others`` have another use; what no file has is left out. Those in
+    ``text`` are text whatever they look like, as in data that were seen before. ``in_order`` keeps
+    the order of the files, at a cost in memory.
 
     Raises
     ------
     DataError
         As :func:`find`; a file cannot be read, then or later; or it lacks a column that others
-        have, and that would read as missing values.
+        have, which would read as missing values.
     """
     files, kind = find(path)
     with _connected(path, in_order) as connection:
-        heads, keys = [_head(connection, file, kind) for file in files], _keys(path, files[0])
-        there = list(dict.fromkeys([*(n for head in heads for n in head), *keys]))
+        heads, keys = _heads(connection, files, kind), _keys(path, files[0])
+        there = list(dict.fromkeys(name for head in [*heads, keys] for name in head))
         # The rows are there, whatever of them is asked for.
         names = [name for name in there if name in labels or name in others] or there[:1]
         seen = Counter(name.lower() for name in names)
@@ -155,60 +137,30 @@ def scan(
                     f"data file: {str(file)!r} has no column {listed(lack)}, which other files of "
                     "the same folder or pattern have; leave the file out, or add the column to it"
                 )
-            if _is_packed(file):
-                _check_packed(file)
+            _check_packed(file)
         query = _query(list(zip(heads, files, strict=True)), kind, keys, names)
         rows = answer(partial(connection.sql, query))
         yield _typed(rows, keys if kind == "parquet" else there, labels, text)
 
 
-def answer(query: Callable[[], Any]) -> Any:
-    """What a query gives; one to the files of :func:`scan` ends at once when it is interrupted.
-
-    DuckDB itself looks for signals between two pieces of its work, which may be minutes apart, and
-    raises an error of its own in place of the interruption.
-
-    Raises
-    ------
-    KeyboardInterrupt
-        Another DuckDB connection's query, one of the caller's, was interrupted.
-    """
-    connection = _CONNECTION.get()
-    try:
-        return query() if connection is None else interruptible(query, connection.interrupt)
-    except Exception as error:
-        cause: BaseException | None = error
-        while cause is not None:
-            # The second is what DuckDB makes of a signal, which has no type of its own.
-            if isinstance(cause, duckdb.InterruptException) or (
-                type(cause) is RuntimeError and str(cause) == "Query interrupted"
-            ):
-                raise KeyboardInterrupt from error
-            cause = cause.__cause__
-        raise
-
-
 @contextmanager
 def _connected(path: _Path, in_order: bool = False) -> Iterator[Any]:
-    """A connection to DuckDB, whose errors are ours."""
+    """A connection to DuckDB, whose errors are ours, and whose queries can be interrupted."""
     with temporary.folder() as spill:
         settings: dict[str, Any] = {
             "memory_limit": MEMORY,
             "temp_directory": str(spill / "duckdb"),
             "preserve_insertion_order": in_order,
         }
-        with duckdb.connect(":memory:", config=settings) as connection:
-            token = _CONNECTION.set(connection)
+        with duckdb.connect(config=settings) as connection, stoppable(connection.interrupt):
             try:
                 yield connection
-            except duckdb.Error as error:
-                raise _unread(Path(path), error) from error
-            except DataError as error:
-                if isinstance(error.__cause__, duckdb.Error):  # met by whoever summed up the rows
-                    raise _unread(Path(path), error.__cause__) from error
+            except (duckdb.Error, DataError) as error:
+                # Of the latter, those met by whoever summed up the rows.
+                cause = error if isinstance(error, duckdb.Error) else error.__cause__
+                if isinstance(cause, duckdb.Error):
+                    raise _unread(Path(path), cause) from error
                 raise
-            finally:
-                _CONNECTION.reset(token)
 
 
 def find(path: _Path) -> tuple[list[Path], str]:
@@ -219,7 +171,6 @@ def find(path: _Path) -> tuple[list[Path], str]:
     DataError
         There is none, or they are of another kind or of several.
     """
-    lead = f"data file: {shown(str(path), 200)}"
     if not os.fspath(path):
         raise DataError("data file: the path must not be empty; name a file")
     path = Path(os.path.expanduser(path))
@@ -231,45 +182,36 @@ def find(path: _Path) -> tuple[list[Path], str]:
         what = getattr(error, "strerror", None) or error
         closed = ownership.barrier(path) if isinstance(error, PermissionError) else ""
         advice = "have it opened to you, or name another file" if closed else "check the path"
-        raise DataError(f"{lead} cannot be opened ({closed or what}); {advice}") from error
-    if path.is_file():
-        files = [path]
-    elif path.is_dir():
+        raise DataError(
+            f"data file: {shown(str(path), 200)} cannot be opened ({closed or what}); {advice}"
+        ) from error
+    name, why = repr(str(path)), ""
+    if path.is_dir():
         # Names with these letters are what other programs keep to themselves (_temporary, .part).
         hidden = re.compile(r"[._]").match
-        files = sorted(
-            f
-            for f in path.rglob("*")
-            if _kind(f) and f.is_file() and not any(map(hidden, f.relative_to(path).parts))
-        )
-        if not files:
-            raise DataError(
-                f"data file: {str(path)!r} is a folder without CSV or Parquet files; name a file, "
-                "or a folder that holds some"
-            )
+        found = (f for f in path.rglob("*") if not any(map(hidden, f.relative_to(path).parts)))
+        files = sorted(f for f in found if _kind(f) and f.is_file())
+        why = f"{name} is a folder without CSV or Parquet files; name a file, or a folder that"
+        why += " holds some"
     elif path.exists():
-        raise DataError(
-            f"data file: {str(path)!r} must be a file or a folder, got a pipe or a device; write "
-            "what comes from there to a file first"
-        )
+        files = [path] if path.is_file() else []
+        why = f"{name} must be a file or a folder, got a pipe or a device; write what comes from"
+        why += " there to a file first"
+    elif glob.has_magic(str(path)):
+        files = [f for f in map(Path, sorted(glob.glob(str(path), recursive=True))) if f.is_file()]
+        why = f"no file is named as {name}; check the pattern"
     else:
-        files = [Path(f) for f in sorted(glob.glob(str(path), recursive=True)) if Path(f).is_file()]
-        if not files and glob.has_magic(str(path)):
-            raise DataError(f"data file: no file is named as {str(path)!r}; check the pattern")
-        if not files:
-            hint = "download it first" if ":/" in str(path) else "check the path"
-            raise DataError(f"data file: no such file {str(path)!r}; {hint}")
+        files = []
+        why = f"no such file {name}; {'download it first' if ':/' in name else 'check the path'}"
     kinds = {_kind(f): f for f in files}
     if "" in kinds:
-        raise DataError(
-            f"data file: {kinds[''].name!r} must end in .csv, .tsv, .csv.gz, .tsv.gz or .parquet; "
-            "convert it to one of them"
-        )
-    if len(kinds) > 1:
-        raise DataError(
-            f"data file: the files of {str(path)!r} must be of one kind, got "
-            f"{' and '.join(sorted(kinds))}; name those of one kind, such as '*.parquet'"
-        )
+        why = f"{kinds[''].name!r} must end in .csv, .tsv, .csv.gz, .tsv.gz or .parquet; convert it"
+        why += " to one of them"
+    elif len(kinds) > 1:
+        why = f"the files of {name} must be of one kind, got {' and '.join(sorted(kinds))}; name"
+        why += " those of one kind, such as '*.parquet'"
+    if len(kinds) != 1 or "" in kinds:
+        raise DataError(f"data file: {why}")
     return files, kinds.popitem()[0]
 
 
@@ -291,28 +233,32 @@ def _keys(path: _Path, first: Path) -> list[str]:
     return [part.partition("=")[0] for part in parts if "=" in part]
 
 
-def _head(connection: Any, file: Path, kind: str) -> tuple[str, ...]:
-    """Names of a file's columns."""
-    if kind == "parquet":
-        name = _literal([file])
-        names = connection.sql(f"from read_parquet({name}, hive_partitioning=false)").columns
-        own = connection.sql(f"from parquet_schema({name}) select name").fetchall()
-        twice = set(names) - {name for (name,) in own}  # which DuckDB renames
-    else:
-        names = _header(file, "\t" if kind == "tsv" else ",")
-        twice = {name for name, number in Counter(names).items() if number > 1}
-    if twice:
-        raise DataError(
-            f"data file: {file.name!r} has more than one column named {listed(sorted(twice))}; "
-            "rename them"
-        )
-    return tuple(names)
+def _heads(connection: Any, files: Sequence[Path], kind: str) -> list[list[str]]:
+    """Names of each file's columns."""
+    heads = []
+    for file in files:
+        if kind == "parquet":
+            name = _literal([file])
+            names = connection.sql(f"from read_parquet({name}, hive_partitioning=false)").columns
+            own = connection.sql(f"from parquet_schema({name}) select name").fetchall()
+            twice = set(names) - {name for (name,) in own}  # which DuckDB renames
+        else:
+            names = _header(file, "\t" if kind == "tsv" else ",")
+            twice = {name for name, number in Counter(names).items() if number > 1}
+        if twice:
+            raise DataError(
+                f"data file: {file.name!r} has more than one column named {listed(sorted(twice))}; "
+                "rename them"
+            )
+        heads.append(names)
+    return heads
 
 
 def _header(file: Path, sign: str) -> list[str]:
     """Names in the first line of a CSV file; those of columns without one are pandas'."""
     try:
-        with _opened(file, "rt", encoding="utf-8-sig", newline="") as text:
+        opener: Any = gzip.open if _is_packed(file) else open
+        with opener(file, "rt", encoding="utf-8-sig", newline="") as text:
             lines = iter(partial(text.readline, LONGEST_LINE), "")
             names = next(csv.reader(lines, delimiter=sign), [])
             rows = "".join(line for line, _ in zip(lines, range(100), strict=False))
@@ -337,26 +283,19 @@ def _header(file: Path, sign: str) -> list[str]:
 _DAMAGE = (OSError, EOFError, ValueError, csv.Error, zlib.error)
 
 
-def _opened(file: Path, mode: str, **how: Any) -> Any:
-    opener: Any = gzip.open if _is_packed(file) else open
-    return opener(file, mode, **how)
-
-
 def _check_packed(file: Path) -> None:
     """Refuse a damaged compressed file, of which DuckDB reads what it can."""
     try:
-        with _opened(file, "rb") as unpacked:
-            while unpacked.read(1 << 20):
-                pass
+        if _is_packed(file):
+            with gzip.open(file) as unpacked:
+                while unpacked.read(1 << 20):
+                    pass
     except _DAMAGE as error:
         raise _unread(file, error) from error
 
 
 def _query(
-    parts: Sequence[tuple[tuple[str, ...], Path]],
-    kind: str,
-    keys: Sequence[str],
-    names: Sequence[str],
+    parts: Sequence[tuple[list[str], Path]], kind: str, keys: Sequence[str], names: Sequence[str]
 ) -> str:
     """The columns of files, those of CSV files as they are written.
 
@@ -375,10 +314,10 @@ def _query(
         chosen = ", ".join(f"{_quoted(own[name])} as {_quoted(name)}" for name in names)
         types = ", ".join(f"'={i}': 'VARCHAR'" for i in range(len(head)))
         queries.append(
-            f"from read_csv({_literal([file for _, file in run])}, {hive}, "
-            f"auto_detect=false, header=true, columns={{{types}}}, delim='{sign}', quote='\"', "
-            f"escape='\"', comment='', strict_mode=true, null_padding=false, "
-            f"nullstr={_literal(BLANKS)}, max_line_size={LONGEST_LINE}) select {chosen}"
+            f"from read_csv({_literal([file for _, file in run])}, {hive}, auto_detect=false, "
+            f"header=true, columns={{{types}}}, delim='{sign}', quote='\"', escape='\"', "
+            f"comment='', strict_mode=true, null_padding=false, max_line_size={LONGEST_LINE}, "
+            f"nullstr={_literal(BLANKS)}) select {chosen}"
         )
     return " union all ".join(queries)
 
@@ -421,7 +360,7 @@ def _rule(column: str, kind: str, label: bool, written: bool) -> tuple[str, list
             (f"coalesce({whole}::varchar = {text}, trim({text}) = '')", whole)
             for whole in (f"try_cast({text} as bigint)", f"try_cast({text} as ubigint)")
         ]
-    numbers = (f"regexp_matches({column}, '{NUMBER}')", f"{column}::double")
+    numbers = (f"regexp_matches({column}, '{rules.NUMBER}')", f"{column}::double")
     return text, [numbers, (f"{column} in {TRUTH}", f"{column}::boolean")] * written
 
 
@@ -447,35 +386,29 @@ def _column(found: Any) -> Any:
 def _unread(path: Path, error: BaseException) -> DataError:
     """Why a file could not be read."""
     said = str(error)
+    lines = [line.strip() for line in said.splitlines() if line.strip()] or ["unknown reason"]
     if named := re.search(r"^\s*file = (.+)$", said, re.MULTILINE):
         path = Path(named[1])
     lead = f"data file: {path.name!r}"
-    how = f"{lead} could not be read as {path.suffix[1:] or 'data'}"
-    lines = [line.strip() for line in said.splitlines() if line.strip()] or ["unknown reason"]
-    if isinstance(error, (MemoryError, duckdb.OutOfMemoryException)):
-        return DataError(
-            f"{lead} takes more memory than there is, or than DuckDB may have ({MEMORY}) with what "
-            f"it has room for in {tempfile.gettempdir()} ({lines[0]}); leave rows or columns out, "
-            "or set TMPDIR to a folder with more room"
-        )
-    if isinstance(error, UnicodeDecodeError) or "Invalid unicode" in said:
-        return DataError(
-            f"{how}: it must be text in UTF-8; save it as UTF-8, or read it with "
-            "pandas.read_csv(..., encoding=...)"
-        )
-    if isinstance(error, PermissionError) or "Permission denied" in said:
-        return DataError(
-            f"{lead} must be one that you may read, and permission was denied; see whose it is, "
-            "and its mode"
-        )
+    why = f"could not be read as {path.suffix[1:] or 'data'}: "
     line = re.search(r"CSV Error on Line: (\d+)", said)
-    if line and (row := re.search(r"Expected Number of Columns: (\d+) Found: (\d+)", said)):
-        return DataError(
-            f"{lead} must have as many fields in each row as its header has names, got {row[2]} in "
-            f"line {line[1]}, where {row[1]} are expected; mend the row"
-        )
-    if line and "unterminated quote" in said:
-        lines = [f"quotes must enclose whole fields, and line {line[1]} has others"]
-    if "state machine" in said:
-        lines = ["its lines end in different ways, or its quotes do not enclose whole fields"]
-    return DataError(f"{how}: {lines[0]}; is it whole, and of that kind?")
+    row = re.search(r"Expected Number of Columns: (\d+) Found: (\d+)", said)
+    if isinstance(error, (MemoryError, duckdb.OutOfMemoryException)):
+        why = f"takes more memory than there is, or than DuckDB may have ({MEMORY}) and has room "
+        why += f"for in {tempfile.gettempdir()} ({lines[0]}); leave rows or columns out, or set "
+        why += "TMPDIR to a folder with more room"
+    elif isinstance(error, PermissionError) or "Permission denied" in said:
+        why = "must be one that you may read, and permission was denied; see whose it is, and its "
+        why += "mode"
+    elif isinstance(error, UnicodeDecodeError) or "Invalid unicode" in said:
+        why += "it must be text in UTF-8; save it as UTF-8, or read it with "
+        why += "pandas.read_csv(..., encoding=...)"
+    elif line and row:
+        why = f"must have as many fields in each row as its header has names, got {row[2]} in line "
+        why += f"{line[1]}, where {row[1]} are expected; mend the row"
+    elif "unterminated quote" in said or "state machine" in said:
+        where = f" (line {line[1]})" if line else ", or its lines end in different ways"
+        why += f"its quotes do not enclose whole fields{where}; mend it"
+    else:
+        why += f"{lines[0]}; is it whole, and of that kind?"
+    return DataError(f"{lead} {why}")

@@ -23,8 +23,8 @@ from . import columns as rules
 from . import files, labels, text_numbers
 from .errors import DataError, OptionError, listed
 from .factors import levels_of
-from .files import answer
 from .labels import Labels
+from .termination import answer
 
 Array = NDArray[np.float64]
 
@@ -165,12 +165,12 @@ def table(
     absent = {group: names.absent}
     raw: dict[str, Array] = {}
     for role, name in roles.items():
-        raw[name] = _numbers(series[name], f"{role}={name!r}", source)
+        raw[name] = _numbers(series[name], f"{role}={name!r}")
         absent[name] = np.isnan(raw[name])
     factors: dict[str, Labels] = {}
     for name in predictors:
         if _is_numeric(series[name]):
-            raw[name] = _numbers(series[name], f"predictor {name!r}", source)
+            raw[name] = _numbers(series[name], f"predictor {name!r}")
             absent[name] = np.isnan(raw[name])
         else:
             rules.check_no_dates(name, _kinds(series[name]))
@@ -206,7 +206,7 @@ def table(
         else:
             given = (levels or {}).get(name)
             columns, coding[name] = _treatment_coding(
-                name, factors[name], series[name], keep, given, all_levels, source
+                name, factors[name], series[name], keep, given, all_levels
             )
         rules.check_coefficients(coded, columns)
         sources[name] = tuple(columns)
@@ -304,7 +304,7 @@ def computed(data: Any, **how: Any) -> Any:
         ) from error
 
 
-def _numbers(series: Any, what: str, source: Any) -> Array:
+def _numbers(series: Any, what: str) -> Array:
     """A column as float64, NaN where it is missing."""
     dtype = series.dtype
     if dtype == nw.Unknown and _is_numeric(series):
@@ -324,7 +324,7 @@ def _numbers(series: Any, what: str, source: Any) -> Array:
     if series.is_null().all():
         return np.full(len(series), np.nan)
     strays = text_numbers.in_series(series)
-    raise text_numbers.refusal(what, _kind(series), strays, source)
+    raise text_numbers.refusal(what, _kind(series), strays)
 
 
 def _kinds(series: Any) -> set[Any]:
@@ -378,7 +378,6 @@ def _treatment_coding(
     keep: NDArray[np.bool_],
     given: tuple[str, ...] | None,
     all_given: bool,
-    source: Any,
 ) -> tuple[dict[str, Array], tuple[str, ...]]:
     """One 0/1 column for each level but the first (treatment coding), and all levels."""
     polars = series.implementation is nw.Implementation.POLARS
@@ -403,8 +402,8 @@ def _treatment_coding(
             for i, level in enumerate(given)
             if i
         }, given
-    check = {"text": series.dtype not in (nw.Categorical, nw.Enum), "source": source}
+    text = series.dtype not in (nw.Categorical, nw.Enum)
     order = series if declared else None
-    found = levels_of(name, factor.levels[present], declared=order, **check)
+    found = levels_of(name, factor.levels[present], declared=order, text=text)
     columns = {f"{name}[{factor.levels[i]}]": (index == i).astype(np.float64) for i in present[1:]}
     return columns, found

@@ -117,7 +117,7 @@ def read(model: Base, frame: Any, target: str) -> NewRows:
     if isinstance(data, nw.LazyFrame):
         data = frames.computed(data)
     for name in predictors:
-        _check_kind(data[name], name, found, source)
+        _check_kind(data[name], name, found)
     table = frames.table(
         data.to_native(),
         roles=roles,
@@ -162,14 +162,14 @@ def read(model: Base, frame: Any, target: str) -> NewRows:
     )
 
 
-def _check_kind(series: Any, name: str, found: SufficientStatistics, source: Any) -> None:
+def _check_kind(series: Any, name: str, found: SufficientStatistics) -> None:
     """Refuse numbers where the model has levels, text where it has numbers, and unknown levels."""
     numeric = series.dtype.is_numeric() or series.dtype == nw.Boolean
     if found.sources[name] == (name,):
         if not numeric:
             strays = text_numbers.in_series(series)
             what = f"predictor {name!r}"
-            raise text_numbers.refusal(what, series.dtype, strays, source)
+            raise text_numbers.refusal(what, series.dtype, strays)
         return
     known = found.levels.get(name)
     if known is None:  # statistics that were made without them

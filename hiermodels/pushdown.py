@@ -54,10 +54,10 @@ def sufficient_statistics(
         Column with the group labels: strings, integers or a categorical.
     columns : sequence of str
         Predictors: numbers, booleans, or strings and categoricals (coded by level, the first level
-        is the baseline, which must occur). Dates are refused, as they may be numbers or levels; where all strings of
-        a column are dates (``2026-01-03``, with or without a time), as those of a CSV file are,
-        they are levels, and a warning says so, which a categorical does not raise. DuckDB has no
-        categoricals: those of the Parquet files that it reads are strings, coded in the order of
+        is the baseline, which must occur). Dates are refused, as they may be numbers or levels;
+        where all strings of a column are dates (``2026-01-03``, with or without a time), as those
+        of a CSV file are, they are levels, and a warning says so, which a categorical does not
+        raise. DuckDB has no categoricals: those of Parquet files are strings, coded in the order of
         the alphabet; pass the frame of ``pandas.read_parquet`` to keep them and their order.
     missing : {"raise", "drop"}
         What to do with rows that have a missing value (null, NaN, or blank text) in any of these.
@@ -147,7 +147,7 @@ def statistics(
     rules.check_names(schema.names(), {"y": y}, group, columns)
     if not schema[y].is_numeric():
         strays = text_numbers.in_lazy(data, y)
-        raise text_numbers.refusal(f"y={y!r}", schema[y], strays, source)
+        raise text_numbers.refusal(f"y={y!r}", schema[y], strays)
     for name in columns:
         rules.check_no_dates(name, [schema[name]])
     rows = _Rows.of(data, schema, (y, *columns), group, source)
@@ -347,7 +347,7 @@ class _Rows:
             factor = factor.in_order()
         declared, text = found[ours] if name in self.ordered else None, name not in self.categories
         number = number if number > 1000 else 0
-        check = {"text": text, "number": number, "source": self.source}
+        check = {"text": text, "number": number}
         levels = levels_of(name, factor.levels, known=known, declared=declared, **check)
         raw = dict(zip(factor.index.tolist(), found[ours].to_list(), strict=True))
         sizes = np.bincount(factor.index, found["n"].to_numpy())

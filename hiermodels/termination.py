@@ -16,11 +16,12 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import cache
 from types import FrameType
 from typing import TypeVar
 
-__all__ = ["interruptible", "leash", "terminable", "wait"]
+__all__ = ["answer", "interruptible", "leash", "stoppable", "terminable", "wait"]
 
 _T = TypeVar("_T")
 
@@ -122,6 +123,46 @@ def interruptible(work: Callable[[], _T], stop: Callable[[], object]) -> _T:
         raise
     thread.join()
     return future.result()
+
+
+# What ends the library's work that is under way, if any is.
+_STOP: ContextVar[Callable[[], object] | None] = ContextVar("stop", default=None)
+
+
+@contextmanager
+def stoppable(stop: Callable[[], object]) -> Iterator[None]:
+    """A context in which every :func:`answer` can be interrupted by calling ``stop``."""
+    token = _STOP.set(stop)
+    try:
+        yield
+    finally:
+        _STOP.reset(token)
+
+
+def answer(query: Callable[[], _T]) -> _T:
+    """What a query to a data frame's engine gives; within :func:`stoppable` it ends at once.
+
+    DuckDB itself looks for signals between two pieces of its work, which may be minutes apart, and
+    raises an error of its own in place of the interruption.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        The query was interrupted, or another DuckDB connection's, one of the caller's.
+    """
+    stop = _STOP.get()
+    try:
+        return query() if stop is None else interruptible(query, stop)
+    except Exception as error:
+        cause: BaseException | None = error
+        while cause is not None:
+            # The second is what DuckDB makes of a signal, which has no type of its own.
+            if type(cause).__name__ == "InterruptException" or (
+                type(cause) is RuntimeError and str(cause) == "Query interrupted"
+            ):
+                raise KeyboardInterrupt from error
+            cause = cause.__cause__
+        raise
 
 
 def wait(

@@ -107,6 +107,9 @@ def files_of(frame: pd.DataFrame, request: Any, folder: Path) -> Any:
 
 def tables_of(frame: pd.DataFrame, request: Any, folder: Path) -> Any:
     half = len(frame) // 2
+    # Whole numbers with gaps, which pandas has as floats, are to be written without a point.
+    whole = frame.select_dtypes("float").apply(lambda c: (c.dropna() % 1 == 0).all())
+    frame = frame.astype(dict.fromkeys(whole.index[whole], "Int64"))
     (folder / "csv").mkdir()
     frame.iloc[:half].to_csv(folder / "csv" / "1.csv", index=False)
     frame.iloc[half:].to_csv(folder / "csv" / "2.csv", index=False)

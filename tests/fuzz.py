@@ -66,7 +66,7 @@ def csv_target(data: bytes) -> None:
     file.write_bytes(gzip.compress(content, 1) if ending == b"z" else content)
     try:
         with strictly():
-            frame = files.read(file)
+            frame = files.read(file, labels=["g"], others=files.columns(file))
             names = [*(n for n in map(str, frame.columns) if len(n) < 100), "g", "x", "y"]
             hm.OneWay(file, y=names[max(0, len(names) - 4)], group=names[0], missing="drop")
             hm.VaryingSlopes(frame, y="y", group="g", varying=["x"], missing="drop")
@@ -87,8 +87,7 @@ def scan_target(data: bytes) -> None:
         (folder / f"{name}.{ending}").write_bytes(part)
     try:
         with strictly():
-            with files.scan(folder) as relation:
-                names = [*(n for n in relation.columns if len(n) < 100), "g", "y"]
+            names = [*(n for n in files.columns(folder) if len(n) < 100), "g", "y"]
             hm.OneWay(folder, y=names[1], group=names[0], missing="drop")
     except errors.HierModelsError as error:
         one_line(error)

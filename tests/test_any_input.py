@@ -209,7 +209,7 @@ def test_any_bytes_are_read_or_refused_in_one_line(content, ending, tmp_path_fac
     file = tmp_path_factory.mktemp("bytes") / f"data{ending}"
     file.write_bytes(content)
     try:
-        files.read(file)
+        files.read(file, labels=files.columns(file))
     except errors.DataError as error:
         one_line(cli.one_line(error))
 

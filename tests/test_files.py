@@ -1,8 +1,7 @@
-"""Data files: read into memory, or where they lie; the same rows and the same refusals."""
+"""Data files: their paths, what they hold, and why they are refused."""
 
 from __future__ import annotations
 
-import builtins
 import gzip
 import os
 import re
@@ -18,10 +17,12 @@ import duckdb
 import narwhals as nw
 import pandas as pd
 import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import xarray as xr
 
-from hiermodels import file_sizes, files, frames, inference_data, netcdf
+from hiermodels import files, frames, inference_data, netcdf
 from hiermodels.errors import DataError, DataWarning
 
 from .test_pushdown import DATA, of
@@ -68,7 +69,7 @@ def test_dates_that_are_keys_of_a_folder_are_levels_as_in_a_column(
             )
         alike(*found)
     assert of(asked[0], group="day", columns=[]).labels.tolist() == sorted(set(days))
-    read = files.read(asked[0])
+    read = files.read(asked[0], labels=["day"], others=["year"])
     assert read["day"].tolist() == sorted(days)
     assert set(read["year"]) == {2026}
 
@@ -78,15 +79,12 @@ def test_categories_are_text_to_duckdb_with_the_first_of_the_alphabet_as_baselin
 ) -> None:
     days = ["2026-01-05", "2026-01-03", "2026-01-04"]
     DATA.assign(day=pd.Categorical(days * 200, days)).to_parquet(tmp_path / "rows.parquet")
-    assert of(tmp_path / "rows.parquet", columns=["day"]).columns == (
-        f"day[{days[1]}]",
-        f"day[{days[2]}]",
-    )
-    with pytest.warns(
-        DataWarning, match=r"pass a frame where it is categories \(pandas.read_parquet"
-    ):
-        found = of(tmp_path, columns=["day"])
-    assert found.columns == (f"day[{days[2]}]", f"day[{days[0]}]")
+    for path in (tmp_path / "rows.parquet", tmp_path):
+        with pytest.warns(
+            DataWarning, match=r"pass a frame where it is categories \(pandas.read_parquet"
+        ):
+            found = of(path, columns=["day"])
+        assert found.columns == (f"day[{days[2]}]", f"day[{days[0]}]")
 
 
 def test_rows_of_several_files_come_in_their_order(tmp_path: Path) -> None:
@@ -94,7 +92,7 @@ def test_rows_of_several_files_come_in_their_order(tmp_path: Path) -> None:
         DATA[i * 120 : (i + 1) * 120].to_parquet(tmp_path / f"part-{i}.parquet", index=False)
     (tmp_path / "_temporary").mkdir()
     DATA.to_parquet(tmp_path / "_temporary" / "part-9.parquet", index=False)
-    read = files.read(tmp_path)
+    read = files.read(tmp_path, labels=["school"], others=["score"])
     assert read["score"].tolist() == DATA["score"].tolist()
     assert read["school"].tolist() == DATA["school"].tolist()
 
@@ -103,7 +101,7 @@ def test_a_folder_above_the_files_is_no_column(tmp_path: Path) -> None:
     folder = tmp_path / "run=3"
     folder.mkdir()
     DATA.to_parquet(folder / "rows.parquet", index=False)
-    assert list(files.read(folder).columns) == list(DATA.columns)
+    assert files.columns(folder) == list(DATA.columns)
 
 
 def test_a_small_file_is_read_here_and_a_large_one_by_duckdb(
@@ -114,7 +112,7 @@ def test_a_small_file_is_read_here_and_a_large_one_by_duckdb(
     DATA.to_parquet(parquet, index=False)
     assert not frames.is_lazy(csv)
     assert of(parquet).labels.tolist() == DATA["school"].unique().tolist()
-    monkeypatch.setattr(file_sizes, "SMALL", 100)
+    monkeypatch.setattr(files, "SMALL", 100)
     for path in (csv, parquet):
         assert frames.is_lazy(path)
         alike(of(path), of(DATA))
@@ -155,49 +153,6 @@ def test_numbers_that_are_missing_have_no_labels(tmp_path: Path) -> None:
             of(path, y="y", group="g", columns=[])
 
 
-def test_a_label_that_looks_like_a_number_at_first_is_text_after_all(tmp_path: Path) -> None:
-    lines = [f"{i},{i}.5" for i in range(30_000)]
-    (tmp_path / "1.csv").write_text("g,y\n" + "\n".join(lines) + "\nlast,1\n")
-    found = of(tmp_path, y="y", group="g", columns=[])
-    assert found.J == 30_001
-    assert "last" in found.labels
-
-
-CSV: dict[str, str] = {
-    "a mark of comments": "y,g\n1,#a\n2,b\n4,#a\n",
-    "T and F": "y,g\n1,T\n2,F\n4,T\n",
-    "yes and no": "y,g\n1,yes\n2,no\n4,yes\n",
-    "true and false": "y,g\n1,true\n2,false\n4,true\n",
-    "booleans and a gap": "y,g\n1,True\n2,False\n4,\n",
-    "dates": "y,g\n1,2024-01-01\n2,2024-01-02\n4,2024-01-01\n",
-    "dates by slashes": "y,g\n1,01/02/2024\n2,03/04/2024\n4,01/02/2024\n",
-    "times": "y,g\n1,12:30\n2,12:31\n4,12:30\n",
-    "single quotes": "y,g\n1,'a'\n2,'b'\n4,'a'\n",
-    "an apostrophe": "y,g\n1,O'Brien\n2,D'Arcy\n4,O'Brien\n",
-    "double quotes": 'y,g\n1,"a,b"\n2,"c""d"\n4,"a,b"\n',
-    "large integers": f"y,g\n1,{2**64 - 1}\n2,{2**64 - 2}\n4,{2**64 - 1}\n",
-    "numbers and a word": "y,g\n1,7\n2,x\n4,7\n",
-}
-
-
-@pytest.mark.parametrize("text", CSV.values(), ids=CSV)
-def test_a_csv_file_means_the_same_to_both_readers(tmp_path: Path, text: str) -> None:
-    (tmp_path / "1.csv").write_text(text)
-    options: dict[str, Any] = {"y": "y", "group": "g", "columns": [], "missing": "drop"}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DataWarning)
-        if text == CSV["large integers"] and duckdb.__version__ < "2":
-            # DuckDB 1.x, the newest for Python 3.10, takes them for 2.0 ** 64: that is refused.
-            with pytest.raises(DataError, match="must all fit 64 bits"):
-                of(tmp_path, **options)
-            return
-        here, there = (of(path, **options) for path in (tmp_path / "1.csv", tmp_path))
-        table = frames.table(tmp_path, roles={"y": "y"}, group="g", missing="drop")
-    assert here.labels.dtype.kind == there.labels.dtype.kind
-    alike(here, there)
-    assert table.groups.labels.tolist() == here.labels.tolist()
-
-
 def test_a_row_is_no_comment_to_either_reader(tmp_path: Path) -> None:
     (tmp_path / "1.csv").write_text("y,g\n#1,a\n2,b\n4,a\n")
     for path in (tmp_path / "1.csv", tmp_path):
@@ -205,19 +160,11 @@ def test_a_row_is_no_comment_to_either_reader(tmp_path: Path) -> None:
             of(path, y="y", group="g", columns=[])
 
 
-def test_a_column_of_true_and_false_is_one_predictor_to_both_readers(tmp_path: Path) -> None:
-    (tmp_path / "1.csv").write_text("y,g,x\n1,a,true\n2,b,false\n4,a,\n3,b,true\n")
-    options: dict[str, Any] = {"y": "y", "group": "g", "columns": ["x"], "missing": "drop"}
-    with pytest.warns(DataWarning):
-        here, there = (of(path, **options) for path in (tmp_path / "1.csv", tmp_path))
-    assert here.columns == ("x",)
-    alike(here, there)
-
-
 def test_a_single_file_of_numbers_and_then_words_has_one_type(tmp_path: Path) -> None:
     lines = "1.5,7\n2.5,8\n" * 400_000 + "3,x\n4,7\n"
     (tmp_path / "1.csv").write_text("y,g\n" + lines)
-    assert files.read(tmp_path / "1.csv")["g"].unique().tolist() == ["7", "8", "x"]
+    read = files.read(tmp_path / "1.csv", labels=["g"])
+    assert read["g"].unique().tolist() == ["7", "8", "x"]
 
 
 def test_a_packed_file_of_tabs_is_read_by_tabs(tmp_path: Path) -> None:
@@ -264,27 +211,6 @@ def test_paths_that_lead_nowhere_are_refused(
     assert "\n" not in str(caught.value)
 
 
-def test_without_duckdb_a_single_file_is_read_here_and_a_folder_is_refused_with_a_hint(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    DATA.to_parquet(tmp_path / "rows.parquet", index=False)
-    monkeypatch.setattr(file_sizes, "SMALL", 100)
-    find_spec, load = files.importlib.util.find_spec, builtins.__import__
-
-    def none(name: str, *args: Any, **options: Any) -> Any:
-        if name == "duckdb":
-            raise ImportError(name)
-        return load(name, *args, **options)
-
-    monkeypatch.setattr(builtins, "__import__", none)
-    monkeypatch.setattr(
-        files.importlib.util, "find_spec", lambda n: None if n == "duckdb" else find_spec(n)
-    )
-    alike(of(tmp_path / "rows.parquet"), of(DATA))
-    with pytest.raises(DataError, match=r"needs DuckDB; pip install 'hiermodels\[large\]'"):
-        of(tmp_path)
-
-
 # 600 rows to the fifth power: nobody waits for that.
 OWN = """
 import os, sys, signal, threading, time
@@ -308,7 +234,7 @@ try:
 except (KeyboardInterrupt, SystemExit) as end:
     print(type(end).__name__, end.args)
 """
-OF_FILES = """with files.scan(sys.argv[1]) as rows:
+OF_FILES = """with files.scan(sys.argv[1], others=["score"]) as rows:
             frames.computed(query(rows))"""
 OF_THE_CALLER = """own = duckdb.connect(config={"threads": 1})
         rows = own.sql("from range(1e15::bigint) as t(i)")
@@ -370,11 +296,12 @@ def test_a_cell_that_says_that_it_was_interrupted_is_no_interruption() -> None:
 def test_rows_that_need_more_memory_and_room_than_there_is_say_what_to_make_room_in(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(file_sizes, "SMALL", 100)
+    monkeypatch.setattr(files, "SMALL", 100)
     monkeypatch.setattr(files, "MEMORY", "1MB")
     DATA.to_parquet(tmp_path / "rows.parquet", index=False)
     with pytest.raises(
-        DataError, match=r"more memory than DuckDB .*\(1MB\).*; make room in /"
+        DataError,
+        match=r"more memory than there is, or than DuckDB may have \(1MB\) .*; leave rows",
     ) as e:
         of(tmp_path / "rows.parquet")
     assert "\n" not in str(e.value)
@@ -384,7 +311,7 @@ def test_rows_that_need_more_memory_and_room_than_there_is_say_what_to_make_room
 DENIED = """
 import os, sys
 import hiermodels as hm
-from hiermodels import file_sizes, files, netcdf
+from hiermodels import files, netcdf
 import duckdb, h5netcdf, pandas, pyarrow.parquet
 folder = sys.argv[1]
 os.chdir(folder)  # the folders above may be closed as well
@@ -396,15 +323,15 @@ if os.geteuid() == 0:
     os.setgroups([])
     os.setresuid(12345, 12345, 12345)
 asked = [
-    lambda: files.read("shut.csv"),
+    lambda: files.read("shut.csv", others=["score"]),
     lambda: hm.load("shut.nc"),
     lambda: netcdf.save(fit, "closed/fit.nc"),
     lambda: hm.load("shut/fit.nc"),
     lambda: netcdf.save(fit, "shut/fit.nc"),
-    lambda: files.read("shut/rows.csv"),
+    lambda: files.read("shut/rows.csv", others=["score"]),
 ]
 for small in (10**9, 10):
-    file_sizes.SMALL = small
+    files.SMALL = small
     for ask in asked:
         try:
             ask()
@@ -448,3 +375,97 @@ def test_files_and_folders_of_others_are_refused_with_a_next_step(tmp_path: Path
         "another file",
         f"data file: 'shut.csv' {shut}",
     ]
+
+
+def test_a_damaged_file_is_refused_however_large(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    packed = gzip.compress(b"".join(b"a,%d\n" % i for i in range(20_000)), mtime=0)
+    packed = gzip.compress(b"g,y\n", mtime=0) + packed
+    damage = {
+        "no.csv.gz": b"\x1f\x8b no file of this kind",
+        "cut.csv.gz": packed[: len(packed) // 2],
+        "end.csv.gz": packed[:-8],
+        "sum.csv.gz": packed[:-6]
+        + b"\1\2"
+        + packed[-4:],  # the check sum, of which DuckDB asks not
+        "no.parquet": b"\x1f\x8b no file of this kind",
+    }
+    for name, content in damage.items():
+        (tmp_path / name).write_bytes(content)
+        for path in (tmp_path / name, f"{tmp_path}/{name[:2]}*{name[4:]}"):
+            with pytest.raises(DataError, match=rf"'{name[:2]}.*could not be read as"):
+                of(path, y="y", group="g", columns=[])
+    (tmp_path / "good.csv.gz").write_bytes(packed + gzip.compress(b"b,3\n"))  # as cat writes them
+    assert of(tmp_path / "good.csv.gz", y="y", group="g", columns=[]).N == 20_001
+
+
+def test_a_file_is_large_by_what_it_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    runs = pd.DataFrame({"g": [1, 2] * 5000, "y": [0.0] * 10_000}).sort_values("g")
+    runs.to_parquet(tmp_path / "1.parquet", compression="zstd")
+    runs.to_csv(tmp_path / "1.csv.gz", index=False)
+    for name, size in (("1.parquet", 200_000), ("1.csv.gz", 10 * 300)):
+        assert (tmp_path / name).stat().st_size < size
+        monkeypatch.setattr(files, "SMALL", size)
+        assert not files.stays(tmp_path / name)
+    monkeypatch.setattr(files, "SMALL", 199_999)
+    assert files.stays(tmp_path / "1.parquet")
+
+
+def test_memory_that_is_not_there_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any, **__: Any) -> Any:
+        raise MemoryError("Unable to allocate 1.49 GiB")
+
+    DATA.to_csv(tmp_path / "rows.csv", index=False)
+    monkeypatch.setattr(files, "_column", full)
+    with pytest.raises(
+        DataError, match=r"'rows.csv' takes more memory .*\(Unable to allocate 1.49"
+    ):
+        of(tmp_path / "rows.csv")
+
+
+def test_a_cell_that_says_out_of_memory_takes_none(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("g,y\na,1\nb,out of memory\n")
+    with (
+        pytest.raises(DataError, match=r"could not be read as .*out of memory"),
+        files.scan(tmp_path, labels=["y"]) as rows,
+    ):
+        rows.project("y::double").fetchall()
+
+
+def test_columns_that_duckdb_could_not_tell_apart_are_refused_or_told_apart(tmp_path: Path) -> None:
+    (tmp_path / "1.csv").write_text("g,Y,y\na,1,5\nb,2,6\na,3,7\nb,4,8\n")
+    for path in (tmp_path / "1.csv", f"{tmp_path}/*.csv"):
+        for column, mean in (("y", 6.5), ("Y", 2.5)):
+            assert of(path, y=column, group="g", columns=[]).centre.tolist() == [mean]
+        with pytest.raises(DataError, match=r"columns 'Y', 'y' of .* must differ in more than"):
+            of(path, y="y", group="g", columns=["Y"])
+    for names in (["g", "y", "y"], ["g", "Y", "y"]):
+        table = pa.Table.from_arrays([pa.array([1, 2])] * 3, names=names)
+        pq.write_table(table, tmp_path / "1.parquet")
+        for path in (tmp_path / "1.parquet", f"{tmp_path}/*.parquet"):
+            with pytest.raises(DataError, match=r"has more than one column named 'y_1'"):
+                of(path, y="y", group="g", columns=[])
+
+
+def test_a_name_with_the_signs_of_a_pattern_is_that_of_one_file(tmp_path: Path) -> None:
+    for name in ("a[1].csv", "a1.csv", "b's.csv"):
+        (tmp_path / name).write_text(f"g,y\n{name},1\n{name},2\n")
+    for name in ("a[1].csv", "b's.csv"):
+        labels = of(tmp_path / name, y="y", group="g", columns=[]).labels.tolist()
+        assert labels == [name]
+
+
+def test_without_pyarrow_csv_files_are_read(tmp_path: Path) -> None:
+    DATA.to_csv(tmp_path / "rows.csv", index=False)
+    without = "import sys; sys.modules['pyarrow'] = None; import hiermodels as hm; "
+    ask = "print(hm.sufficient_statistics(sys.argv[1], y='score', group='school').N)"
+    done = subprocess.run(
+        [sys.executable, "-c", without + ask, tmp_path / "rows.csv"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout == "600\n", done.stderr

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pytest
 
 import hiermodels as hm
-from hiermodels import frames
+from hiermodels import files, frames
 from hiermodels.errors import ColumnError, DataError, DataWarning, OptionError
 
 FRAME = pd.DataFrame(
@@ -188,7 +188,7 @@ def test_a_text_column_with_a_level_for_each_row_is_no_factor() -> None:
     [
         ("data.txt", b"a", r"'data.txt' must end in .csv, .tsv, .csv.gz, .tsv.gz or .parquet"),
         ("data.csv", b"a;b\n1;2\n", "must be separated by commas, got semicolons"),
-        ("data.csv", b"", "'data.csv' could not be read as csv: No columns"),
+        ("data.csv", b"", "'data.csv' must have the names of its columns in its first"),
         ("data.parquet", b"not parquet", "'data.parquet' could not be read as parquet"),
         ("data.csv", b"\xff\xfe\x00bad\x80", "'data.csv' could not be read as csv"),
     ],
@@ -199,7 +199,7 @@ def test_a_file_of_the_wrong_kind_is_refused(
     path = tmp_path / name
     path.write_bytes(content)
     with pytest.raises(DataError, match=message):
-        frames.read(path)
+        files.read(path)
 
 
 def test_integers_with_a_gap_become_categories_of_floats_and_stay_labels() -> None:
@@ -217,7 +217,7 @@ def test_two_coefficients_cannot_have_one_name() -> None:
 
 def test_an_empty_folder_is_no_data_file(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="is a folder without CSV or Parquet files; name a file"):
-        frames.read(tmp_path)
+        files.read(tmp_path)
 
 
 @pytest.mark.parametrize("missing", ["raise", "drop"])

@@ -94,7 +94,8 @@ RESPONSES = [
         rows(y="1,234,567"),
         says=_no_numbers(
             "text in all 24 rows, first '1,234,567' in ...",
-            "leave the commas out, or read the file with pandas.read_csv(..., thousands=',')",
+            "write decimal points, and nothing between thousands, or read the file with "
+            "pandas.read_csv(..., decimal=',') or thousands=',', whichever the commas are",
         ),
     ),
     Case(
@@ -102,8 +103,8 @@ RESPONSES = [
         rows(y="1,5"),
         says=_no_numbers(
             "text in all 24 rows, first '1,5' in ...",
-            "write decimal points for the commas, or read the file with "
-            "pandas.read_csv(..., decimal=',')",
+            "write decimal points, and nothing between thousands, or read the file with "
+            "pandas.read_csv(..., decimal=',') or thousands=',', whichever the commas are",
         ),
     ),
     Case(
