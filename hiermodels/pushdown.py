@@ -53,7 +53,7 @@ def sufficient_statistics(
         Column with the group labels: strings, integers or a categorical.
     columns : sequence of str
         Predictors: numbers, booleans, or strings and categoricals (coded by level, the first level
-        is the baseline, which must occur). Dates are refused, as they may be numbers or levels; where all strings of
+        is the baseline). Dates are refused, as they may be numbers or levels; where all strings of
         a column are dates (``2026-01-03``, with or without a time), as those of a CSV file are,
         they are levels, and a warning says so, which a categorical does not raise. DuckDB has no
         categoricals: those of the Parquet files that it reads are strings, coded in the order of
