@@ -72,7 +72,7 @@ def stays(path: _Path) -> bool:
     (file, *_), kind = find(path)
     if not Path(os.path.expanduser(path)).is_file():
         return True
-    size = file.stat().st_size * (10 if _is_packed(file) else 1)
+    size = file.stat().st_size * (10 if file.suffix.lower() == ".gz" else 1)
     if kind == "parquet" and size <= SMALL:
         with _connected(path) as connection:
             size = 20 * len(connection.read_parquet(glob.escape(str(file))))
@@ -221,10 +221,6 @@ def _kind(file: Path) -> str:
     return next((KINDS[end] for end in KINDS if name.endswith(end)), "")
 
 
-def _is_packed(file: Path) -> bool:
-    return file.suffix.lower() == ".gz"
-
-
 def _keys(path: _Path, first: Path) -> list[str]:
     """The keys of the files' folders (``key=value``), as DuckDB finds them."""
     folder = Path(os.path.expanduser(path))
@@ -257,7 +253,7 @@ def _heads(connection: Any, files: Sequence[Path], kind: str) -> list[list[str]]
 def _header(file: Path, sign: str) -> list[str]:
     """Names in the first line of a CSV file; those of columns without one are pandas'."""
     try:
-        opener: Any = gzip.open if _is_packed(file) else open
+        opener: Any = gzip.open if file.suffix.lower() == ".gz" else open
         with opener(file, "rt", encoding="utf-8-sig", newline="") as text:
             lines = iter(partial(text.readline, LONGEST_LINE), "")
             names = next(csv.reader(lines, delimiter=sign), [])
@@ -286,7 +282,7 @@ _DAMAGE = (OSError, EOFError, ValueError, csv.Error, zlib.error)
 def _check_packed(file: Path) -> None:
     """Refuse a damaged compressed file, of which DuckDB reads what it can."""
     try:
-        if _is_packed(file):
+        if file.suffix.lower() == ".gz":
             with gzip.open(file) as unpacked:
                 while unpacked.read(1 << 20):
                     pass

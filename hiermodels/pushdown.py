@@ -46,12 +46,14 @@ def sufficient_statistics(
         In memory (pandas, polars, pyarrow, ...), or lazy, and then summed up by its own engine: a
         polars LazyFrame, a DuckDB relation, a Dask or PySpark frame, an ibis table. Or a path: a
         CSV or Parquet file, a pattern such as ``"data/*.parquet"``, or a folder of such files,
-        partitioned (``year=2025/...``) or not. A single file of at most 100 MB is read into memory;
-        all else is read by DuckDB where it lies, with 1 GB of memory at most.
+        partitioned (``year=2025/...``) or not. DuckDB reads them: a single file of at most 100 MB
+        into memory, all else where it lies, with 1 GB of memory at most.
     y : str
         The response, a column of numbers.
     group : str
-        Column with the group labels: strings, integers or a categorical.
+        Column with the group labels: strings, integers or a categorical. Labels in a file are
+        integers where all are written as such (``7``, not ``007`` or ``7.0``), and otherwise text
+        as it is written.
     columns : sequence of str
         Predictors: numbers, booleans, or strings and categoricals (coded by level, the first level
         is the baseline, which must occur). Dates are refused, as they may be numbers or levels;

@@ -579,9 +579,8 @@ CASES = [
         "data.parquet",
         b"",
         says=(
-            "data file: 'data.parquet' could not be read as parquet: Could not open "
-            "Parquet input source '.../data.parquet': Parquet file size is 0 bytes; "
-            "is it whole, and of that kind?"
+            "data file: 'data.parquet' could not be read as parquet: ...; is it whole, and of "
+            "that kind?"
         ),
     ),
     _file(
@@ -589,10 +588,8 @@ CASES = [
         "data.parquet",
         _parquet()[: len(_parquet()) // 2],
         says=(
-            "data file: 'data.parquet' could not be read as parquet: Could not open "
-            "Parquet input source '.../data.parquet': Parquet magic bytes not found "
-            "in footer. Either the file is corrupted or this is not a parquet file.; "
-            "is it whole, and of that kind?"
+            "data file: 'data.parquet' could not be read as parquet: ...; is it whole, and of "
+            "that kind?"
         ),
     ),
     _file(
