@@ -168,7 +168,7 @@ def _solve(d: Design, has: Any) -> tuple[Array, Array]:
     scaled = gram[:, :p, :p] / (length[:, :, None] * length[:, None, :])
     own = np.linalg.inv(scaled) / (length[:, :, None] * length[:, None, :])
     centred = np.linalg.solve(scaled, gram[:, :p, -1:] / length[:, :, None])[..., 0] / length
-    shift, back = d.back
+    shift, back = d.at_zero
     fit, inverse = np.full((d.J, p), np.nan), np.full((d.J, p, p), np.nan)
     fit[has] = shift + centred @ back.T
     inverse[has] = back @ own @ back.T

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..blocks import Block
 from ..design import Design
@@ -20,6 +21,7 @@ from .model import Model
 from .one_way import check_sigma, refuse_constant_response, row_data
 
 INTERCEPTS = ("varying", "common", "none")
+PLACES = ("centre", "zero")
 # |mean| / sd beyond which intercept and slope are correlated above 0.95 in the posterior.
 _FAR = 3.0
 
@@ -55,6 +57,9 @@ class VaryingSlopes(Model):
         are refused; those of a CSV file are text, so levels, and a warning says so.
     intercept : {"varying", "common", "none"}
         Whether the intercept varies by group, is common, or is left out.
+    intercept_at : {"centre", "zero"}
+        Where the priors of the intercept are: at the centre of the columns (their means over all
+        rows), or where all columns are 0. See ``priors``.
     sigma : {"common", "group"}
         One residual sd for all rows, or one for each group.
     pooling : {"partial", "none", "complete"}
@@ -68,11 +73,8 @@ class VaryingSlopes(Model):
         ``theta``, ``beta``, ``sigma`` (none), ``mu``, ``beta``, ``sigma`` (complete). A prior for
         ``mu``, ``tau``, ``beta`` or ``theta`` may be a dict by coefficient. With s the standard
         deviation of the response and s_k that of column k, a slope has N(0, 2.5 s/s_k) and a group
-        standard deviation half-t(3, s/s_k). The intercept is the height where all columns are 0,
-        which may be far from the data: with a = sqrt(1 + sum (mean_k/s_k)^2) and m the mean of the
-        response it has N(m, 2.5 s a) and its group standard deviation half-t(3, s a), wide enough
-        for any line that the slopes' priors allow; centred columns (a = 1) make both tighter.
-        sigma has half-t(3, s) and Omega LKJ(2). Without pooling theta and beta are flat.
+        standard deviation half-t(3, s/s_k); sigma has half-t(3, s) and Omega LKJ(2). Without
+        pooling theta and beta are flat. See the notes for the intercept.
     missing : {"raise", "drop"}
         What to do with rows that have missing values.
 
@@ -80,6 +82,23 @@ class VaryingSlopes(Model):
     ------
     DataError, ColumnError, OptionError, PriorError
         If the frame, a column, an option or a prior cannot be used; before anything is compiled.
+
+    Notes
+    -----
+    Priors of the intercept, defaults and given ones, are of the lines' heights at the centre of
+    the columns, where the data are: ``mu["Intercept"]`` of the mean height there,
+    ``tau["Intercept"]`` of its standard deviation between groups, ``Omega`` of the correlations of
+    these heights with the slopes. The answer is then the same for years and for years since 2000.
+    With m the mean of the response the defaults are N(m, 2.5 s) and half-t(3, s). What a fit
+    reports are the coefficients of the columns as they are: the intercept where all columns are
+    0, with its own tau and Omega, which follow from those at the centre.
+    :func:`hiermodels.at_centre` gives the coefficients at the centre.
+
+    A column is centred where a constant column allows it: varying columns beside a varying
+    intercept, common columns beside any. Where columns are not centred (``intercept_at="zero"``;
+    varying columns beside a common intercept) the intercept may lie far from the data: its
+    defaults are wider by a = sqrt(1 + sum (mean_k/s_k)^2), the sum over those columns, N(m, 2.5 s a)
+    and half-t(3, s a), enough for any line that the slopes' priors allow.
     """
 
     family = "VaryingSlopes"
@@ -94,6 +113,7 @@ class VaryingSlopes(Model):
         varying: Sequence[str] = (),
         common: Sequence[str] = (),
         intercept: str = "varying",
+        intercept_at: str = "centre",
         sigma: str = "common",
         pooling: str = "partial",
         parameterization: str = "auto",
@@ -102,6 +122,7 @@ class VaryingSlopes(Model):
     ) -> None:
         check_sigma(sigma)
         one_of("intercept", intercept, INTERCEPTS)
+        one_of("intercept_at", intercept_at, PLACES)
         varying, common = _names("varying", varying), _names("common", common)
         for name in varying:
             if name in common:
@@ -130,6 +151,8 @@ class VaryingSlopes(Model):
                 ones = "Intercept"
                 z, x = ((ones, *z), x) if intercept == "varying" else (z, (ones, *x))
             made = found.design(z, x, "group" if sigma == "group" else "common", ones)
+            if intercept_at == "centre":
+                made = made.at_centre()
             if ones is not None:
                 _refuse_constant(made)
                 _warn_of_far(made)
@@ -143,6 +166,7 @@ class VaryingSlopes(Model):
                 "varying": varying,
                 "common": common,
                 "intercept": intercept,
+                "intercept_at": intercept_at,
                 "sigma": sigma,
             },
             design=design,
@@ -166,6 +190,14 @@ class VaryingSlopes(Model):
         Omega = (Block("Omega", "correlation"),) if self.design.K > 1 else ()
         return (mu, tau, *Omega, beta, sigma)
 
+    def _where(self) -> dict[str, str]:
+        """Where the priors are that are not of the raw columns' coefficients, by full name."""
+        origin = self.design.origin
+        if not origin.moves:
+            return {}
+        at = f"at {origin}"
+        return dict.fromkeys((n for n in self.priors.flat() if origin.concerns(n)), at)
+
     def lprior_places(self) -> list[tuple[int, Block]]:
         """Where each block stands in the program's ``lprior``, which always has room for Omega."""
         order = ("mu", "tau", "Omega", "beta", "sigma")
@@ -180,10 +212,12 @@ class VaryingSlopes(Model):
         scale: dict[str, HalfT] = {}
         for k, name in enumerate(d.names):
             if d.constant[k]:
-                # The intercept (or a constant in its place) stands where all columns are 0: its
-                # priors are wider by what those of the slopes leave open on the way there.
+                # The intercept (or a constant in its place) is the height where the columns are at
+                # the origin: its priors are wider by what those of the slopes leave open on the
+                # way there from where the data are, nothing of columns that are centred.
                 others = (np.arange(len(d.names)) != k) & (d.sds[:-1] > 0)
-                away = float(np.sum((d.means[:-1][others] / d.sds[:-1][others]) ** 2))
+                away = _from_origin(d)[others] / d.sds[:-1][others]
+                away = float(np.sum(away**2))
                 width = y_sd / float(d.size[k]) * float(np.sqrt(1 + away))
                 location[name] = Normal(y_mean / float(d.size[k]), 2.5 * width)
                 scale[name] = HalfT(3, width)
@@ -203,8 +237,8 @@ class VaryingSlopes(Model):
 
     def _data(self) -> dict[str, Any]:
         d = self.design
-        rows = row_data(d)
-        data = {**rows, "K": d.K, "P": d.P, "z": d.rows("z").z, "x": d.rows("x").x}
+        rows, centred = row_data(d), d.rows_from_origin("the columns")
+        data = {**rows, "K": d.K, "P": d.P, "z": centred.z, "x": centred.x}
         return {**data, **self._no_correlations()}
 
     def _no_correlations(self) -> dict[str, Any]:
@@ -260,9 +294,17 @@ def _refuse_constant(design: Design) -> None:
         )
 
 
+def _from_origin(design: Design) -> NDArray[np.float64]:
+    """How far the columns' means lie from the origin; exactly 0 where they are the origin."""
+    return np.asarray(design.means[:-1] - np.array(design.origin.at))
+
+
 def _warn_of_far(design: Design) -> None:
-    """Say which columns lie so far from 0 that slope and intercept can hardly be told apart."""
-    found = design.statistics
+    """Say which columns lie so far from 0 that slope and intercept can hardly be told apart.
+
+    Those that are not centred: the intercept's priors stand at the origin.
+    """
+    found, away = design.statistics, _from_origin(design)
     far = []
     for k, name in enumerate(design.names):
         if name == design.ones:
@@ -270,7 +312,7 @@ def _warn_of_far(design: Design) -> None:
         place = found.columns.index(name)
         # A column of 0 and 1 lies where it belongs.
         indicator = found.minimum[place] == 0 and found.maximum[place] == 1
-        if abs(design.means[k]) > _FAR * design.sds[k] and not indicator:
+        if abs(away[k]) > _FAR * design.sds[k] and not indicator:
             far.append(k)
     if far:
         first = far[0]
@@ -279,7 +321,8 @@ def _warn_of_far(design: Design) -> None:
             f"predictor {listed(design.names[k] for k in far)} lies far from 0 (mean "
             f"{design.means[first]:.4g}, sd {design.sds[first]:.4g}): the intercept is then an "
             f"extrapolation, and its priors are wide; centre it, as in frame[{name!r}] -= "
-            f"frame[{name!r}].mean()",
+            f"frame[{name!r}].mean()"
+            + (", or pass intercept_at='centre'" if not design.origin.moves else ""),
             DataWarning,
             stacklevel=2,
         )
