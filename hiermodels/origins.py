@@ -63,6 +63,12 @@ class Origin:
         """Whether any column is moved: where none is, every map is the identity."""
         return self.anchor is not None and any(self.at)
 
+    @property
+    def turns(self) -> bool:
+        """Whether the correlations of the effects are other ones at x = 0."""
+        varies = self.anchor is not None and self.anchor < self.K
+        return varies and any(self.at[: self.K])
+
     @cached_property
     def weights(self) -> Array:
         """What of each coefficient goes over to the constant's, shape (K + P,)."""
@@ -77,13 +83,11 @@ class Origin:
         """Whether a parameter, by its full name, is another one at x = 0."""
         if not self.moves or self.anchor is None:
             return False
-        varies = self.anchor < self.K
         block, _, element = parameter.removesuffix("]").partition("[")
         if block in ("Omega", "L_Omega"):
-            return varies and any(self.at[: self.K])
-        blocks = ("mu", "theta", "tau") if varies else ("beta",)
-        if block == "tau" and not any(self.at[: self.K]):
-            return False
+            return self.turns
+        blocks = ["mu", "theta"] if self.anchor < self.K else ["beta"]
+        blocks += ["tau"] if self.turns else []
         return block in blocks and element == self.names[self.anchor]
 
     def column(self, name: str) -> str:
@@ -126,8 +130,9 @@ class Origin:
             return out
         w, p, K = self.weights, self.anchor, self.K
         if p >= K:  # varying columns, and with them mu, tau and theta, stay where they are
-            out["beta"] = beta = given["beta"].copy()
-            beta[..., p - K] += sign * (given["beta"] @ w[K:])
+            if "beta" in given:
+                out["beta"] = beta = given["beta"].copy()
+                beta[..., p - K] += sign * (given["beta"] @ w[K:])
             return out
         for name in ("mu", "theta", "deviation"):
             if name not in given:
@@ -140,7 +145,7 @@ class Origin:
                 by_group = given["beta"].ndim == x.ndim
                 x[..., p] += sign * (common if by_group or name == "mu" else common[..., None])
             out[name] = x
-        if K > 1 and "tau" in given:
+        if self.turns and "tau" in given:
             out["tau"], out["L_Omega"] = self._scales(given["tau"], given["L_Omega"], sign)
         return out
 
@@ -257,8 +262,11 @@ def moved(posterior: xr.Dataset, origin: Origin) -> xr.Dataset:
             x = posterior[name].transpose("chain", "draw", ...)
             given[name] = np.asarray(x.to_numpy(), dtype=np.float64)
     if "Omega" in posterior:
-        x = posterior["Omega"].transpose("chain", "draw", ...)
-        given["L_Omega"] = root_of(np.asarray(x.to_numpy(), dtype=np.float64))
+        # The factor, where it is there, has digits that the correlations have lost.
+        name = "L_Omega" if "L_Omega" in posterior else "Omega"
+        x = posterior[name].transpose("chain", "draw", ...)
+        root = np.asarray(x.to_numpy(), dtype=np.float64)
+        given["L_Omega"] = root if name == "L_Omega" else root_of(root)
     found = origin.from_zero(given)
     if "Omega" in posterior:
         found["Omega"] = correlations(found["L_Omega"])

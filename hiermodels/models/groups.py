@@ -93,9 +93,18 @@ def posterior(
         if d.coefficients is not None:  # a K x J matrix in Stan
             stan["eta"] = np.swapaxes(stan["eta"], -1, -2)
         dims["eta"] = dims["theta"]
-    if "L_Omega" in include and "Omega" in dims:
+    # Far from the columns' centre correlations are all but 1, and their factor has digits that they
+    # have lost: what is computed from a posterior takes it, until it is in its container.
+    if "Omega" in dims and ("L_Omega" in include or d.origin.turns):
         dims["L_Omega"] = dims["Omega"]
     return labelled(model, {n: (dims[n], stan[n]) for n in dims}, chains=chains)
+
+
+def as_kept(parts: Mapping[str, xr.Dataset], include: Sequence[str]) -> dict[str, xr.Dataset]:
+    """The groups of a container: without the factor of the correlations, unless it is asked for."""
+    if "L_Omega" in include:
+        return dict(parts)
+    return {name: ds.drop_vars("L_Omega", errors="ignore") for name, ds in parts.items()}
 
 
 def _at_zero(model: Base, stan: Mapping[str, Array]) -> dict[str, Array]:
@@ -103,10 +112,11 @@ def _at_zero(model: Base, stan: Mapping[str, Array]) -> dict[str, Array]:
     origin, out = model.design.origin, dict(stan)
     if not origin.moves:
         return out
-    if "Omega" in out and "L_Omega" not in out:
+    turns = "Omega" in out and origin.turns
+    if turns and "L_Omega" not in out:
         out["L_Omega"] = origins.root_of(out["Omega"])
     out = origin.to_zero(out)
-    if "Omega" in out:
+    if turns:
         out["Omega"] = origins.correlations(out["L_Omega"])
     return out
 
@@ -192,7 +202,9 @@ def at_zero(model: Base, draws: effects.Draws) -> effects.Draws:
     return _moved(draws, model.design.origin.to_zero)
 
 
-def _moved(draws: effects.Draws, move: Callable[[dict[str, Array]], dict[str, Array]]) -> Any:
+def _moved(
+    draws: effects.Draws, move: Callable[[dict[str, Array]], dict[str, Array]]
+) -> effects.Draws:
     parts = {f.name: getattr(draws, f.name) for f in fields(draws)}
     return replace(draws, **move({name: x for name, x in parts.items() if x is not None}))
 
@@ -208,11 +220,12 @@ def raw_draws(model: Base, posterior: xr.Dataset) -> effects.Draws:
 
     n = posterior.sizes["chain"] * posterior.sizes["draw"]
     beta = flat("beta", *((d.J, d.P) if model.pooling == "none" else (d.P,)))
-    Omega = flat("Omega", d.K, d.K)
+    Omega, factor = flat("Omega", d.K, d.K), flat("L_Omega", d.K, d.K)
+    root = factor if factor is not None or Omega is None else origins.root_of(Omega)
     return effects.Draws(
         mu=flat("mu", d.K),
         tau=flat("tau", d.K),
-        L_Omega=None if Omega is None else origins.root_of(Omega),
+        L_Omega=root,
         # Under complete pooling theta is mu, once for each group: mu alone says it.
         theta=None if model.pooling == "complete" else flat("theta", d.J, d.K),
         beta=np.zeros((n, 0)) if beta is None else beta,

@@ -24,6 +24,9 @@ INTERCEPTS = ("varying", "common", "none")
 PLACES = ("centre", "zero")
 # |mean| / sd beyond which intercept and slope are correlated above 0.95 in the posterior.
 _FAR = 3.0
+# ... and beyond which the sd and the correlations of heights at 0 keep few digits, where lines are
+# at their centre: a double has 16, and half of them are gone at 1e8.
+_LOST = 1e6
 
 
 class VaryingSlopes(Model):
@@ -97,8 +100,8 @@ class VaryingSlopes(Model):
     A column is centred where a constant column allows it: varying columns beside a varying
     intercept, common columns beside any. Where columns are not centred (``intercept_at="zero"``;
     varying columns beside a common intercept) the intercept may lie far from the data: its
-    defaults are wider by a = sqrt(1 + sum (mean_k/s_k)^2), the sum over those columns, N(m, 2.5 s a)
-    and half-t(3, s a), enough for any line that the slopes' priors allow.
+    defaults are N(m, 2.5 s a) and half-t(3, s a), with a = sqrt(1 + sum (mean_k/s_k)^2) over those
+    columns: wide enough for any line that the slopes' priors allow.
     """
 
     family = "VaryingSlopes"
@@ -302,10 +305,11 @@ def _from_origin(design: Design) -> NDArray[np.float64]:
 def _warn_of_far(design: Design) -> None:
     """Say which columns lie so far from 0 that slope and intercept can hardly be told apart.
 
-    Those that are not centred: the intercept's priors stand at the origin.
+    Where columns are not centred the priors of the intercept are at 0. Where they are, nothing but
+    what is reported of heights at 0 suffers, and that only from the digits that a double has.
     """
-    found, away = design.statistics, _from_origin(design)
-    far = []
+    found, away, means = design.statistics, _from_origin(design), design.means
+    far: dict[str, list[int]] = {"wide": [], "lost": []}
     for k, name in enumerate(design.names):
         if name == design.ones:
             continue
@@ -313,16 +317,22 @@ def _warn_of_far(design: Design) -> None:
         # A column of 0 and 1 lies where it belongs.
         indicator = found.minimum[place] == 0 and found.maximum[place] == 1
         if abs(away[k]) > _FAR * design.sds[k] and not indicator:
-            far.append(k)
-    if far:
-        first = far[0]
-        name = design.names[first]
+            far["wide"].append(k)
+        elif abs(means[k]) > _LOST * design.sds[k]:
+            far["lost"].append(k)
+    place = "" if design.origin.moves else ", or pass intercept_at='centre'"
+    for what, columns in far.items():
+        if not columns:
+            continue
+        first, name = columns[0], design.names[columns[0]]
+        why = {
+            "wide": "the intercept is then an extrapolation, and its priors are wide",
+            "lost": "what is reported of the intercept, where it is 0, has few digits left",
+        }[what]
         warnings.warn(
-            f"predictor {listed(design.names[k] for k in far)} lies far from 0 (mean "
-            f"{design.means[first]:.4g}, sd {design.sds[first]:.4g}): the intercept is then an "
-            f"extrapolation, and its priors are wide; centre it, as in frame[{name!r}] -= "
-            f"frame[{name!r}].mean()"
-            + (", or pass intercept_at='centre'" if not design.origin.moves else ""),
+            f"predictor {listed(design.names[k] for k in columns)} lies far from 0 (mean "
+            f"{means[first]:.4g}, sd {design.sds[first]:.4g}): {why}; centre it, as in "
+            f"frame[{name!r}] -= frame[{name!r}].mean(){place if what == 'wide' else ''}",
             DataWarning,
             stacklevel=2,
         )
