@@ -93,11 +93,11 @@ class Origin:
     def column(self, name: str) -> str:
         """``"Days - 4.5"``: a column less what is taken off it."""
         at = self.moved.get(name, 0.0)
-        return f"{name} {'-' if at > 0 else '+'} {abs(at):.8g}" if at else name
+        return f"{name} {'-' if at > 0 else '+'} {abs(at):.7g}" if at else name
 
     def __str__(self) -> str:
         """``"the centre (Days = 4.5)"``."""
-        said = [f"{name} = {x:.8g}" for name, x in self.moved.items()]
+        said = [f"{name} = {x:.7g}" for name, x in self.moved.items()]
         more = ["..."] if len(said) > 3 else []
         return f"the centre ({', '.join([*said[:3], *more])})"
 

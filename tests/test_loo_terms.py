@@ -109,9 +109,17 @@ def test_a_level_that_one_group_alone_has_is_undefined_by_group_under_a_flat_pri
     frame = one_way([3, 3, 3, 3]).assign(kind=[0.0] * 9 + [1.0, 1.0, 1.0])
     frame["x1"] = np.cos(np.arange(12.0))
     model = hm.VaryingSlopes(
-        frame, y="y", group="group", varying=["x1"], common=["kind"], priors={"beta": hm.Flat()}
+        frame,
+        y="y",
+        group="group",
+        varying=["x1"],
+        common=["kind"],
+        priors={"beta": hm.Flat()},
+        # At the centre of kind the other groups, and the intercept's own prior, speak of it.
+        intercept_at="zero",
     )
     assert undefined(model, "group") == [3]
+    assert undefined(model.replace(intercept_at="centre"), "group") == []
     assert undefined(model) == []
     assert undefined(model.replace(priors={}), "group") == []
     # A level that one row has is told by it alone.

@@ -449,7 +449,7 @@ def test_priors_say_where_they_are():
     model = _model(_moved("one common", 4))
     lines = dict(line.split(" ~ ", 1) for line in map(str.strip, str(model.priors).splitlines()))
     lines = {name.strip(): said for name, said in lines.items()}
-    at = f"at the centre (x = {model.design.means[1]:.8g}, w = {model.design.means[2]:.8g})"
+    at = f"at the centre (x = {model.design.means[1]:.7g}, w = {model.design.means[2]:.7g})"
     for name in ("mu[Intercept]", "tau[Intercept]", "Omega"):
         assert lines[name].endswith(f"default, {at}"), name
     for name in ("mu[x]", "tau[x]", "beta[w]", "sigma"):
@@ -462,7 +462,7 @@ def test_in_symbols_the_columns_stand_less_their_centre():
     for what in (model, idata):
         said = dict(hm.in_symbols(what).where)
         assert said["z_i"] == "row i of the columns 1 (intercept), x - 4.5"
-        assert said["x_i"] == f"row i of the column w + {-FRAME.w.mean():.8g}"
+        assert said["x_i"] == f"row i of the column w + {-FRAME.w.mean():.7g}"
         assert "a fit reports it where they are 0, with its own tau and Omega" in said["Intercept"]
 
 
