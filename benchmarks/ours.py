@@ -64,7 +64,8 @@ def model(hm: Any, job: Job, frame: Any) -> Any:
         return hm.EightSchools(frame, effect="y", se="se", **options)
     if job.family == "one_way":
         return hm.OneWay(frame, y="y", **options)
-    return hm.VaryingSlopes(frame, y="y", varying=["x"], **options)
+    # The priors are where the other packages' programs have them.
+    return hm.VaryingSlopes(frame, y="y", varying=["x"], intercept_at="zero", **options)
 
 
 def keep(job: Job, label: str, idata: Any) -> None:

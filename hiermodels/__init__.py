@@ -66,6 +66,7 @@ _HOMES = {
     "ranks": "events",
     "GroupChecks": "group_checks",
     "check_groups": "group_checks",
+    "at_centre": "origins",
     "influence": "row_influence",
     "PriorComparison": "prior_comparison",
     "compare_priors": "prior_comparison",
@@ -125,6 +126,7 @@ __all__ = [
     "Symbols",
     "Uniform",
     "VaryingSlopes",
+    "at_centre",
     "calibrate",
     "certify",
     "check",
@@ -188,6 +190,7 @@ if TYPE_CHECKING:
     from .models.one_way import OneWay
     from .models.varying_slopes import VaryingSlopes
     from .netcdf import load
+    from .origins import at_centre
     from .prediction import Prediction
     from .prior_comparison import PriorComparison, compare_priors
     from .prior_sensitivity import Sensitivity, sensitivity

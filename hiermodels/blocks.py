@@ -37,6 +37,11 @@ class Priors(Mapping[str, Any]):
     """The priors in force: block -> prior, or block -> {coefficient: prior}.
 
     Prints as a table. Blocks whose coefficients have priors of their own map to a dict.
+
+    Attributes
+    ----------
+    where : dict of str to str
+        In words, by full name, where priors are that are not of what a fit reports.
     """
 
     def __init__(
@@ -44,6 +49,7 @@ class Priors(Mapping[str, Any]):
     ) -> None:
         self._blocks = {b.name: b for b in blocks}
         self._given = frozenset(given)
+        self.where: dict[str, str] = {}
         for name in given:
             if name not in self._blocks:
                 raise PriorError(
@@ -133,6 +139,8 @@ class Priors(Mapping[str, Any]):
             (name, str(p), "given" if name.split("[")[0] in self._given else "default")
             for name, p in self.flat().items()
         ]
+        # Where it is not of what a fit reports: "default, at the centre (Days = 4.5)".
+        rows = [(n, p, ", ".join(filter(None, [by, self.where.get(n)]))) for n, p, by in rows]
         wide = [max(len(row[i]) for row in rows) for i in (0, 1)]
         return "\n".join(f"{n:<{wide[0]}} ~ {p:<{wide[1]}}  {by}" for n, p, by in rows)
 

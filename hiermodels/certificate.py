@@ -368,13 +368,12 @@ def _given_the_rest(model: Model, posterior: xr.Dataset) -> pd.DataFrame | None:
     if model.pooling != "partial" or "theta" not in posterior:
         return None
     d = model.design
-    draws = groups.draws(model, posterior)
-    assert draws.theta is not None  # noqa: S101 - it is in the posterior
+    draws, theta = groups.draws(model, posterior), groups.raw_draws(model, posterior).theta
+    assert theta is not None  # noqa: S101 - it is in the posterior
     n = len(draws)
     places, squares = np.empty((n, d.K)), np.empty((n, d.K))
     for part in marginal.blocks(d.J * d.K, n):
         block = draws[part]
-        assert block.theta is not None  # noqa: S101 - the same
         p = effects.population(d, block)
         factored = marginal.factor(d.gram, p)
         means = marginal.raw_effects(d, p, marginal.deviations(p, factored))
@@ -382,7 +381,7 @@ def _given_the_rest(model: Model, posterior: xr.Dataset) -> pd.DataFrame | None:
         for k, (m, v) in enumerate(zip(means, variances, strict=True)):
             # Where tau is next to nothing, what is printed of theta is too little to tell.
             sd = np.maximum(np.sqrt(v), 1e-9 * np.abs(m) + 1e-300)
-            zeta = (block.theta[:, :, k] - m) / sd
+            zeta = (theta[part, :, k] - m) / sd
             places[part, k] = special.ndtr(zeta).mean(axis=1)
             squares[part, k] = special.chdtr(d.J, np.sum(zeta**2, axis=1))
     shape = (posterior.sizes["chain"], posterior.sizes["draw"])

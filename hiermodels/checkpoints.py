@@ -131,6 +131,7 @@ class Checkpoint:
                 "predictors": d.predictors,
                 "residual": d.residual,
                 "ones": d.ones,
+                "about": d.about,
                 "has_rows": d.has_rows,
                 "in_memory": d.in_memory,
             },
@@ -316,6 +317,7 @@ def _read(
         d["residual"],
         d["ones"],
         _source(d, arrays),
+        tuple(d.get("about", ())),
     )
     standard = None
     if "standardization" in about:

@@ -261,6 +261,13 @@ def _varying_slopes(
         typer.Option(metavar="COLUMN", help="One coefficient for all groups. Repeatable."),
     ] = None,
     intercept: Annotated[str, typer.Option(metavar="varying|common|none")] = "varying",
+    intercept_at: Annotated[
+        str,
+        typer.Option(
+            metavar="centre|zero",
+            help="Where the priors of the intercept are: at the columns' means, or at 0.",
+        ),
+    ] = "centre",
     sigma: _Sigma = "common",
 ) -> dict[str, Any]:
     """Rows in groups, each with a regression of its own.
@@ -279,6 +286,7 @@ def _varying_slopes(
         "varying": varying or [],
         "common": common or [],
         "intercept": intercept,
+        "intercept_at": intercept_at,
         "sigma": sigma,
     }
 

@@ -50,7 +50,7 @@ _PLACE = rf"(?<![^\s(])output_dir=(?P<place>{_TEXT})"
 # A word of its own: what stands in a path, or in the parentheses of a call, is none.
 _OPTION = (
     r"(?<![^\s(])(?<!\w\()"
-    r"(?:(?P<name>engine|pooling|missing|intercept|sigma|(?P<twice>parameterization))='(?P<word>\w+)'"
+    r"(?:(?P<name>engine|pooling|missing|intercept|intercept_at|sigma|(?P<twice>parameterization))='(?P<word>\w+)'"
     r"|(?P<count>adapt_delta|max_treedepth|chains|draws|warmup)=(?P<number>\d+(?:\.\d+)?))"
     r"(?=[\s;:)]|[.,](?:\s|\.|$)|$)"
     # Named once in "parameterization='marginal', then 'noncentered'".
@@ -93,7 +93,7 @@ def _as_typed(found: re.Match[str]) -> str:
     if found["count"]:
         return f"--{found['count'].replace('_', '-')} {found['number']}"
     if found["name"]:
-        option = f"--{found['name']}"
+        option = f"--{found['name'].replace('_', '-')}"
         then = f"{found['then']}{option} {found['other']}" if found["other"] else ""
         return f"{option} {found['word']}{then}"
     return found[0]

@@ -13,7 +13,7 @@ row.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal
 
@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from . import statistics
 from .elimination import TOLERANCE, eliminate, least_squares
 from .errors import DataError
+from .origins import Origin
 from .rows import Rows
 from .statistics import SufficientStatistics
 
@@ -54,6 +55,9 @@ class Design:
         The coefficient whose column is 1 in all rows and is not in the statistics.
     source : Rows, or function that reads them, or None
         The rows; None where there is nothing but the statistics.
+    about : tuple of float
+        What the columns are counted from in the model's own coordinates, which its priors are of;
+        empty where that is 0. It is the model's, whatever part of its data a design holds.
     """
 
     statistics: SufficientStatistics
@@ -62,6 +66,7 @@ class Design:
     residual: Residual
     ones: str | None = None
     source: Rows | Callable[[], Rows] | None = field(default=None, repr=False)
+    about: tuple[float, ...] = ()
 
     @property
     def response(self) -> str:
@@ -149,6 +154,17 @@ class Design:
     def _read(self) -> Rows:
         assert callable(self.source)  # noqa: S101 - for the type checker
         return self.source()
+
+    def rows_from_origin(self, what: str) -> Rows:
+        """The rows, their columns less the origin: what the model's own coefficients multiply."""
+        return self.from_origin(self.rows(what))
+
+    def from_origin(self, rows: Rows) -> Rows:
+        """Rows of any origin, their columns less this design's."""
+        if not self.origin.moves:
+            return rows
+        at = np.array(self.origin.at)
+        return replace(rows, z=rows.z - at[: self.K], x=rows.x - at[self.K :])
 
     # ---- columns -----------------------------------------------------------------------------
 
@@ -347,21 +363,53 @@ class Design:
         return Cleared(1 + rank, left, np.diagonal(G, axis1=1, axis2=2))
 
     @cached_property
-    def back(self) -> tuple[Array, Array]:
-        """Shift and matrix that take the coefficients of ``gram`` (z and x) to the raw columns'.
+    def origin(self) -> Origin:
+        """Where the model's own coordinates count the columns from.
 
-        With b0 the fit that was taken off y, columns less their offsets m, and the constant column
-        of value v at place p: raw_p = (centred + b0)_p + (m_y - sum_q m_q raw_q) / v, and
-        raw_q = (centred + b0)_q elsewhere.
+        At x = 0, unless ``about`` says otherwise: the model's coefficients are those of columns
+        less that, the constant's is the line's height there.
+        """
+        at = self.about or (0.0,) * (self.K + self.P)
+        value = 1.0 if self.anchor is None else float(self._constant_value)
+        return Origin(self.names, self.K, at, self.anchor, value)
+
+    def at_centre(self) -> Design:
+        """The same data, its columns counted from their means where they may be moved."""
+        return replace(self, about=tuple(self.offset[:-1].tolist()))
+
+    @cached_property
+    def back(self) -> tuple[Array, Array]:
+        """Shift and matrix that take the coefficients of ``gram`` to the model's own.
+
+        Those of columns less the origin, as those of ``gram`` are of columns less their offsets:
+        where the two are one the matrix is the identity.
+        """
+        return self._back(self.offset[:-1] - np.array(self.origin.at))
+
+    @cached_property
+    def at_zero(self) -> tuple[Array, Array]:
+        """Shift and matrix that take the coefficients of ``gram`` (z and x) to the raw columns'."""
+        return self._back(self.offset[:-1])
+
+    def _back(self, moved: Array) -> tuple[Array, Array]:
+        """The same to those of columns that are ``gram``'s and ``moved``.
+
+        With b0 the fit that was taken off y, and the constant column of value v at place p:
+        b_p = (centred + b0)_p + (m_y - sum_q moved_q b_q) / v, with m_y the offset of y, and
+        b_q = (centred + b0)_q elsewhere.
         """
         n = self.K + self.P
         shift, matrix = np.zeros(n), np.eye(n)
         if self.anchor is not None:
-            p = self.anchor
-            value = self._take(1, np.asarray(self.statistics.maximum))[p]
+            p, value = self.anchor, self._constant_value
             shift[p] = self.offset[-1] / value
-            matrix[p] -= self.offset[:-1] / value
+            matrix[p] -= moved / value
         return shift + matrix @ self._products[1], matrix
+
+    @property
+    def _constant_value(self) -> float:
+        """Value of the anchor's column."""
+        return float(self._take(1, np.asarray(self.statistics.maximum))[self.anchor])
 
     # ---- least squares -----------------------------------------------------------------------
 

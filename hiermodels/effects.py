@@ -31,6 +31,8 @@ EFFECTS_BUDGET = 2**30
 class Draws:
     """D draws of a model's parameters, chains laid end to end.
 
+    They are in the model's own coordinates (``design.origin``), except where it says otherwise.
+
     Attributes
     ----------
     mu, tau : array, shape (D, K), or None
@@ -89,8 +91,8 @@ def effects_bytes(design: Design, draws: int) -> int:
 def draw_effects(design: Design, p: Population, seed: np.random.SeedSequence) -> Array:
     """One exact conditional draw of all group effects for each draw, shape (D, J, K).
 
-    theta_j | hyperparameters, y as in :mod:`~hiermodels.marginal`. The draws do not depend on the
-    number of processors.
+    theta_j | hyperparameters, y as in :mod:`~hiermodels.marginal`, in the model's coordinates. The
+    draws do not depend on the number of processors.
     """
     out = np.empty((len(p), design.J, design.K))
     parts = list(marginal.blocks(design.J * design.K, len(p)))
@@ -100,7 +102,7 @@ def draw_effects(design: Design, p: Population, seed: np.random.SeedSequence) ->
         factored = marginal.factor(design.gram, block)
         noise = [rng.standard_normal((len(block), design.J)) for _ in range(design.K)]
         deviations = marginal.deviations(block, factored, noise)
-        for k, theta in enumerate(marginal.raw_effects(design, block, deviations)):
+        for k, theta in enumerate(marginal.effects(design.back, block, deviations)):
             out[part, :, k] = theta
 
     with ThreadPoolExecutor(processors()) as pool:  # NumPy lets go of Python's lock
@@ -231,7 +233,7 @@ def pointwise(
     DataError
         There are no rows.
     """
-    rows = design.rows("what is computed row by row")
+    rows = design.rows_from_origin("what is computed row by row")
     log_p = np.empty((len(draws), design.N))
     y_rep = np.empty((len(draws), design.N) if seed is not None else (0, design.N))
     parts = list(marginal.blocks(design.N, len(draws)))
@@ -283,7 +285,10 @@ def population(design: Design, draws: Draws) -> Population:
 
 
 def row_mean(rows: Rows, draws: Draws) -> Array:
-    """Mean of each row, shape (D, N): x_i beta + z_i theta_{j[i]}."""
+    """Mean of each row, shape (D, N): x_i beta + z_i theta_{j[i]}.
+
+    Rows and draws must be of one origin (:meth:`hiermodels.design.Design.from_origin`).
+    """
     if draws.beta.ndim == 3:  # one for each group
         mean = np.zeros((len(draws), len(rows.y)))
         for p in range(rows.x.shape[1]):

@@ -134,7 +134,7 @@ def heterogeneity(model: Base, idata: Container) -> pd.DataFrame:
 
     d = model.design
     posterior = idatas.dataset(idata, "posterior")
-    draws = groups.draws(model, posterior)
+    draws = groups.raw_draws(model, posterior)
     assert draws.tau is not None  # noqa: S101 - partial pooling has it
     names = [""] if d.coefficients is None else [f"[{name}]" for name in d.coefficients]
     found = {f"tau{name}": draws.tau[:, k] for k, name in enumerate(names)}

@@ -33,7 +33,7 @@ class Values:
     centred : array, shape (D, K + P)
         Population means mu and common coefficients beta of the centred columns.
     raw : array, shape (D, K + P)
-        The same of the columns as they are.
+        The same in the model's own coordinates, of columns less the origin: priors are of these.
     tau : array, shape (D, K)
         Population standard deviations.
     L_Omega : array, shape (D, K, K)
@@ -160,6 +160,39 @@ class Hyperparameters:
 
     # ---- values -> u -------------------------------------------------------------------------
 
+    def from_container(self, u: Array, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Parameters as they are in the container -> as the model has them, of :meth:`place`.
+
+        Parameters
+        ----------
+        u : array, shape (size,)
+            Where those stay that are not given.
+        given : mapping of str to number or array
+            ``mu``, ``tau``, ``Omega`` or ``L_Omega``, ``beta``, ``sigma``.
+
+        Raises
+        ------
+        OptionError
+            A value has the wrong shape or is not possible.
+        """
+        d, origin = self.design, self.design.origin
+        if not origin.moves:
+            return dict(given)
+        if "tau" in given:
+            _above_0("tau", _shaped("tau", given, d.K, np.ones(d.K)), np.full(d.K, np.inf))
+        at = self.values(u[None])
+        now = {"mu": at.raw[0, : d.K], "beta": at.raw[0, d.K :]}
+        pairs = [("mu", d.K), ("beta", d.P)]
+        if {"tau", "Omega", "L_Omega"} & set(given):
+            now |= {"tau": at.tau[0], "L_Omega": at.L_Omega[0]}
+            pairs.append(("tau", d.K))
+        now = origin.to_zero(now)
+        now |= {name: _shaped(name, given, n, now[name]) for name, n in pairs}
+        if {"Omega", "L_Omega"} & set(given):
+            now["L_Omega"] = _factor(given, d.K)
+        now = origin.from_zero(now)
+        return {**{n: x for n, x in given.items() if n not in ("Omega", "L_Omega")}, **now}
+
     def place(self, u: Array, given: Mapping[str, Any]) -> Array:
         """Put the parameters that are given in their places in u.
 
@@ -168,8 +201,8 @@ class Hyperparameters:
         u : array, shape (size,)
             Where those stay that are not given.
         given : mapping of str to number or array
-            ``mu``, ``tau``, ``Omega`` or ``L_Omega``, ``beta``, ``sigma``, as they are in the
-            container.
+            ``mu``, ``tau``, ``Omega`` or ``L_Omega``, ``beta``, ``sigma``, in the model's
+            coordinates.
 
         Raises
         ------
@@ -188,12 +221,16 @@ class Hyperparameters:
             if name in given and n:
                 ends = self.upper(name, n)
                 x = _shaped(name, given, n, np.ones(n))
-                if not np.all((x > 0) & (x < ends)):
-                    raise OptionError(f"inits: {name} must be above 0 and in its support, got {x}")
+                _above_0(name, x, ends)
                 u[self.part(name)] = on_the_line(x, ends)
         if "L_Omega" in given or "Omega" in given:
             u[self.part("Omega")] = _partial(_factor(given, d.K))
         return u
+
+
+def _above_0(name: str, x: Array, ends: Array) -> None:
+    if not np.all((x > 0) & (x < ends)):
+        raise OptionError(f"inits: {name} must be above 0 and in its support, got {x}")
 
 
 def _shaped(name: str, given: Mapping[str, Any], n: int, default: Array) -> Array:

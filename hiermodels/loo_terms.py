@@ -233,6 +233,11 @@ class _Fit:
             return None
         return self.constant["group_index"].to_numpy()
 
+    @property
+    def _origin(self) -> dict[str, float]:
+        said = self.attrs.get("origin")
+        return {} if said is None else dict(json.loads(said)["columns"])
+
     def flat(self, *blocks: str) -> list[str]:
         """Full names of the parameters of some blocks that have flat priors."""
         return [
@@ -242,7 +247,10 @@ class _Fit:
         ]
 
     def columns(self, names: list[str], rows: int) -> Array | None:
-        """Columns of the coefficients of these full names; None where the rows are not here."""
+        """Columns of the coefficients of these full names; None where the rows are not here.
+
+        Less the origin, as the priors are of those columns' coefficients.
+        """
         if all("[" not in name for name in names):
             return np.ones((rows, 1))
         taken = []
@@ -251,7 +259,8 @@ class _Fit:
             matrix, dim = ("x", "predictor") if block == "beta" else ("z", "coefficient")
             if self.constant is None or matrix not in self.constant:
                 return None
-            taken.append(self.constant[matrix].sel({dim: label}).to_numpy())
+            at = self._origin.get(label, 0.0)
+            taken.append(self.constant[matrix].sel({dim: label}).to_numpy() - at)
         return np.column_stack(taken)
 
 

@@ -77,7 +77,7 @@ def population(
 
 
 def forward(design: Design) -> Array:
-    """Matrix that takes effects of the raw columns to those of the centred, shape (K, K)."""
+    """Matrix that takes effects in the model's coordinates to the centred columns', (K, K)."""
     K = design.K
     return np.asarray(np.linalg.inv(design.back[1][:K, :K]))
 
@@ -294,7 +294,7 @@ def variances(design: Design, p: Population, f: Factored) -> list[Array]:
     raw effects' covariance.
     """
     K = design.K
-    R = design.back[1][:K, :K] @ p.Lambda
+    R = design.at_zero[1][:K, :K] @ p.Lambda
     out = []
     for a in range(K):
         # Forward substitution: t = L^-1 R_a'
@@ -307,15 +307,25 @@ def variances(design: Design, p: Population, f: Factored) -> list[Array]:
 
 
 def raw_effects(design: Design, p: Population, deviations: list[Array]) -> list[Array]:
-    """Deviations of the centred columns' effects -> the raw columns' own coefficients theta.
+    """Deviations of the centred columns' effects -> the raw columns' own coefficients theta."""
+    return effects(design.at_zero, p, deviations)
 
-    Every group has the line raw = shift + back (theta, beta): K arrays of shape (D, J).
+
+def effects(back: tuple[Array, Array], p: Population, deviations: list[Array]) -> list[Array]:
+    """Deviations of the centred columns' effects -> coefficients theta of other columns.
+
+    Every group has the line theta, beta = shift + matrix (centred): K arrays of shape (D, J).
+
+    Parameters
+    ----------
+    back : shift and matrix
+        ``design.back``, to the model's own coordinates, or ``design.at_zero``, to the raw columns.
     """
-    K = design.K
-    shift, back = design.back
-    level = shift[:K] + p.centred @ back[:K].T
+    K = p.Lambda.shape[-1]
+    shift, matrix = back
+    level = shift[:K] + p.centred @ matrix[:K].T
     out = []
     for a in range(K):
-        terms = [back[a, k] * deviations[k] for k in range(K) if k != a and back[a, k] != 0]
+        terms = [matrix[a, k] * deviations[k] for k in range(K) if k != a and matrix[a, k] != 0]
         out.append(np.asarray(level[:, a, None] + deviations[a] + sum(terms)))
     return out

@@ -41,7 +41,7 @@ def factors(design: Design, p: Population, groups: slice = slice(None)) -> list[
     part = p.of_groups(groups)
     factored = marginal.factor(design.gram[groups], part)
     own = marginal.variances(design, part, factored)
-    R = design.back[1][: design.K, : design.K] @ part.Lambda
+    R = design.at_zero[1][: design.K, : design.K] @ part.Lambda
     tau2 = np.maximum(np.sum(R**2, axis=2), 1e-300)  # tau = 0 pools completely
     at_0 = np.sum(R**2, axis=2) <= 1e-300
     return [

@@ -239,7 +239,7 @@ def predict(
         draws = replace(draws, theta=None)
     no_response = _why_no_response(model, target, new)
     expected, response = _drawn(
-        new,
+        replace(new, rows=model.design.from_origin(new.rows)),
         draws,
         drawn_groups=len(new.labels) if target == "new" and draws.tau is not None else 0,
         responds=not no_response,

@@ -279,8 +279,11 @@ def _enclosed(cell: types.CellType) -> Any:
 
 
 def by_name(model: Any, draws: Draws) -> dict[str, Array]:
-    """The parameters in the shapes of the container, draws along the first axis."""
+    """The parameters as they are in the container, draws along the first axis."""
+    from .models import groups
+
     d, out = model.design, {}
+    draws = groups.at_zero(model, draws)
     for name in ("mu", "tau", "theta", "beta", "sigma"):
         x = getattr(draws, name)
         if x is None or name not in model.dims:

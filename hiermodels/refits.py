@@ -38,7 +38,7 @@ _LOG_2PI = math.log(2 * math.pi)
 
 
 def without_groups(model: Model, places: list[int]) -> Model:
-    """The model of the other groups' data, its priors as they are.
+    """The model of the other groups' data, its priors, and where they are, as they are.
 
     Parameters
     ----------
@@ -100,7 +100,7 @@ def without_rows(model: Model, places: list[int]) -> Model:
         se=left.se,
         places=left.places,
     )
-    return _of(model, made)
+    return _of(model, dataclasses.replace(made, about=d.about))
 
 
 def group_elpd(model: Model, place: int, fit: Fit) -> float:
@@ -146,7 +146,7 @@ def row_elpd(model: Model, place: int, fit: Fit) -> float:
         Model to container, with the draws of the effects.
     """
     d = model.design
-    rows = d.rows("leaving rows out")
+    rows = d.rows_from_origin("leaving rows out")
     rest = without_rows(model, [place])
     drawn = groups.draws(rest, idatas.dataset(fit(rest), "posterior"))
     label, z, x = d.labels[rows.index[place]], rows.z[place], rows.x[place]

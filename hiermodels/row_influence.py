@@ -122,6 +122,8 @@ def measure(idata: Container) -> Measured:
     """The influence of each row, as :func:`influence` describes it."""
     import numpy as np
 
+    from . import origins
+
     posterior = inference_data.dataset(idata, "posterior")
     pooling = inference_data.attributes(idata).get("pooling")
     if pooling != "partial":
@@ -132,14 +134,18 @@ def measure(idata: Container) -> Measured:
     rulers.refuse_bare(posterior.dims)
     rows = fitted_rows(idata, "the influence of rows")
     sd = _effect_sds(idata, posterior, len(rows.coefficients))
-    mu, Sigma, beta, variance = _hyperparameters(posterior, rows)
+    # About the centre of the columns, where priors are: nothing is lost to a large mean.
+    origin = origins.of_container(idata)
+    mu, Sigma, beta, variance = _hyperparameters(origins.moved(posterior, origin), rows)
+    at = np.array(origin.at or (0.0,) * (rows.z.shape[1] + rows.x.shape[1]))
+    z, x = rows.z - at[: rows.z.shape[1]], rows.x - at[rows.z.shape[1] :]
 
-    index, e = rows.index, rows.y - rows.z @ mu - rows.x @ beta
+    index, e = rows.index, rows.y - z @ mu - x @ beta
     # In the population's own units, u = z root(Sigma), where V is (I + U'U / sigma^2)^-1: what
     # the location of the columns makes large cancels here, and a Sigma that is singular will do.
     size, axes = np.linalg.eigh(Sigma)
     root = axes * np.sqrt(np.maximum(size, 0))
-    u = rows.z @ root
+    u = z @ root
     J, K = len(rows.labels), u.shape[1]
     scaled = u / variance[:, None]
     precision = np.empty((J, K, K))
@@ -155,7 +161,8 @@ def measure(idata: Container) -> Measured:
     # Rounding may bring a leverage of all but 1 to 1.
     leverage = np.clip(np.einsum("nk,nk->n", pull, scaled), 0, 1 - 1e-12)
     with np.errstate(divide="ignore", invalid="ignore"):
-        shift = (pull @ root.T) * (e / (variance * (1 - leverage)))[:, None] / sd[index]
+        shift = (pull @ root.T) * (e / (variance * (1 - leverage)))[:, None]
+        shift = origin.to_zero({"deviation": shift})["deviation"] / sd[index]
     t, p = _outlying(e / np.sqrt(variance * (1 - leverage)), leverage, rows, posterior)
     return Measured(rows, leverage, t, p, shift)
 

@@ -8,6 +8,7 @@ pooling), y_i ~ N(x_i beta + z_i theta_{j[i]}, sigma_i).
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -115,7 +116,7 @@ def response(model: Any, given: Draws, rng: np.random.Generator) -> Array:
     DataError
         The design has no rows.
     """
-    rows = model.design.rows("simulated data")
+    rows = model.design.rows_from_origin("simulated data")
     theta = given.mu if given.theta is None else given.theta[0, rows.index]
     beta = given.beta[0, rows.index] if given.beta.ndim == 3 else given.beta
     mean = np.sum(rows.z * theta, axis=1) + np.sum(rows.x * beta, axis=1)
@@ -152,7 +153,7 @@ def with_response(model: Any, y: Array) -> Any:
 
 def _with_response(design: Design, y: Array) -> Design:
     rows = design.rows("simulated data")
-    return of_arrays(
+    made = of_arrays(
         response=design.response,
         group=design.group,
         y=y,
@@ -167,6 +168,7 @@ def _with_response(design: Design, y: Array) -> Design:
         places=rows.places,
         dropped=design.dropped,
     )
+    return replace(made, about=design.about)
 
 
 def digest(design: Design) -> str:
@@ -180,4 +182,6 @@ def digest(design: Design) -> str:
     for values in (rows.index, rows.z, rows.x, rows.se):
         if values is not None:
             found.update(np.ascontiguousarray(values).tobytes())
+    if design.origin.moves:
+        found.update(repr(design.about).encode())
     return found.hexdigest()

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import inference_data as idatas
 from .errors import ContainerError, OptionError
+from .origins import Origin, of_attributes
 
 if TYPE_CHECKING:
     from .blocks import Priors
@@ -132,6 +133,7 @@ class _Facts:
     N: int | None
     J: int | None
     priors: tuple[str, ...]
+    origin: Origin
 
     @property
     def K(self) -> int:
@@ -156,6 +158,7 @@ def _of_model(model: Base) -> _Facts:
         N=d.N,
         J=d.J,
         priors=tuple(f"{name} ~ {prior}" for name, prior in model.priors.flat().items()),
+        origin=d.origin,
     )
 
 
@@ -180,6 +183,7 @@ def _of_container(idata: Container) -> _Facts:
         N=None if rows is None else int(rows),
         J=len(_labels(idata, columns["group"])) or None,
         priors=tuple(f"{name} ~ {prior}" for name, prior in priors_of(attrs).flat().items()),
+        origin=of_attributes(attrs, coefficients, _labels(idata, "predictor")),
     )
 
 
@@ -261,9 +265,9 @@ def _where(f: _Facts) -> list[tuple[str, str]]:
         rows = "" if f.N is None else f", i = 1, ..., {f.N}"
         said += [("y_i", f"{f.response} of row i{rows}"), ("j[i]", f"the {f.group} of row i{last}")]
         if not f.mean_only:
-            said.append(("z_i", f"row i of {_names(f.coefficients or ())}"))
+            said.append(("z_i", f"row i of {_names(f.coefficients or (), f.origin)}"))
         if f.predictors:
-            said.append(("x_i", f"row i of {_names(f.predictors)}"))
+            said.append(("x_i", f"row i of {_names(f.predictors, f.origin)}"))
     if f.pooling != "complete":
         noun = "coefficients" if several else "mean" if f.mean_only else "coefficient"
         noun = f"true {f.response}" if f.se is not None else noun
@@ -277,6 +281,12 @@ def _where(f: _Facts) -> list[tuple[str, str]]:
         whose = f" of {f.group} j" if f.own_sigma else ""
         symbol = "sigma_j" if f.own_sigma else "sigma"
         said.append((symbol, f"residual standard deviation{whose}"))
+    if f.origin.moves and f.origin.anchor is not None:
+        name = f.origin.names[f.origin.anchor]
+        also = ", with its own tau and Omega" if f.pooling == "partial" and several else ""
+        said.append(
+            (name, f"height of a line at {f.origin}; a fit reports it where they are 0{also}")
+        )
     said.append(("N(m, s)", "normal with mean m and standard deviation s"))
     if several and f.pooling == "partial":
         said.append((f"N_{f.K}(m, S)", "multivariate normal with mean m and covariance matrix S"))
@@ -297,9 +307,12 @@ def _population(f: _Facts, several: bool) -> list[tuple[str, str]]:
     return [*said, ("Omega", "correlations of the coefficients")] if several else said
 
 
-def _names(names: tuple[str, ...]) -> str:
-    """Columns in words; the intercept is a column of ones."""
-    shown = ["1 (intercept)" if name == "Intercept" else name for name in names[:_MOST_NAMES]]
+def _names(names: tuple[str, ...], origin: Origin) -> str:
+    """Columns in words, less what is taken off them; the intercept is a column of ones."""
+    shown = [
+        "1 (intercept)" if name == "Intercept" else origin.column(name)
+        for name in names[:_MOST_NAMES]
+    ]
     more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
     return f"the column{_s(len(names))} {', '.join(shown)}{more}"
 

@@ -112,7 +112,7 @@ def _of_regression(model: Base) -> Twin | None:
     if not complete:
         owner = {j: (r, b) for r in found for b, j in enumerate(r.places)}
     kept = [0] if complete else places(d).tolist()
-    shift, back = d.back
+    shift, back = d.at_zero
     labels: list[str] = []
     parts: list[tuple[Array, Array, Array]] = []
     of_parts: list[Sigma] = []

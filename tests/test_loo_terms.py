@@ -73,15 +73,14 @@ def test_a_row_that_alone_tells_a_slope_is_undefined():
     # With a proper prior on the slope the intercept needs but one other row.
     assert undefined(regressions.slopes(frame, "none", theta={"x1": hm.Normal(0, 1)})) == []
     one = {"theta": {"Intercept": hm.Normal(0, 1), "x1": hm.Flat()}}
-    # b's slope through a known height is told by its last row only, a's by either.
-    assert undefined(regressions.slopes(frame, "none", **one)) == [5]
+    # b's slope through a known height at 0 is told by its last row only, a's by either.
+    zero = regressions.slopes(frame, "none", **one).replace(intercept_at="zero")
+    assert undefined(zero) == [5]
 
 
 def test_far_columns_do_not_pass_for_collinear_ones():
     frame = one_way([6, 6, 6]).assign(x1=lambda _: 1e6 + np.arange(18) % 6)
-    with pytest.warns(hm.HierModelsWarning, match="far from 0"):
-        model = regressions.slopes(frame, "none")
-    assert undefined(model) == []
+    assert undefined(regressions.slopes(frame, "none")) == []
 
 
 def test_the_rows_that_are_said_to_be_undefined_are_those_of_leverage_one():
@@ -110,9 +109,17 @@ def test_a_level_that_one_group_alone_has_is_undefined_by_group_under_a_flat_pri
     frame = one_way([3, 3, 3, 3]).assign(kind=[0.0] * 9 + [1.0, 1.0, 1.0])
     frame["x1"] = np.cos(np.arange(12.0))
     model = hm.VaryingSlopes(
-        frame, y="y", group="group", varying=["x1"], common=["kind"], priors={"beta": hm.Flat()}
+        frame,
+        y="y",
+        group="group",
+        varying=["x1"],
+        common=["kind"],
+        priors={"beta": hm.Flat()},
+        # At the centre of kind the other groups, and the intercept's own prior, speak of it.
+        intercept_at="zero",
     )
     assert undefined(model, "group") == [3]
+    assert undefined(model.replace(intercept_at="centre"), "group") == []
     assert undefined(model) == []
     assert undefined(model.replace(priors={}), "group") == []
     # A level that one row has is told by it alone.

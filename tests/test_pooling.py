@@ -72,7 +72,7 @@ def test_of_many_groups_they_are_those_of_fewer_draws(monkeypatch):
 
 def test_factors_of_varying_slopes_are_ratios_of_conditional_to_prior_variances():
     """Diagonal of (Z'Z / sigma^2 + Sigma^-1)^-1 over that of Sigma, of the columns as they are."""
-    model = slopes()
+    model = slopes().replace(intercept_at="zero")
     tau, rho, sigma = np.array([0.8, 0.4]), -0.3, 1.2
     L = np.linalg.cholesky(np.array([[1, rho], [rho, 1]]))
     p = population(model, tau[None], L[None], np.array([[sigma]]))

@@ -319,10 +319,9 @@ def test_powers_of_a_year_are_independent() -> None:
     rng = np.random.default_rng(2)
     year = np.tile(np.arange(1990.0, 2021), 10)
     frame = pd.DataFrame({"g": np.repeat(range(10), 31), "y": rng.normal(size=310), "x": year})
-    with pytest.warns(DataWarning, match="lies far from 0"):
-        model = hm.VaryingSlopes(
-            frame.assign(x2=year**2, x3=year**3), y="y", group="g", common=["x", "x2", "x3"]
-        )
+    model = hm.VaryingSlopes(
+        frame.assign(x2=year**2, x3=year**3), y="y", group="g", common=["x", "x2", "x3"]
+    )
     assert model.design.columns_rank == 4
 
 

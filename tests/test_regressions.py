@@ -36,8 +36,10 @@ def slopes(data: pd.DataFrame, pooling: str, priors: Any = None) -> hm.VaryingSl
     )
 
 
-def columns(data: pd.DataFrame) -> Any:
-    return np.column_stack([np.ones(len(data)), data["x1"], data["w1"]])
+def columns(data: pd.DataFrame, whole: pd.DataFrame | None = None) -> Any:
+    """Columns of the regression, less their means over all rows, where the priors are."""
+    means = data[["x1", "w1"]].mean() if whole is None else whole[["x1", "w1"]].mean()
+    return np.column_stack([np.ones(len(data)), data[["x1", "w1"]] - means])
 
 
 MEAN, SD = np.array([0.5, 1, 0]), np.array([2, 0.7, 1.5])
@@ -54,8 +56,8 @@ def test_the_likelihood_of_sigma_is_that_of_a_multivariate_normal(pooling):
         sum(
             stats.multivariate_normal.logpdf(
                 part["y"],
-                columns(part) @ MEAN,
-                s**2 * np.eye(len(part)) + columns(part) * SD**2 @ columns(part).T,
+                columns(part, data) @ MEAN,
+                s**2 * np.eye(len(part)) + columns(part, data) * SD**2 @ columns(part, data).T,
             )
             for part in parts
         )
@@ -89,7 +91,7 @@ def test_coefficients_given_sigma_are_those_of_the_normal_equations():
     s = found.sigma.values[node]
     for b, label in enumerate(model.design.labels):
         part = data[data["group"] == label]
-        X = columns(part)
+        X = columns(part, data)
         Q = X.T @ X / s**2 + np.diag(SD**-2.0)
         mean = np.linalg.solve(Q, X.T @ part["y"] / s**2 + MEAN / SD**2)
         m, v = found.given(b)
@@ -133,7 +135,8 @@ def test_exact_draws_pass_the_certificate_and_have_the_container_of_a_fit(poolin
 def test_the_log_prior_of_the_draws_is_that_of_their_values():
     model = slopes(frame(), "none", PROPER)
     idata = model.fit(engine="exact", seed=4, draws=50)
-    drawn, log_prior = (idatas.dataset(idata, g) for g in ("posterior", "log_prior"))
+    drawn = idatas.dataset(hm.at_centre(idata), "posterior")
+    log_prior = idatas.dataset(idata, "log_prior")
     theta = stats.norm([0.5, 1], [2, 0.7]).logpdf(drawn["theta"].to_numpy()).sum(axis=(2, 3))
     beta = stats.norm(0, 1.5).logpdf(drawn["beta"].to_numpy()).sum(axis=(2, 3))
     sigma = stats.halfnorm(scale=2).logpdf(drawn["sigma"].to_numpy())

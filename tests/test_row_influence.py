@@ -22,8 +22,7 @@ def slopes() -> Any:
     frame, _ = hm.datasets.simulate_varying_slopes(groups=8, seed=3)
     # Far from 0, so that intercept and slope can hardly be told apart; and a common column.
     frame = frame.assign(x=frame["x1"] + 1000.0, w=np.arange(len(frame)) % 5)
-    with pytest.warns(hm.HierModelsWarning):
-        model = hm.VaryingSlopes(frame, y="y", group="group", varying=["x"], common=["w"])
+    model = hm.VaryingSlopes(frame, y="y", group="group", varying=["x"], common=["w"])
     return model.fit(engine="exact", seed=1, pointwise=False)
 
 

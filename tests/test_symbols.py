@@ -97,10 +97,21 @@ def test_varying_slopes_are_vectors_where_there_are_several(frame, options, line
     assert found.lines == lines
     where = dict(found.where)
     assert ("Omega" in where) == ("Omega" in lines[-1])
+
+    def less_its_mean(name, values):
+        return f"{name} {'-' if values.mean() > 0 else '+'} {abs(values.mean()):.7g}"
+
     if options.get("varying") and options.get("intercept") != "none":
-        assert where["z_i"] == "row i of the columns 1 (intercept), x"
+        x = less_its_mean("x", frame["x"])
+        assert where["z_i"] == f"row i of the columns 1 (intercept), {x}"
     if options.get("common") == ["sex", "w"]:
-        assert where["x_i"] == "row i of the columns sex[M], w"
+        both = [less_its_mean("sex[M]", frame["sex"] == "M"), less_its_mean("w", frame["w"])]
+        assert where["x_i"] == f"row i of the columns {', '.join(both)}"
+    zero = hm.in_symbols(
+        hm.VaryingSlopes(frame, y="y", group="class", **options, intercept_at="zero")
+    )
+    if options.get("varying") and options.get("intercept") != "none":
+        assert dict(zero.where)["z_i"] == "row i of the columns 1 (intercept), x"
 
 
 @pytest.mark.parametrize("pooling", ["partial", "none", "complete"])

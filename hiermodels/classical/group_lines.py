@@ -165,7 +165,7 @@ def _solve(d: Design, has: Any) -> tuple[Array, Array]:
     """Coefficients of the raw columns and A_j^-1, NaN where a group has none."""
     p = d.K + d.P
     centred, own = own_lines(d.gram[has], d.gram_within[has], d.intercept, d.fit_within)
-    shift, back = d.back
+    shift, back = d.at_zero
     fit, inverse = np.full((d.J, p), np.nan), np.full((d.J, p, p), np.nan)
     fit[has] = shift + centred @ back.T
     inverse[has] = back @ own @ back.T

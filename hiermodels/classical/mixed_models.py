@@ -198,12 +198,12 @@ def estimate(d: Design, method: str) -> Components:
 
 def covariance_of(d: Design, found: Components) -> Array:
     """Covariance Sigma of the raw columns' effects, shape (K, K)."""
-    root = d.back[1][: d.K, : d.K] @ found.Lambda
+    root = d.at_zero[1][: d.K, : d.K] @ found.Lambda
     return np.asarray(root @ root.T)
 
 
 def _result(d: Design, found: Components, method: str, level: float) -> MixedModel:
-    shift, back = d.back
+    shift, back = d.at_zero
     K, names = d.K, list(d.names)
     coefficients = shift + back @ found.centred
     covariance = back @ found.covariance @ back.T

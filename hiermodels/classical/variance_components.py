@@ -119,7 +119,7 @@ def maximize(design: Design, method: str = "reml") -> Components:
     unit = s[-1] / s[:-1]  # of the coefficients
     # The cross-products were of columns of length 1, and A of centred ones: the likelihood of
     # the raw columns differs by what |A| takes from either.
-    stretch = np.log(s[:-1]).sum() - np.linalg.slogdet(d.back[1])[1]
+    stretch = np.log(s[:-1]).sum() - np.linalg.slogdet(d.at_zero[1])[1]
     constant = likelihood.nu * (1 + math.log(2 * math.pi / likelihood.nu) + 2 * math.log(s[-1]))
     if likelihood.restricted:
         constant += 2 * float(stretch)

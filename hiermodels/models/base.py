@@ -20,6 +20,7 @@ from ..statistics import SufficientStatistics
 
 POOLINGS = ("partial", "none", "complete")
 PARAMETERIZATIONS = ("auto", "marginal", "centered", "noncentered")
+_USUAL_PLACE = ("intercept_at", "centre")
 _NOT_DATA = {"pooling", "parameterization", "priors"}
 
 
@@ -100,6 +101,7 @@ class Base(ABC):
         Priors(tuple(elsewhere.values()), defaults, waiting)
         in_force = {n: p for n, p in given.items() if n not in waiting}
         fill(self, "priors", Priors(blocks, defaults, in_force))
+        self.priors.where.update(self._where())
         propriety.check(design, self.priors, pooling)
         chosen, reason = self._choose(options["parameterization"])
         fill(self, "parameterization", chosen)
@@ -214,7 +216,9 @@ class Base(ABC):
 
     def __repr__(self) -> str:
         d = self.design
-        columns = ", ".join(f"{k}={v!r}" for k, v in self.columns.items() if v)
+        columns = ", ".join(
+            f"{k}={v!r}" for k, v in self.columns.items() if v and (k, v) != _USUAL_PLACE
+        )
         strategy = {"none": "no"}.get(self.pooling, self.pooling) + " pooling"
         strategy += f", {self.parameterization}" if self.pooling == "partial" else ""
         return f"<{self.family}({columns}): {strategy}, {d.J} groups, {d.N} rows>"
@@ -228,6 +232,10 @@ class Base(ABC):
     @abstractmethod
     def _default_priors(self) -> dict[str, Any]:
         """Default prior of every block of every pooling strategy."""
+
+    def _where(self) -> dict[str, str]:
+        """In words, by full name, where priors are that are not of what a fit reports."""
+        return {}
 
     @abstractmethod
     def _data(self) -> dict[str, Any]:

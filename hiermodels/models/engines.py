@@ -77,7 +77,9 @@ def exact(
     found: dict[str, Any]
     if model.pooling != "partial":
         parts, found = _regression_parts(model, shape, rng)
-        return _exact_container(model, parts, {"effects": "draws"}, found, seed, pointwise, began)
+        return _exact_container(
+            model, parts, {"effects": "draws"}, found, seed, pointwise, began, ()
+        )
     if d.coefficients is None:
         posterior = exact_posterior.posterior(model)
         u = posterior.draw(chains * draws, rng)
@@ -111,7 +113,7 @@ def exact(
             "model.priors"
         )
     parts, said = kept_effects.parts_of(model, u, shape, seed, include, range(chains), effects_kept)
-    return _exact_container(model, parts, said, found, seed, pointwise, began)
+    return _exact_container(model, parts, said, found, seed, pointwise, began, include)
 
 
 def _exact_container(
@@ -122,6 +124,7 @@ def _exact_container(
     seed: int,
     pointwise: bool | str,
     began: float,
+    include: Sequence[str],
 ) -> Any:
     """The container of exact draws; ``found`` is what its attributes say of their making."""
     parts |= groups.data(model)
@@ -138,7 +141,7 @@ def _exact_container(
         **said,
         "seconds": round(time.monotonic() - began, 4),
     }
-    return idatas.container(parts, attrs)
+    return idatas.container(groups.as_kept(parts, include), attrs)
 
 
 def _regression_parts(

@@ -178,7 +178,7 @@ def gathered(
     parts, said = _parts(model, finished, settings, include, effects_kept)
     attrs |= said
     added, attrs["pointwise"] = pointwise_parts(model, parts["posterior"], settings.seed, pointwise)
-    parts |= added
+    parts = groups.as_kept(parts | added, include)
     attrs["seconds"] = round(time.monotonic() - began, 3)
     idata = idatas.container(parts, attrs)
     trouble = diagnostics.warnings_for(diagnostics.check(idata, variables=_sampled(model, parts)))
@@ -299,7 +299,9 @@ def prior(
         **provenance.of_program(executable),
         "parameterization": "noncentered",
     }
-    trouble = diagnostics.warnings_for(diagnostics.check(idatas.container(whole, attrs)))
+    trouble = diagnostics.warnings_for(
+        diagnostics.check(idatas.container(groups.as_kept(whole, ()), attrs))
+    )
     # One chain of exactly as many draws as were asked for.
     stan = {
         name: values[:, ::thin].reshape(1, -1, *values.shape[2:])[:, :draws]
@@ -313,4 +315,4 @@ def prior(
         "prior_predictive": groups.rows(model, y[None], [0]),
         **groups.data(model),
     }
-    return idatas.container(parts, attrs), trouble
+    return idatas.container(groups.as_kept(parts, ()), attrs), trouble

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from .. import effects
+from .. import effects, origins
 from .. import inference_data as idatas
 from ..hyperparameters import Values
 
@@ -73,7 +74,7 @@ def posterior(
     tau^2 / (tau^2 + sigma^2).
     """
     d = model.design
-    stan, dims = dict(stan), dict(model.dims)
+    stan, dims = _at_zero(model, stan), dict(model.dims)
     if d.residual == "common":
         stan["sigma"] = stan["sigma"][..., 0]
     if "theta" not in stan and model.pooling == "partial":
@@ -92,9 +93,32 @@ def posterior(
         if d.coefficients is not None:  # a K x J matrix in Stan
             stan["eta"] = np.swapaxes(stan["eta"], -1, -2)
         dims["eta"] = dims["theta"]
-    if "L_Omega" in include and "Omega" in dims:
+    # Far from the columns' centre correlations are all but 1, and their factor has digits that they
+    # have lost: what is computed from a posterior takes it, until it is in its container.
+    if "Omega" in dims and ("L_Omega" in include or d.origin.turns):
         dims["L_Omega"] = dims["Omega"]
     return labelled(model, {n: (dims[n], stan[n]) for n in dims}, chains=chains)
+
+
+def as_kept(parts: Mapping[str, xr.Dataset], include: Sequence[str]) -> dict[str, xr.Dataset]:
+    """The groups of a container: without the factor of the correlations, unless it is asked for."""
+    if "L_Omega" in include:
+        return dict(parts)
+    return {name: ds.drop_vars("L_Omega", errors="ignore") for name, ds in parts.items()}
+
+
+def _at_zero(model: Base, stan: Mapping[str, Array]) -> dict[str, Array]:
+    """Stan's variables, which are of columns less their origin, as those of the raw columns."""
+    origin, out = model.design.origin, dict(stan)
+    if not origin.moves:
+        return out
+    turns = "Omega" in out and origin.turns
+    if turns and "L_Omega" not in out:
+        out["L_Omega"] = origins.root_of(out["Omega"])
+    out = origin.to_zero(out)
+    if turns:
+        out["Omega"] = origins.correlations(out["L_Omega"])
+    return out
 
 
 def sample_stats(
@@ -164,7 +188,24 @@ def effects_summary(model: Base, summary: Mapping[str, Array]) -> xr.Dataset:
 
 
 def draws(model: Base, posterior: xr.Dataset) -> effects.Draws:
-    """A posterior's arrays with the chains laid end to end, as :mod:`~hiermodels.effects` wants."""
+    """A posterior's draws in the model's own coordinates, as :mod:`~hiermodels.effects` wants."""
+    return _moved(raw_draws(model, posterior), model.design.origin.from_zero)
+
+
+def at_zero(model: Base, draws: effects.Draws) -> effects.Draws:
+    """Draws in the model's own coordinates -> those of the raw columns, as in the container."""
+    return _moved(draws, model.design.origin.to_zero)
+
+
+def _moved(
+    draws: effects.Draws, move: Callable[[dict[str, Array]], dict[str, Array]]
+) -> effects.Draws:
+    parts = {f.name: getattr(draws, f.name) for f in fields(draws)}
+    return replace(draws, **move({name: x for name, x in parts.items() if x is not None}))
+
+
+def raw_draws(model: Base, posterior: xr.Dataset) -> effects.Draws:
+    """A posterior's arrays with the chains laid end to end: of the raw columns, as they are."""
     d = model.design
 
     def flat(name: str, *shape: int) -> Array | None:
@@ -174,30 +215,17 @@ def draws(model: Base, posterior: xr.Dataset) -> effects.Draws:
 
     n = posterior.sizes["chain"] * posterior.sizes["draw"]
     beta = flat("beta", *((d.J, d.P) if model.pooling == "none" else (d.P,)))
-    Omega = flat("Omega", d.K, d.K)
+    Omega, factor = flat("Omega", d.K, d.K), flat("L_Omega", d.K, d.K)
+    root = factor if factor is not None or Omega is None else origins.root_of(Omega)
     return effects.Draws(
         mu=flat("mu", d.K),
         tau=flat("tau", d.K),
-        L_Omega=None if Omega is None else _root(Omega),
+        L_Omega=root,
         # Under complete pooling theta is mu, once for each group: mu alone says it.
         theta=None if model.pooling == "complete" else flat("theta", d.J, d.K),
         beta=np.zeros((n, 0)) if beta is None else beta,
         sigma=flat("sigma", d.J if d.residual == "group" else 1),
     )
-
-
-def _root(Omega: Array) -> Array:
-    """R with R R' = Omega: the Cholesky factor, or, at a correlation of 1, the symmetric root.
-
-    Numbers printed to twelve digits can leave a matrix at the edge of being positive definite on
-    its wrong side.
-    """
-    try:
-        return np.asarray(np.linalg.cholesky(Omega), dtype=np.float64)
-    except np.linalg.LinAlgError:
-        value, vector = np.linalg.eigh(Omega)
-        scaled = vector * np.sqrt(np.maximum(value, 0))[..., None, :]
-        return np.asarray(scaled @ np.swapaxes(vector, -1, -2), dtype=np.float64)
 
 
 def rows(model: Base, values: Array, chains: Sequence[int]) -> xr.Dataset:

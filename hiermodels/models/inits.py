@@ -90,7 +90,9 @@ def _standardized(model: Base, inits: Any, chains: int, seed: int) -> float | li
             known -= {"L_Omega"}
         given = _dicts(inits, chains, model.program_name(), known)
         start = standard.centre if standard.found else guess(hyper)
-        qs = [standard.invert(hyper.place(start, one)) for one in given]
+        qs = [
+            standard.invert(hyper.place(start, hyper.from_container(start, one))) for one in given
+        ]
     few = hyper.few
     return [{"q": q[:few], "q_sigma": q[few:]} for q in qs]
 

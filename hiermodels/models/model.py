@@ -83,7 +83,8 @@ class Model(Base):
             for all chains, or a sequence with one each, or a function of the chain's number, from
             0) holds values of the program's parameters; of a marginal program ``mu``, ``tau``,
             ``Omega``, ``beta`` and ``sigma`` as they are in the container, and what is not given
-            starts at the mode.
+            starts at the mode. The centered and noncentered programs have the coefficients of
+            centred columns, which :func:`hiermodels.at_centre` gives.
         parallel_chains : int, optional
             Chains at once; by default as many as there are processors.
         threads : int

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .. import __version__, programs, responses
+from .. import __version__, origins, programs, responses
 from .. import inference_data as idatas
 from ..errors import ContainerError
 from . import groups
@@ -21,9 +21,11 @@ if TYPE_CHECKING:
 
 def attributes(model: Base, seed: int) -> dict[str, Any]:
     """What the attributes of a container say, whatever made its draws."""
+    moved = model.design.origin
     return {
         "model": model.family,
         "columns": json.dumps(model.columns),
+        **({origins.ATTRIBUTE: moved.as_json()} if moved.moves else {}),
         "pooling": model.pooling,
         "parameterization": model.parameterization,
         "parameterization_reason": model.parameterization_reason,
@@ -72,24 +74,30 @@ def refuse_other(model: Base, idata: Any, *, priors: bool = False) -> None:
     """
     idatas.dataset(idata, "posterior")
     attrs = idatas.attributes(idata)
-    same = {"model": model.family, "pooling": model.pooling, "columns": json.dumps(model.columns)}
+    same = {"model": model.family, "pooling": model.pooling}
+    columns = {"intercept_at": "zero", **json.loads(str(attrs.get("columns", "{}")))}
+    mine = {"intercept_at": "zero", **json.loads(json.dumps(model.columns))}
     data_alike = all(
         idatas.has(idata, name)
         and _alike(part, idatas.dataset(idata, name), exactly=model.design.in_memory)
         for name, part in groups.data(model).items()
         if part.data_vars
     )
-    if not data_alike or any(attrs.get(name) != value for name, value in same.items()):
+    if (
+        not data_alike
+        or columns != mine
+        or any(attrs.get(name) != value for name, value in same.items())
+    ):
         raise ContainerError(
             f"the container must be a fit of this model ({model!r}), got one of "
             f"{attrs.get('model')} with {attrs.get('pooling')} pooling or other data; use the "
             "model that fitted it"
         )
-    mine = json.dumps(model.priors.as_json())
-    if priors and attrs.get("priors") != mine:
+    own = json.dumps(model.priors.as_json())
+    if priors and attrs.get("priors") != own:
         raise ContainerError(
             f"the container must be a fit under the model's priors, got other ones; the model has "
-            f"{mine}, the fit {attrs.get('priors')}; use model.replace(priors=...)"
+            f"{own}, the fit {attrs.get('priors')}; use model.replace(priors=...)"
         )
 
 

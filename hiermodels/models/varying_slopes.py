@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .. import responses
 from ..blocks import Block
@@ -21,8 +22,12 @@ from .model import Model
 from .one_way import check_sigma, refuse_constant_response, row_data
 
 INTERCEPTS = ("varying", "common", "none")
+PLACES = ("centre", "zero")
 # |mean| / sd beyond which intercept and slope are correlated above 0.95 in the posterior.
 _FAR = 3.0
+# ... and beyond which the sd and the correlations of heights at 0 keep few digits, where lines are
+# at their centre: a double has 16, and half of them are gone at 1e8.
+_LOST = 1e6
 
 
 class VaryingSlopes(Model):
@@ -62,6 +67,9 @@ class VaryingSlopes(Model):
         a column for every level: its coefficients are the levels' means. A varying factor is
         refused beside a common intercept, where its first level could not vary by group. Booleans
         are numbers, 0 and 1.
+    intercept_at : {"centre", "zero"}
+        Where the priors of the intercept are: at the centre of the columns (their means over all
+        rows), or where all columns are 0. See ``priors``.
     sigma : {"common", "group"}
         One residual sd for all rows, or one for each group.
     pooling : {"partial", "none", "complete"}
@@ -75,12 +83,8 @@ class VaryingSlopes(Model):
         ``theta``, ``beta``, ``sigma`` (none), ``mu``, ``beta``, ``sigma`` (complete). A prior for
         ``mu``, ``tau``, ``beta`` or ``theta`` may be a dict by coefficient. With s the standard
         deviation of the response and s_k that of column k, a slope has N(0, 2.5 s/s_k) and a group
-        standard deviation half-t(3, s/s_k). The intercept is the height where all columns are 0,
-        which may be far from the data: with a = sqrt(1 + sum (mean_k/s_k)^2) and m the mean of the
-        response it has N(m, 2.5 s a) and its group standard deviation half-t(3, s a), wide enough
-        for any line that the slopes' priors allow; centred columns (a = 1) make both tighter. The
-        means of levels, where there is no intercept, have the priors of an intercept.
-        sigma has half-t(3, s) and Omega LKJ(2). Without pooling theta and beta are flat.
+        standard deviation half-t(3, s/s_k); sigma has half-t(3, s) and Omega LKJ(2). Without
+        pooling theta and beta are flat. See the notes for the intercept.
     missing : {"raise", "drop"}
         What to do with rows that have missing values. Labels that are blank, or that Python writes
         for a missing value (``nan``, ``None``, ...), are missing.
@@ -96,7 +100,25 @@ class VaryingSlopes(Model):
         The response looks like something that a normal model is wrong for: it has two values, few
         whole numbers, or looks like counts (:mod:`hiermodels.responses`). A column in ``varying``
         is constant within the groups, so that its slope cannot vary by group. Or rows were dropped,
-        a predictor lies far from 0, or an answer will lean on a prior.
+        a column that is not centred lies far from 0, or an answer will lean on a prior.
+
+    Notes
+    -----
+    Priors of the intercept, defaults and given ones, are of the lines' heights at the centre of
+    the columns, where the data are: ``mu["Intercept"]`` of the mean height there,
+    ``tau["Intercept"]`` of its standard deviation between groups, ``Omega`` of the correlations of
+    these heights with the slopes. The answer is then the same for years and for years since 2000.
+    With m the mean of the response the defaults are N(m, 2.5 s) and half-t(3, s). What a fit
+    reports are the coefficients of the columns as they are: the intercept where all columns are
+    0, with its own tau and Omega, which follow from those at the centre.
+    :func:`hiermodels.at_centre` gives the coefficients at the centre.
+
+    A column is centred where a constant column allows it: varying columns beside a varying
+    intercept, common columns beside any. Where columns are not centred (``intercept_at="zero"``;
+    varying columns beside a common intercept) the intercept may lie far from the data: its
+    defaults are N(m, 2.5 s a) and half-t(3, s a), with a = sqrt(1 + sum (mean_k/s_k)^2) over those
+    columns: wide enough for any line that the slopes' priors allow. The means of levels, where
+    there is no intercept, have the same priors.
     """
 
     family = "VaryingSlopes"
@@ -111,6 +133,7 @@ class VaryingSlopes(Model):
         varying: Sequence[str] = (),
         common: Sequence[str] = (),
         intercept: str = "varying",
+        intercept_at: str = "centre",
         sigma: str = "common",
         pooling: str = "partial",
         parameterization: str = "auto",
@@ -119,6 +142,7 @@ class VaryingSlopes(Model):
     ) -> None:
         check_sigma(sigma)
         one_of("intercept", intercept, INTERCEPTS)
+        one_of("intercept_at", intercept_at, PLACES)
         varying, common = _names("varying", varying), _names("common", common)
         for name in varying:
             if name in common:
@@ -144,7 +168,8 @@ class VaryingSlopes(Model):
                     )
                 ones = "Intercept"
                 z, x = ((ones, *z), x) if intercept == "varying" else (z, (ones, *x))
-            return found.design(z, x, "group" if sigma == "group" else "common", ones)
+            made = found.design(z, x, "group" if sigma == "group" else "common", ones)
+            return made.at_centre() if intercept_at == "centre" else made
 
         def design() -> Design:
             found = observe(
@@ -173,6 +198,7 @@ class VaryingSlopes(Model):
                 "varying": varying,
                 "common": common,
                 "intercept": intercept,
+                "intercept_at": intercept_at,
                 "sigma": sigma,
             },
             design=design,
@@ -197,6 +223,14 @@ class VaryingSlopes(Model):
         Omega = (Block("Omega", "correlation"),) if self.design.K > 1 else ()
         return (mu, tau, *Omega, *beta, sigma)
 
+    def _where(self) -> dict[str, str]:
+        """Where the priors are that are not of the raw columns' coefficients, by full name."""
+        origin = self.design.origin
+        if not origin.moves:
+            return {}
+        at = f"at {origin}"
+        return dict.fromkeys((n for n in self.priors.flat() if origin.concerns(n)), at)
+
     def lprior_places(self) -> list[tuple[int, Block]]:
         """Where each block stands in the program's ``lprior``, which has room for all of them."""
         order = {
@@ -217,10 +251,11 @@ class VaryingSlopes(Model):
             siblings = levels.get(name, (name,))
             if d.constant[k] or name in levels:
                 # The intercept (or a constant in its place, or the mean of a level where there is
-                # no intercept) stands where all other columns are 0: its priors are wider by what
-                # those of the slopes leave open on the way there.
+                # no intercept) is the height where all other columns are at the origin: its priors
+                # are wider by what those of the slopes leave open on the way there from where the
+                # data are, nothing of columns that are centred.
                 others = np.array([n not in siblings for n in d.names]) & (d.sds[:-1] > 0)
-                away = float(np.sum((d.means[:-1][others] / d.sds[:-1][others]) ** 2))
+                away = float(np.sum((_from_origin(d)[others] / d.sds[:-1][others]) ** 2))
                 width = y_sd / float(d.size[k]) * float(np.sqrt(1 + away))
                 location[name] = Normal(y_mean / float(d.size[k]), 2.5 * width)
                 scale[name] = HalfT(3, width)
@@ -240,8 +275,8 @@ class VaryingSlopes(Model):
 
     def _data(self) -> dict[str, Any]:
         d = self.design
-        rows = row_data(d)
-        data = {**rows, "K": d.K, "P": d.P, "z": d.rows("z").z, "x": d.rows("x").x}
+        rows, centred = row_data(d), d.rows_from_origin("the columns")
+        data = {**rows, "K": d.K, "P": d.P, "z": centred.z, "x": centred.x}
         return {**data, **self._absent()}
 
     def _absent(self) -> dict[str, Any]:
@@ -331,26 +366,42 @@ def _refuse_constant(design: Design) -> None:
         )
 
 
+def _from_origin(design: Design) -> NDArray[np.float64]:
+    """How far the columns' means lie from the origin; exactly 0 where they are the origin."""
+    return np.asarray(design.means[:-1] - np.array(design.origin.at))
+
+
 def _warn_of_far(design: Design) -> None:
-    """Say which columns lie so far from 0 that slope and intercept can hardly be told apart."""
-    found = design.statistics
-    far = []
+    """Say which columns lie so far from 0 that slope and intercept can hardly be told apart.
+
+    Where columns are not centred the priors of the intercept are at 0. Where they are, nothing but
+    what is reported of heights at 0 suffers, and that only from the digits that a double has.
+    """
+    found, away, means = design.statistics, _from_origin(design), design.means
+    far: dict[str, list[int]] = {"wide": [], "lost": []}
     for k, name in enumerate(design.names):
         if name == design.ones:
             continue
         place = found.columns.index(name)
         # A column of 0 and 1 lies where it belongs.
         indicator = found.minimum[place] == 0 and found.maximum[place] == 1
-        if abs(design.means[k]) > _FAR * design.sds[k] and not indicator:
-            far.append(k)
-    if far:
-        first = far[0]
-        name = design.names[first]
+        if abs(away[k]) > _FAR * design.sds[k] and not indicator:
+            far["wide"].append(k)
+        elif abs(means[k]) > _LOST * design.sds[k]:
+            far["lost"].append(k)
+    place = "" if design.origin.moves else ", or pass intercept_at='centre'"
+    for what, columns in far.items():
+        if not columns:
+            continue
+        first, name = columns[0], design.names[columns[0]]
+        why = {
+            "wide": "the intercept is then an extrapolation, and its priors are wide",
+            "lost": "what is reported of the intercept, where it is 0, has few digits left",
+        }[what]
         warnings.warn(
-            f"predictor {listed(design.names[k] for k in far)} lies far from 0 (mean "
-            f"{design.means[first]:.4g}, sd {design.sds[first]:.4g}): the intercept is then an "
-            f"extrapolation, and its priors are wide; centre it, as in frame[{name!r}] -= "
-            f"frame[{name!r}].mean()",
+            f"predictor {listed(design.names[k] for k in columns)} lies far from 0 (mean "
+            f"{means[first]:.4g}, sd {design.sds[first]:.4g}): {why}; centre it, as in "
+            f"frame[{name!r}] -= frame[{name!r}].mean(){place if what == 'wide' else ''}",
             DataWarning,
             stacklevel=2,
         )

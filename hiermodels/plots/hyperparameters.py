@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import inference_data
+from .. import inference_data, origins
 from ..blocks import Priors
 from ..errors import ContainerError, OptionError, listed
 from ..models import provenance
@@ -47,7 +47,8 @@ def prior_against_posterior(
 
     The prior is dashed, the posterior solid and filled. Panels show where the posterior is, and
     some room beside it: most of a wide prior lies outside. An improper prior is drawn at half the
-    posterior's height, as it has none of its own.
+    posterior's height, as it has none of its own. Against a model's priors, an intercept is drawn
+    where they are: at the centre of the columns.
 
     Parameters
     ----------
@@ -78,7 +79,10 @@ def prior_against_posterior(
     # What has priors alone, or a container that is not ours, cannot be compared.
     if hasattr(prior, "design") and "columns" in inference_data.attributes(idata):
         provenance.refuse_other(prior, idata, priors=True)
-    drawn = scalars.select(idata, var_names, default=_DEFAULT)
+    # A model's priors of the intercept are those at the centre; prior draws are at x = 0 as well.
+    origin = origins.of_container(idata)
+    there = idata if known is None or not origin.moves else origins.at_centre(idata)
+    drawn = scalars.select(there, var_names, default=_DEFAULT)
     if known is not None and var_names is None:
         drawn = {label: x for label, x in drawn.items() if _prior(known, label) is not None}
     total, labels = len(drawn), scalars.thinned(list(drawn), _MOST_PANELS)
@@ -88,6 +92,9 @@ def prior_against_posterior(
     else:
         K = _coefficients(idata)
         curves = {label: _exact(known, label, limits, K) for label, limits in views.items()}
+        for label, curve in curves.items():
+            if origin.concerns(label.removeprefix(scalars.LOG)):
+                curves[label] = curve._replace(words=f"{curve.words}, at the centre")
     if not curves:
         raise ContainerError(
             f"{_WHAT} needs a variable that both have, and prior and posterior share none; "

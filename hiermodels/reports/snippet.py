@@ -17,7 +17,13 @@ if TYPE_CHECKING:
 
 __all__ = ["code"]
 
-_DEFAULTS = {"pooling": "partial", "intercept": "varying", "sigma": "common", "missing": "raise"}
+_DEFAULTS = {
+    "pooling": "partial",
+    "intercept": "varying",
+    "intercept_at": "centre",
+    "sigma": "common",
+    "missing": "raise",
+}
 _BY_HAND = ("centered", "noncentered")
 # Of an exact fit, and of one by NUTS or Gibbs: attributes that are arguments of ``fit``.
 _ALWAYS = ("seed",)
@@ -104,6 +110,8 @@ def _of_fit(subject: Subject) -> _Made | None:
     if not columns or "model" not in attrs:
         return None
     options = {**columns, "pooling": attrs.get("pooling", "partial")}
+    if attrs["model"] == "VaryingSlopes":  # a fit of before there was a choice is at 0
+        options.setdefault("intercept_at", "zero")
     if attrs.get("parameterization") in _BY_HAND:
         options["parameterization"] = attrs["parameterization"]
     if attrs.get("rows_dropped"):
@@ -127,7 +135,7 @@ def _needed(columns: Mapping[str, Any], rows: Any) -> list[str]:
     """A comment that says what the data frame is."""
     named: list[str] = []
     for role, value in columns.items():
-        if role not in ("intercept", "sigma"):
+        if role not in ("intercept", "intercept_at", "sigma"):
             named += [value] if isinstance(value, str) else list(value)
     many = "" if rows is None else f" ({rows} rows)"
     return [f"# frame: a data frame with the columns {', '.join(map(_text, named))}{many}"]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .. import __version__, symbols
+from .. import __version__, origins, symbols
 from .. import inference_data as idatas
 from ..errors import count_of
 from ..findings import E_BFMI_LIMIT, ESS_LIMIT_PER_CHAIN, R_HAT_LIMIT
@@ -132,8 +132,9 @@ def priors(s: Subject) -> Table | None:
     whose: dict[tuple[str, str], list[str]] = {}
     numbers: dict[tuple[str, str], str] = {}
     for strategy, idata in s.fits.items():
+        origin = origins.of_container(idata)
         for name, prior in symbols.priors_of(idatas.attributes(idata)).flat().items():
-            key = name, str(prior)
+            key = name, f"{prior}{f', at {origin}' if origin.concerns(name) else ''}"
             whose.setdefault(key, []).append(strategy)
             said = [f"{field} {value:.4g}" for field, value in asdict(prior).items()]
             numbers[key] = ", ".join(said if prior.proper else [*said, "improper"])

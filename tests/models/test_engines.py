@@ -102,7 +102,8 @@ def test_draws_of_slopes_agree_with_a_quadrature():
             "tau": hm.HalfNormal(2),
             "sigma": hm.HalfNormal(2),
             "Omega": hm.LKJ(2),
-        }
+        },
+        intercept_at="zero",  # as in the quadrature
     ).fit(engine="exact", seed=14, draws=4000)
     p, attrs = posterior(idata), idatas.attributes(idata)
     log_z = exact.pop("log_evidence")

@@ -23,7 +23,7 @@ WEAK = {
 }
 # Exact posterior of normexam ~ standLRT + (standLRT | school) under WEAK, by 4-D quadrature with
 # the coefficients integrated out, to 3e-5; those of all schools are in
-# varying_slopes_exam_exact.json.
+# varying_slopes_exam_exact.json. The priors of the intercept are those at standLRT = 0.
 EXAM = {
     "tau_intercept": {"mean": 0.310008450, "sd": 0.032084875},
     "tau_slope": {"mean": 0.124822679, "sd": 0.019941140},
@@ -36,7 +36,12 @@ EXAM = {
 
 def exam(**options: Any) -> hm.VaryingSlopes:
     return hm.VaryingSlopes(
-        hm.datasets.exam(), y="normexam", group="school", varying=["standLRT"], **options
+        hm.datasets.exam(),
+        y="normexam",
+        group="school",
+        varying=["standLRT"],
+        intercept_at="zero",
+        **options,
     )
 
 
@@ -292,12 +297,11 @@ def test_the_intercept_varies_is_common_or_is_left_out(
 def test_the_intercepts_default_priors_widen_with_its_distance_from_the_data() -> None:
     frame, _ = simulated(mu=(1.0, 0.5), tau=(1.0, 0.5), Omega=0, beta=())
     near = hm.VaryingSlopes(frame, **columns(frame)).priors["mu"]["Intercept"]
-    far = hm.VaryingSlopes(frame.assign(x1=frame["x1"] + 100), **columns(frame)).priors["mu"][
-        "Intercept"
-    ]
+    moved = frame.assign(x1=frame["x1"] + 100)
+    zero = hm.VaryingSlopes(moved, **columns(frame), intercept_at="zero")
+    far, tau = zero.priors["mu"]["Intercept"], zero.priors["tau"]
     x = frame["x1"] + 100
     assert near.sd == pytest.approx(2.5 * frame["y"].std(ddof=0), rel=0.05)
-    tau = hm.VaryingSlopes(frame.assign(x1=frame["x1"] + 100), **columns(frame)).priors["tau"]
     assert tau["Intercept"].scale == pytest.approx(far.sd / 2.5)
     assert far.sd == pytest.approx(
         2.5 * frame["y"].std(ddof=0) * np.sqrt(1 + (x.mean() / x.std(ddof=0)) ** 2)
@@ -339,10 +343,18 @@ def test_correlations_at_the_edge_do_not_end_a_fit() -> None:
     assert np.isfinite(idatas.dataset(idata, "prior_predictive")["y"]).all()
 
 
-def test_a_predictor_far_from_0_is_said_to_need_centring() -> None:
+def test_a_predictor_far_from_0_is_said_to_need_centring_where_the_priors_are_at_0() -> None:
     frame = FRAME.assign(year=2010 + FRAME["x1"])
+    options = {"y": "y", "group": "group", "varying": ["year"]}
     with pytest.warns(DataWarning, match=r"predictor 'year' lies far from 0 \(mean 2010.*centre"):
-        hm.VaryingSlopes(frame, y="y", group="group", varying=["year"])
+        hm.VaryingSlopes(frame, **options, intercept_at="zero")
+    hm.VaryingSlopes(frame, **options)  # a warning is an error here
+
+
+def test_a_predictor_so_far_from_0_that_digits_are_lost_is_said_to_need_centring() -> None:
+    frame = FRAME.assign(x1=1e8 + FRAME["x1"])
+    with pytest.warns(DataWarning, match=r"lies far from 0 .*, where it is 0, has few digits left"):
+        hm.VaryingSlopes(frame, y="y", group="group", varying=["x1"])
 
 
 def test_a_column_with_a_level_for_each_row_leaves_nothing_to_fit() -> None:
