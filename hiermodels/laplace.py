@@ -335,20 +335,17 @@ def log_posterior(hyper: Hyperparameters, u: Array) -> Array:
             out = prior + _by_class(d, values)
         else:
             p = marginal.population(d, values.centred, values.tau, values.L_Omega, values.sigma)
-            if d.coefficients is None:
-                out = prior + by_group(d, p).sum(axis=1)
-            else:
-                out = prior + marginal.total_log_likelihood(d, p)
+            one_mean = d.coefficients is None
+            out = by_group(d, p).sum(1) if one_mean else marginal.total_log_likelihood(d, p)
+            out = prior + out
     return np.where(np.isfinite(out), out, -np.inf)
 
 
 def by_group(design: Design, p: marginal.Population) -> Array:
     """Log density of each group's rows where only the intercept varies, shape (D, J).
 
-    That of the group's mean, ybar_j ~ N(mu, tau^2 + sigma^2 / n_j), and that of its rows about it,
-    -((n_j - 1) log(2 pi sigma^2) + log n_j + SSW_j / sigma^2) / 2. It is what
-    :func:`hiermodels.marginal.log_likelihood` gives, without the difference of squares that costs
-    digits where the groups lie far apart.
+    ybar_j ~ N(mu, tau^2 + sigma^2 / n_j), and its rows about it: what marginal.log_likelihood gives,
+    without its difference of large squares.
     """
     n = design.sizes.astype(np.float64)
     ybar, ssw = design.gram[:, 0, 1] / n, design.within.rss

@@ -202,7 +202,7 @@ def _check_sigma(design: Design, prior: Any, pooling: str) -> None:
             np.array([values.sum()])
             for values in (design.within.df, design.within.rss, design.within.least)
         )
-    _check_perfect_fit(design, prior, df, rss, least)
+    _check_perfect_fit(design, prior, df, rss, least, pooling)
     alone = df < 1
     if not alone.any():
         # A flat sigma needs the likelihood to fall faster than 1/sigma.
@@ -239,13 +239,17 @@ def _check_perfect_fit(
     df: NDArray[np.int64],
     rss: NDArray[np.float64],
     least: NDArray[np.float64],
+    pooling: str,
 ) -> None:
     perfect = (df > 0) & (rss <= least)
     vanishes = isinstance(prior, (GammaPrecision, InverseGamma)) and prior.numbers[1] > 0
     if perfect.any() and not vanishes:
+        # Deviations from the groups' own means are right to the last digit.
+        means = design.K + design.P == 1 and (pooling != "complete" or len(rss) > 1)
+        less = "a trillionth of its size" if means else "a millionth of its spread"
         raise DataError(
             f"the model fits {design.response!r} perfectly{_which(design, perfect)}, or to "
-            "less than a millionth of its spread: sigma goes to 0, and there is no posterior, or "
+            f"less than {less}: sigma goes to 0, and there is no posterior, or "
             "none that sums of squares can tell from that; check the data, or give sigma a prior "
             "that vanishes at 0, such as InverseGamma(...)"
         )

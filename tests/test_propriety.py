@@ -163,7 +163,7 @@ def test_no_pooling_refuses_a_sigma_that_only_the_prior_speaks_of() -> None:
 def test_a_perfect_fit_is_refused() -> None:
     frame = ROWS.assign(y=ROWS.g.map({"a": 1.0, "b": 2.0, "c": 4.0, "d": 3.0, "e": 5.0}))
     for pooling in ("partial", "none"):
-        with pytest.raises(DataError, match="fits 'y' perfectly, or to less than a millionth"):
+        with pytest.raises(DataError, match="fits 'y' perfectly, or to less than a trillionth"):
             one_way(frame, pooling=pooling)
     one_way(frame, pooling="complete")
     one_way(frame, priors={"sigma": hm.InverseGamma(1, 1)})

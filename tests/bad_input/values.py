@@ -127,7 +127,7 @@ CASES = [
         "constant within groups",
         rows(y=G),
         says=(
-            "the model fits 'y' perfectly, or to less than a millionth of its spread:"
+            "the model fits 'y' perfectly, or to less than a trillionth of its size:"
             " sigma goes to 0, and there is no posterior, or none that sums of "
             "squares can tell from that; check the data, or give sigma a prior that "
             "vanishes at 0, such as InverseGamma(...)"
@@ -137,7 +137,7 @@ CASES = [
         "constant within groups to the last digit",
         rows(y=G + 1e-14 * Y),
         says=(
-            "the model fits 'y' perfectly, or to less than a millionth of its spread:"
+            "the model fits 'y' perfectly, or to less than a trillionth of its size:"
             " sigma goes to 0, and there is no posterior, or none that sums of "
             "squares can tell from that; check the data, or give sigma a prior that "
             "vanishes at 0, such as InverseGamma(...)"
@@ -149,8 +149,8 @@ CASES = [
         rows(y=Y.mask(G == 0, 1.0)),
         columns={"sigma": "group"},
         says=(
-            "the model fits 'y' perfectly in group 'a', or to less than a millionth "
-            "of its spread: sigma goes to 0, and there is no posterior, or none that "
+            "the model fits 'y' perfectly in group 'a', or to less than a trillionth "
+            "of its size: sigma goes to 0, and there is no posterior, or none that "
             "sums of squares can tell from that; check the data, or give sigma a "
             "prior that vanishes at 0, such as InverseGamma(...)"
         ),
@@ -206,14 +206,26 @@ CASES = [
         ),
     ),
     Case("groups apart by a million sds", rows(y=Y + 1e6 * G), answer=finite),
+    Case("groups apart by 1e9 sds", rows(y=Y + 1e9 * G), answer=finite),
     Case(
-        "groups apart by 1e9 sds",
+        "groups apart by 1e9 sds, with a slope that varies",
         rows(y=Y + 1e9 * G),
+        "VaryingSlopes",
         says=(
-            "the model fits 'y' perfectly, or to less than a millionth of its spread:"
-            " sigma goes to 0, and there is no posterior, or none that sums of "
-            "squares can tell from that; check the data, or give sigma a prior that "
-            "vanishes at 0, such as InverseGamma(...)"
+            "y='y' must vary about the groups' own lines by at least a millionth of what it varies "
+            "between them: with less, too few digits are left of what sigma is learned from; "
+            "subtract from it what is known of the groups' levels, or use OneWay, which keeps all "
+            "digits"
+        ),
+    ),
+    Case(
+        "a predictor apart by 1e9 sds between groups",
+        rows(x=X + 1e9 * G),
+        "VaryingSlopes",
+        says=(
+            "predictor 'x' must vary within groups by at least a millionth of what it varies "
+            "between them: with less, too few digits are left of what it says there; make two "
+            "columns of it, each group's mean and the deviations from that"
         ),
     ),
     Case(
