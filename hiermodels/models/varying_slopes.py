@@ -389,7 +389,9 @@ def _warn_of_far(design: Design) -> None:
             far["wide"].append(k)
         elif abs(means[k]) > _LOST * design.sds[k]:
             far["lost"].append(k)
-    place = "" if design.origin.moves else ", or pass intercept_at='centre'"
+    # Beside a common intercept the lines of all groups meet at 0: centring is another model.
+    beside = design.anchor is not None and not design.origin.moves
+    advice = ", or pass intercept_at='centre'" if beside and design.offset[:-1].any() else ""
     for what, columns in far.items():
         if not columns:
             continue
@@ -401,7 +403,7 @@ def _warn_of_far(design: Design) -> None:
         warnings.warn(
             f"predictor {listed(design.names[k] for k in columns)} lies far from 0 (mean "
             f"{means[first]:.4g}, sd {design.sds[first]:.4g}): {why}; centre it, as in "
-            f"frame[{name!r}] -= frame[{name!r}].mean(){place if what == 'wide' else ''}",
+            f"frame[{name!r}] -= frame[{name!r}].mean(){advice if what == 'wide' else ''}",
             DataWarning,
             stacklevel=2,
         )
