@@ -344,7 +344,7 @@ def log_posterior(hyper: Hyperparameters, u: Array) -> Array:
 def by_group(design: Design, p: marginal.Population) -> Array:
     """Log density of each group's rows where only the intercept varies, shape (D, J).
 
-    ybar_j ~ N(mu, tau^2 + sigma^2 / n_j), and its rows about it: what marginal.log_likelihood gives,
+    ybar_j ~ N(mu, tau^2 + sigma^2 / n_j), and its rows about it: marginal.log_likelihood
     without its difference of large squares.
     """
     n = design.sizes.astype(np.float64)
