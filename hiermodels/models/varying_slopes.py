@@ -91,7 +91,8 @@ class VaryingSlopes(Model):
     Priors of the intercept, defaults and given ones, are of the lines' heights at the centre of
     the columns, where the data are: ``mu["Intercept"]`` of the mean height there,
     ``tau["Intercept"]`` of its standard deviation between groups, ``Omega`` of the correlations of
-    these heights with the slopes. The answer is then the same for years and for years since 2000.
+    these heights with the slopes (without pooling, ``theta["Intercept"]`` of each group's own
+    height). The answer is then the same for years and for years since 2000.
     With m the mean of the response the defaults are N(m, 2.5 s) and half-t(3, s). What a fit
     reports are the coefficients of the columns as they are: the intercept where all columns are
     0, with its own tau and Omega, which follow from those at the centre.
@@ -320,7 +321,7 @@ def _warn_of_far(design: Design) -> None:
             far["wide"].append(k)
         elif abs(means[k]) > _LOST * design.sds[k]:
             far["lost"].append(k)
-    place = "" if design.origin.moves else ", or pass intercept_at='centre'"
+    other = "" if design.origin.moves else ", or pass intercept_at='centre'"
     for what, columns in far.items():
         if not columns:
             continue
@@ -332,7 +333,7 @@ def _warn_of_far(design: Design) -> None:
         warnings.warn(
             f"predictor {listed(design.names[k] for k in columns)} lies far from 0 (mean "
             f"{means[first]:.4g}, sd {design.sds[first]:.4g}): {why}; centre it, as in "
-            f"frame[{name!r}] -= frame[{name!r}].mean(){place if what == 'wide' else ''}",
+            f"frame[{name!r}] -= frame[{name!r}].mean(){other if what == 'wide' else ''}",
             DataWarning,
             stacklevel=2,
         )
