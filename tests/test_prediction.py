@@ -214,7 +214,7 @@ def test_the_rows_that_were_fitted_have_the_fits_own_linear_predictor(of_pupils:
     model, idata = of_pupils
     line = values(model.predict(idata, pupils()), mean=True)
     d = model.design
-    rows, draws = d.rows("a test"), groups.draws(model, idatas.dataset(idata, "posterior"))
+    rows, draws = d.rows("a test"), groups.raw_draws(model, idatas.dataset(idata, "posterior"))
     own = np.einsum("dnk,nk->dn", draws.theta[:, rows.index], rows.z) + draws.beta @ rows.x.T
     np.testing.assert_allclose(line.reshape(own.shape), own, rtol=1e-10, atol=1e-10)
 

@@ -214,6 +214,7 @@ def test_entries_are_the_parameters_and_any_group_is_the_one_that_was_drawn() ->
     chosen = quantities.choose(model, None)
     found = dict(zip(chosen.names, quantities.values(model, chosen, draws, 2).T, strict=True))
     labels = list(model.design.labels)
+    draws = groups.at_zero(model, draws)  # as a container has them
     np.testing.assert_array_equal(found["tau[w]"], draws.tau[:, 2])
     np.testing.assert_array_equal(found["theta[b, x]"], draws.theta[:, labels.index("b"), 1])
     np.testing.assert_array_equal(found["theta[any group, x]"], draws.theta[:, 2, 1])
@@ -244,9 +245,10 @@ def test_the_logs_are_sums_of_scipys_densities(name: str) -> None:
     rows = d.rows("the test")
     for s in range(3):
         likelihood = 0.0
+        raw = groups.at_zero(model, draws)  # coefficients of the rows as they are
         for i, j in enumerate(rows.index):
-            theta = draws.mu[s] if draws.theta is None else draws.theta[s, j]
-            beta = draws.beta[s, j] if draws.beta.ndim == 3 else draws.beta[s]
+            theta = raw.mu[s] if raw.theta is None else raw.theta[s, j]
+            beta = raw.beta[s, j] if raw.beta.ndim == 3 else raw.beta[s]
             sd = rows.se[i] if draws.sigma is None else draws.sigma[s].take(j, mode="clip")
             if draws.sigma is not None and draws.sigma.shape[1] == 1:
                 sd = draws.sigma[s, 0]

@@ -148,7 +148,7 @@ def lines(model: Any, *, common: bool = True, sd: str = "own") -> Lines:
 def _without_common(d: Design) -> Design:
     """The same data without the common columns; a common intercept stays."""
     kept = tuple(name for name in d.predictors if name == d.ones)
-    return dataclasses.replace(d, predictors=kept)
+    return dataclasses.replace(d, predictors=kept, about=())  # no priors here
 
 
 def _in_the_way(d: Design, errors: Any) -> list[str]:

@@ -107,7 +107,8 @@ class VaryingSlopes(Model):
     Priors of the intercept, defaults and given ones, are of the lines' heights at the centre of
     the columns, where the data are: ``mu["Intercept"]`` of the mean height there,
     ``tau["Intercept"]`` of its standard deviation between groups, ``Omega`` of the correlations of
-    these heights with the slopes. The answer is then the same for years and for years since 2000.
+    these heights with the slopes (without pooling, ``theta["Intercept"]`` of each group's own
+    height). The answer is then the same for years and for years since 2000.
     With m the mean of the response the defaults are N(m, 2.5 s) and half-t(3, s). What a fit
     reports are the coefficients of the columns as they are: the intercept where all columns are
     0, with its own tau and Omega, which follow from those at the centre.

@@ -87,7 +87,7 @@ def test_likelihood_coefficients_and_covariance_are_those_of_the_rows(
     d = slopes(1, tau, **options)
     found = maximize(d, method)
     value, b, covariance = dense(d, covariance_of(d, found), found.sigma, method)
-    shift, back = d.back
+    shift, back = d.at_zero
     assert found.converged
     assert found.log_likelihood == pytest.approx(value, rel=1e-7)
     np.testing.assert_allclose(shift + back @ found.centred, b, rtol=1e-5, atol=1e-8 * abs(b).max())
@@ -146,7 +146,7 @@ def test_it_agrees_with_statsmodels_where_statsmodels_reaches_the_maximum(
     assert found.log_likelihood > theirs.llf - 1e-9
     np.testing.assert_allclose(covariance_of(d, found), theirs.cov_re, atol=2e-6)
     assert found.sigma**2 == pytest.approx(theirs.scale, rel=1e-6)
-    shift, back = d.back
+    shift, back = d.at_zero
     np.testing.assert_allclose(shift + back @ found.centred, theirs.fe_params, atol=1e-5)
 
 
