@@ -335,17 +335,15 @@ def log_posterior(hyper: Hyperparameters, u: Array) -> Array:
             out = prior + _by_class(d, values)
         else:
             p = marginal.population(d, values.centred, values.tau, values.L_Omega, values.sigma)
-            one_mean = d.coefficients is None
-            out = by_group(d, p).sum(1) if one_mean else marginal.total_log_likelihood(d, p)
-            out = prior + out
+            one = d.coefficients is None
+            out = prior + (by_group(d, p).sum(1) if one else marginal.total_log_likelihood(d, p))
     return np.where(np.isfinite(out), out, -np.inf)
 
 
 def by_group(design: Design, p: marginal.Population) -> Array:
     """Log density of each group's rows where only the intercept varies, shape (D, J).
 
-    ybar_j ~ N(mu, tau^2 + sigma^2 / n_j), and its rows about it: marginal.log_likelihood
-    without its difference of large squares.
+    That of marginal.log_likelihood, without its difference of large squares.
     """
     n = design.sizes.astype(np.float64)
     ybar, ssw = design.gram[:, 0, 1] / n, design.within.rss

@@ -30,9 +30,10 @@ from .design import PERFECT, Design
 from .errors import DataError, DataWarning, ImproperPosteriorError, listed
 from .priors import Flat, GammaPrecision, InverseGamma, LogFlat, Prior
 
-# A column whose squares within groups are less than this share of those about the mean of all rows
-# loses more than four digits of them: rounding of 1e-16 of the whole is 1e-4 of what is left.
-_DIGITS = 1e-12
+# Squares within groups, as a share of those about the mean of all rows, below which too few digits
+# are left where group effects are integrated out: rounding is some 1e-16 of the whole. Six digits
+# of sigma are wanted of the response, four of what a predictor says within groups.
+_DIGITS = {"response": 1e-10, "predictor": 1e-12}
 
 
 def check(design: Design, priors: Priors, pooling: str) -> None:
@@ -266,17 +267,17 @@ def _check_digits(design: Design) -> None:
     left = np.diagonal(own.left.sum(axis=0)).copy()
     left[:K] = own.scale[:, :K].sum(axis=0)
     # What does not vary within groups at all has nothing to lose there.
-    lost = (left > 0) & (left < _DIGITS * squares)
-    few = "a millionth of what it varies between them: with less, too few digits are left of what"
+    lost = (left > 0) & (left < _DIGITS["predictor"] * squares)
+    few = "of what it varies between them: with less, too few digits are left of what"
     for name in np.array(design.names)[lost[:-1]].tolist():
         raise DataError(
-            f"predictor {name!r} must vary within groups by at least {few} it says there; make two "
-            "columns of it, each group's mean and the deviations from that"
+            f"predictor {name!r} must vary within groups by at least a millionth {few} it says there; "
+            "make two columns of it, each group's mean and the deviations from that"
         )
-    if shared.least[0] < shared.rss[0] < _DIGITS * squares[-1]:
+    if shared.least[0] < shared.rss[0] < _DIGITS["response"] * squares[-1]:
         raise DataError(
-            f"y={design.response!r} must vary about the groups' own lines by at least {few} sigma "
-            "is learned from; subtract from it what is known of the groups' levels, or use OneWay, "
+            f"y={design.response!r} must vary about the groups' own lines by at least a "
+            f"hundred-thousandth {few} sigma is learned from; subtract from it what is known of the groups' levels, or use OneWay, "
             "which keeps all digits"
         )
 
