@@ -271,14 +271,14 @@ def _check_digits(design: Design) -> None:
     few = "of what it varies between them: with less, too few digits are left of what"
     for name in np.array(design.names)[lost[:-1]].tolist():
         raise DataError(
-            f"predictor {name!r} must vary within groups by at least a millionth {few} it says there; "
-            "make two columns of it, each group's mean and the deviations from that"
+            f"predictor {name!r} must vary within groups by at least a millionth {few} it says "
+            "there; make two columns of it, each group's mean and the deviations from that"
         )
     if shared.least[0] < shared.rss[0] < _DIGITS["response"] * squares[-1]:
         raise DataError(
             f"y={design.response!r} must vary about the groups' own lines by at least a "
-            f"hundred-thousandth {few} sigma is learned from; subtract from it what is known of the groups' levels, or use OneWay, "
-            "which keeps all digits"
+            f"hundred-thousandth {few} sigma is learned from; subtract from it what is known of the "
+            "groups' levels, or use OneWay, which keeps all digits"
         )
 
 

@@ -212,10 +212,10 @@ CASES = [
         rows(y=Y + 1e9 * G),
         "VaryingSlopes",
         says=(
-            "y='y' must vary about the groups' own lines by at least a hundred-thousandth of what it "
-            "varies between them: with less, too few digits are left of what sigma is learned from; "
-            "subtract from it what is known of the groups' levels, or use OneWay, which keeps all "
-            "digits"
+            "y='y' must vary about the groups' own lines by at least a hundred-thousandth of "
+            "what it varies between them: with less, too few digits are left of what sigma is "
+            "learned from; subtract from it what is known of the groups' levels, or use OneWay, "
+            "which keeps all digits"
         ),
     ),
     Case(
