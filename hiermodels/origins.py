@@ -237,6 +237,12 @@ def at_centre(idata: Container) -> Container:
     ContainerError
         The container has no posterior.
 
+    Notes
+    -----
+    Where columns lie far from 0, correlations at 0 are all but 1, and ``tau`` and ``Omega`` at the
+    centre lose about (mean/sd)^2 roundings on the way from there, six digits of 16 at a mean of
+    1000 sds. Of a fit with ``include=["L_Omega"]`` they lose next to nothing.
+
     Examples
     --------
     >>> import hiermodels as hm
