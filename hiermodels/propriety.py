@@ -277,8 +277,8 @@ def _check_digits(design: Design) -> None:
     if shared.least[0] < shared.rss[0] < _DIGITS["response"] * squares[-1]:
         raise DataError(
             f"y={design.response!r} must vary about the groups' own lines by at least a "
-            f"hundred-thousandth {few} sigma is learned from; subtract from it what is known of the "
-            "groups' levels, or use OneWay, which keeps all digits"
+            f"hundred-thousandth {few} sigma is learned from; subtract from it what is known of "
+            "the groups' levels, or use OneWay, which keeps all digits"
         )
 
 
