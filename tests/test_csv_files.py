@@ -116,6 +116,15 @@ def test_quotes_within_a_field_and_other_signs_are_letters(tmp_path: Path) -> No
         assert found[-len(cells) - len(quoted) :] == [*cells, *quoted.values()]
 
 
+def test_a_name_with_a_nul_is_left_out_or_refused(tmp_path: Path) -> None:
+    for path in every_way(tmp_path, "y\0,g,y\n5,a,1\n6,b,2\n"):
+        if path.is_file():
+            assert of(path, y="y", group="g", columns=[]).centre.tolist() == [1.5]
+            assert list(files.read(path, labels=["g"], others=["y\0"]).columns) == ["g"]
+        with pytest.raises(DataError, match="cannot be a variable's name in a NetCDF file"):
+            of(path, y="y\0", group="g", columns=[])
+
+
 def test_a_line_of_tabs_is_no_header(tmp_path: Path) -> None:
     for path in every_way(tmp_path, "\t\na\t1\nb\t2\n", "tsv"):
         with pytest.raises(DataError, match="must have the names of its columns in its first line"):
