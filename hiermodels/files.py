@@ -92,7 +92,7 @@ def read(path: _Path, **asked: Any) -> pd.DataFrame:
     with scan(path, **asked, in_order=True) as relation:
         try:
             found = answer(relation.fetchnumpy)
-            return pd.DataFrame({name: _column(found[name]) for name in relation.columns})
+            return pd.DataFrame({name: _column(values) for name, values in found.items()})
         except MemoryError as error:
             raise _unread(Path(path), error) from error
 
@@ -123,8 +123,9 @@ def scan(
     with _connected(path, in_order) as connection:
         heads, keys = _heads(connection, files, kind), _keys(path, files[0])
         there = list(dict.fromkeys(name for head in [*heads, keys] for name in head))
-        # The rows are there, whatever of them is asked for.
-        names = [name for name in there if name in labels or name in others] or there[:1]
+        asked = [name for name in there if name in labels or name in others]
+        # DuckDB ends a name at a NUL. The rows are there, whatever of them is asked for.
+        names = [name for name in asked if "\0" not in name] or there[:1]
         seen = Counter(name.lower() for name in names)
         if alike := [name for name in names if seen[name.lower()] > 1]:
             raise DataError(

@@ -257,7 +257,7 @@ def write_gzip(path):
 BAD_FILES = {
     "there.csv": (write_nothing, "no such file"),
     "data.txt": (lambda path: path.write_text("a,b\n1,2\n"), "must end in .csv"),
-    "data.csv": (lambda path: path.write_text(""), "could not be read as csv"),
+    "data.csv": (lambda path: path.write_text(""), "its first line, which is blank"),
     "binary.csv": (lambda path: path.write_bytes(bytes(range(128, 256))), "could not be read"),
     "data.parquet": (lambda path: path.write_text("a,b\n1,2\n"), "could not be read as parquet"),
     "folder.csv": (lambda path: path.mkdir(), "is a folder"),

@@ -84,7 +84,7 @@ def test_columns_without_a_name_are_named_as_by_pandas(tmp_path: Path) -> None:
         # Another file behind the first, which has a column more.
         ("g,y\n" + "a,1\nb,2\n" * 50 + "g,y,z\n" + "c,3,4\nd,4,5\n" * 100, "3 in line 102"),
         ("g,y\n" + "a,1\nb,2\n" * 50 + "c,3,4\n", "3 in line 102"),
-        ("g,y\n1,a,1\n2,b,2\n", "3 in line 2"),  # which pandas takes for names of the rows
+        ("g,y\n1,a,1\n2,b,2\n", "3 in line [23]"),  # pandas: names of the rows
         ('g,y\n"a,b",1\n\nb,2\nc,3,4\nd\n', "3 in line 5"),
         ("g,y\n" + "a,1\nb,2\n" * 50 + "c\n", "1 in line 102"),
         ("g,y\na,1\n   \nb,2\n", "1 in line 3"),
@@ -114,6 +114,15 @@ def test_quotes_within_a_field_and_other_signs_are_letters(tmp_path: Path) -> No
     for path in every_way(tmp_path, text):
         found = files.read(path, labels=["g"])["g"].tolist()
         assert found[-len(cells) - len(quoted) :] == [*cells, *quoted.values()]
+
+
+def test_a_name_with_a_nul_is_left_out_or_refused(tmp_path: Path) -> None:
+    for path in every_way(tmp_path, "y\0,g,y\n5,a,1\n6,b,2\n"):
+        if path.is_file():
+            assert of(path, y="y", group="g", columns=[]).centre.tolist() == [1.5]
+            assert list(files.read(path, labels=["g"], others=["y\0"]).columns) == ["g"]
+        with pytest.raises(DataError, match="cannot be a variable's name in a NetCDF file"):
+            of(path, y="y\0", group="g", columns=[])
 
 
 def test_a_line_of_tabs_is_no_header(tmp_path: Path) -> None:

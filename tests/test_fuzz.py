@@ -43,7 +43,7 @@ def test_each_target_holds_for_all_that_it_begins_with(name, home) -> None:
     ids=lambda fault: type(fault).__name__,
 )
 def test_what_is_not_a_line_of_ours_is_found_once(fault, home, monkeypatch) -> None:
-    def broken(_):
+    def broken(*_, **__):
         if isinstance(fault, Warning):
             warnings.warn(fault, stacklevel=1)
         raise fault

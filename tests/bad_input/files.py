@@ -420,9 +420,8 @@ CASES = [
         "data.csv",
         CSV + "\0" * 4096,
         says=(
-            "labels in column 'g' must have at most 1000 letters, got 4096: '\\x00\\x00"
-            "\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00"
-            "'...; is it the right column?"
+            "data file: 'data.csv' must have as many fields in each row as its header has names, "
+            "got 1 in line 26, where 3 are expected; mend the row"
         ),
     ),
     _file(
