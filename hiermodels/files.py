@@ -330,7 +330,7 @@ def _typed(
     for name, kind in zip(rows.columns, map(str, rows.types), strict=True):
         value, choices = _rule(_quoted(name), kind, name in labels, name in written)
         columns.append((name, value, [] if name in text else choices))
-    asks = [f"bool_and({condition})" for _, _, choices in columns for condition, _ in choices]
+    asks = [condition for _, _, choices in columns for condition, _ in choices]
     holds = iter(answer(rows.aggregate(", ".join(asks)).fetchall)[0] if asks else ())
     chosen = []
     for name, value, choices in columns:
@@ -341,7 +341,7 @@ def _typed(
 
 
 def _rule(column: str, kind: str, label: bool, written: bool) -> tuple[str, list[tuple[str, str]]]:
-    """What a column is, and which conditions on all its values make it what else."""
+    """What a column is, and which conditions on its values make it what else."""
     # Cut where it is too long for a label anyway: a small file may hold 100 GB of text.
     text = f"left({column}::varchar, {label_rules.LONGEST + 1})"
     if kind.startswith("DECIMAL") and label:
@@ -353,12 +353,17 @@ def _rule(column: str, kind: str, label: bool, written: bool) -> tuple[str, list
         return text if label and not number else column, []
     if label:
         # An integer that is printed again is the same text. A blank label is a missing value.
-        return text, [
-            (f"coalesce({whole}::varchar = {text}, trim({text}) = '')", whole)
-            for whole in (f"try_cast({text} as bigint)", f"try_cast({text} as ubigint)")
+        whole = [
+            (f"bool_and(coalesce({cast}::varchar = {text}, trim({text}) = ''))", cast)
+            for cast in (f"try_cast({text} as bigint)", f"try_cast({text} as ubigint)")
         ]
-    numbers = (f"regexp_matches({column}, '{rules.NUMBER}')", f"{column}::double")
-    return text, [numbers, (f"{column} in {TRUTH}", f"{column}::boolean")] * written
+        # Numbers with fractions are no labels, and are refused as such; 1.0 and 1 are two labels.
+        double = f"try_cast({text} as double)"
+        measured = f"bool_and({double} is not null) and bool_or({double} % 1 != 0)"
+        return text, [*whole, *[(measured, double)] * written]
+    numbers = (f"bool_and(regexp_matches({column}, '{rules.NUMBER}'))", f"{column}::double")
+    truth = (f"bool_and({column} in {TRUTH})", f"{column}::boolean")
+    return text, [numbers, truth] * written
 
 
 def _quoted(name: str) -> str:

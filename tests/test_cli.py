@@ -165,8 +165,9 @@ def test_bad_data_are_refused_in_one_line_before_cmdstan_is_looked_for(case, no_
 def test_mixed_group_types_are_refused(no_cmdstan, run, monkeypatch):
     # A file has no mixed types, so a frame that has them takes the file's place.
     file = no_cmdstan / "data.csv"
-    file.touch()
-    monkeypatch.setattr("hiermodels.frames.read", lambda _: schools(school=pd.Series(MIXED)))
+    schools().to_csv(file, index=False)
+    mixed = schools(school=pd.Series(MIXED))
+    monkeypatch.setattr("hiermodels.files.read", lambda *_, **__: mixed)
     refused(run(*[file if a == "FILE" else a for a in SCHOOLS]), "a mix of int, str")
 
 

@@ -305,7 +305,7 @@ def test_parquet_keeps_its_types_for_labels(
 def test_new_rows_have_labels_and_levels_of_the_kind_that_the_model_has(tmp_path: Path) -> None:
     """Some of the rows may all look like numbers."""
     rows = {"g": ["007", "7", "8"] * 8, "x": ["1", "2", "K", "K", "1", "2"] * 4}
-    rows["y"] = [str(i % 7) for i in range(24)]
+    rows["y"] = [f"{i % 7}.5" for i in range(24)]
     path = WRITE["CSV"](rows, tmp_path)
     model = hm.VaryingSlopes(path, y="y", group="g", common=["x"], varying=[])
     idata = model.fit(engine="exact", chains=2, draws=10, seed=1)
@@ -320,7 +320,7 @@ def test_new_rows_have_labels_and_levels_of_the_kind_that_the_model_has(tmp_path
 
 def test_data_sets_are_told_apart_by_their_text(tmp_path: Path) -> None:
     rows = {"site": ["01", "1"] * 12, "g": ["1", "1", "01", "01", "2", "2"] * 4}
-    path = WRITE["CSV"](rows | {"y": [str(i * i % 7) for i in range(24)]}, tmp_path)
+    path = WRITE["CSV"](rows | {"y": [f"{i * i % 7}.5" for i in range(24)]}, tmp_path)
     model = hm.OneWay(path, y="y", group="g")
     sites, parts = many._data_sets(model, path, "site")
     assert sites == ["01", "1"]
