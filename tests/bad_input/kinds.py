@@ -433,7 +433,7 @@ LABELS = [
         "a label of 100,000 letters",
         _of(["a" * 100_000, *"bcdef"]),
         says=(
-            "labels in column 'g' must have at most 1000 letters, got 100000: "
+            "labels in column 'g' must have at most 1000 letters, got 100...: "
             "'aaaaaaaaaaaaaaaaaaaa'...; is it the right column?"
         ),
     ),
