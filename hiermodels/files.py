@@ -351,15 +351,13 @@ def _rule(column: str, kind: str, label: bool, written: bool) -> tuple[str, list
     elif kind != "VARCHAR":
         number = re.fullmatch(r"U?(TINY|SMALL|BIG)?INT(EGER)?|FLOAT|DOUBLE|BOOLEAN", kind)
         return text if label and not number else column, []
-    if label:
-        # An integer that is printed again is the same text. A blank label is a missing value.
+    if label:  # integers that are printed again as they are written; a blank label is missing
         whole = [
             (f"bool_and(coalesce({cast}::varchar = {text}, trim({text}) = ''))", cast)
             for cast in (f"try_cast({text} as bigint)", f"try_cast({text} as ubigint)")
         ]
-        # Numbers with fractions are no labels, and are refused as such; 1.0 and 1 are two labels.
-        double = f"try_cast({text} as double)"
-        measured = f"bool_and({double} is not null) and bool_or({double} % 1 != 0)"
+        double = f"try_cast({text} as double)"  # refused where there are fractions
+        measured = f"bool_and(coalesce(isfinite({double}), false)) and bool_or({double} % 1 != 0)"
         return text, [*whole, *[(measured, double)] * written]
     numbers = (f"bool_and(regexp_matches({column}, '{rules.NUMBER}'))", f"{column}::double")
     truth = (f"bool_and({column} in {TRUTH})", f"{column}::boolean")
@@ -391,20 +389,17 @@ def _unread(path: Path, error: BaseException) -> DataError:
     lines = [line.strip() for line in said.splitlines() if line.strip()] or ["unknown reason"]
     if named := re.search(r"^\s*file = (.+)$", said, re.MULTILINE):
         path = Path(named[1])
-    lead = f"data file: {path.name!r}"
     why = f"could not be read as {path.suffix[1:] or 'data'}: "
     line = re.search(r"CSV Error on Line: (\d+)", said)
     row = re.search(r"Expected Number of Columns: (\d+) Found: (\d+)", said)
     if isinstance(error, (MemoryError, duckdb.OutOfMemoryException)):
-        why = f"takes more memory than there is, or than DuckDB may have ({MEMORY}) and has room "
-        why += f"for in {tempfile.gettempdir()} ({lines[0]}); leave rows or columns out, or set "
-        why += "TMPDIR to a folder with more room"
+        why = f"takes more memory than there is, or than DuckDB has ({lines[0]}); leave rows or "
+        why += f"columns out, or make room in {tempfile.gettempdir()} (TMPDIR)"
     elif isinstance(error, PermissionError) or "Permission denied" in said:
         why = "must be one that you may read, and permission was denied; see whose it is, and its "
         why += "mode"
     elif isinstance(error, UnicodeDecodeError) or "Invalid unicode" in said:
-        why += "it must be text in UTF-8; save it as UTF-8, or read it with "
-        why += "pandas.read_csv(..., encoding=...)"
+        why += "it must be text in UTF-8; save it so, or use pandas.read_csv(..., encoding=...)"
     elif line and row:
         why = f"must have as many fields in each row as its header has names, got {row[2]} in line "
         why += f"{line[1]}, where {row[1]} are expected; mend the row"
@@ -413,4 +408,4 @@ def _unread(path: Path, error: BaseException) -> DataError:
         why += f"its quotes do not enclose whole fields{where}; mend it"
     else:
         why += f"{lines[0]}; is it whole, and of that kind?"
-    return DataError(f"{lead} {why}")
+    return DataError(f"data file: {path.name!r} {why}")
