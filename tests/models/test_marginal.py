@@ -107,7 +107,13 @@ PAIRS: dict[str, Any] = {
         group="group",
         sigma="group",
     ),
-    "a common intercept": lambda: slopes(varying=["x1"], common=["w1"], intercept="common"),
+    "a common intercept": lambda: slopes(
+        varying=["x1"],
+        common=["w1"],
+        intercept="common",
+        # Away from 0, where the centered program has its funnel.
+        priors={"tau": hm.InverseGamma(2, 1)},
+    ),
     "groups of one row": lambda: slopes_of(
         simulated(groups=40, size=1, mu=(1.0,), tau=(1.0,), Omega=None, beta=(2.0,))[0],
         # Nothing but its prior tells sigma from tau.
