@@ -101,8 +101,9 @@ def run_chain(task: Task) -> Chain:
         except _RemovedError as error:
             return Chain(task.chain, failure=f"{error} was removed while it ran")
     if code != 0:
-        messages = _last_messages(task.console)
-        return Chain(task.chain, failure=_how_it_ended(code), messages=messages)
+        # CmdStan 2.27 writes on into a full disk; 2.36 ends, with no more than "iostream error".
+        failure = f"{_how_it_ended(code)}{_full(task.csv)}"
+        return Chain(task.chain, failure=failure, messages=_last_messages(task.console))
     chain = _read(task)
     if chain.finished and task.mark is not None:
         _leave_mark(task, task.mark)
