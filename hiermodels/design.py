@@ -31,7 +31,7 @@ Array = NDArray[np.float64]
 Residual = Literal["known", "common", "group"]
 
 ROUNDING = 1e-12
-"""A column that varies by no more than this share of its size is one value, but for rounding."""
+"""A column that varies in a group by no more than this share of its range is one value there."""
 PERFECT = 1e-13
 """Residual squares below this share of the total are a perfect fit: differences of cross-products
 leave about 1e-15 of them."""
@@ -310,12 +310,11 @@ class Design:
     def _about_the_means(self) -> tuple[Array, Array]:
         """Products of [z, x, y] about each group's means, and what of a fit only they lack.
 
-        A column that varies in a group by no more than a trillionth of its size is one value there:
-        rounding varies it by as much.
+        A column that varies in a group by no more than a trillionth of its range is one value
+        there: rounding varies it by as much.
         """
         found, places = self.statistics, self._places - 1
-        size = np.maximum(np.abs(found.minimum), np.abs(found.maximum))
-        least = found.sizes[:, None] * (ROUNDING * size) ** 2
+        least = found.sizes[:, None] * (ROUNDING * (found.maximum - found.minimum)) ** 2
         still = np.diagonal(found.within, axis1=1, axis2=2) <= least
         W = found.within
         if still.any():
@@ -460,8 +459,7 @@ class Design:
             Number of those that are cleared in all groups together.
         """
         found = self.statistics
-        size = max(abs(float(found.minimum[-1])), abs(float(found.maximum[-1])))
-        least = self.sizes * (ROUNDING * size) ** 2
+        least = self.sizes * (ROUNDING * float(found.maximum[-1] - found.minimum[-1])) ** 2
         squares = found.within[:, -1, -1]
         if self.intercept is None or self.intercept not in columns:
             squares = squares + self.sizes * found.group_means[:, -1] ** 2
@@ -482,11 +480,11 @@ class Design:
 
     def varies_within(self, k: int) -> NDArray[np.bool_]:
         """In which groups column k takes more than one value, shape (J,)."""
-        place, G = self._places[k], self.statistics.products
-        n, total, squares = G[:, 0, 0], G[:, 0, place], G[:, place, place]
-        # A sum of n equal numbers is off by up to n roundings.
-        rounding = TOLERANCE + n * np.finfo(float).eps
-        return np.asarray(squares - total**2 / n > rounding * squares)
+        found, place = self.statistics, self._places[k] - 1
+        if place < 0:  # the constant
+            return np.zeros(self.J, dtype=bool)
+        least = found.sizes * (ROUNDING * (found.maximum[place] - found.minimum[place])) ** 2
+        return np.asarray(found.within[:, place, place] > least)
 
     @cached_property
     def columns_rank(self) -> int:

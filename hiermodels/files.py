@@ -399,7 +399,8 @@ def _unread(path: Path, error: BaseException) -> DataError:
         why = "must be one that you may read, and permission was denied; see whose it is, and its "
         why += "mode"
     elif isinstance(error, UnicodeDecodeError) or "Invalid unicode" in said:
-        why += "it must be text in UTF-8; save it so, or use pandas.read_csv(..., encoding=...)"
+        why += "it must be text in UTF-8; save it as UTF-8, or read it with "
+        why += "pandas.read_csv(..., encoding=...)"
     elif line and row:
         why = f"must have as many fields in each row as its header has names, got {row[2]} in line "
         why += f"{line[1]}, where {row[1]} are expected; mend the row"

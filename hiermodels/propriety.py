@@ -33,7 +33,7 @@ from .priors import Flat, GammaPrecision, InverseGamma, LogFlat, Prior
 # Squares within groups, as a share of those about the mean of all rows, below which too few digits
 # are left where group effects are integrated out: rounding is some 1e-16 of the whole. Six digits
 # of sigma are wanted of the response, four of what a predictor says within groups.
-_DIGITS = {"response": 1e-10, "predictor": 1e-12}
+_DIGITS = {"response": 1e-11, "predictor": 1e-12}
 
 
 def check(design: Design, priors: Priors, pooling: str) -> None:
@@ -247,7 +247,7 @@ def _check_perfect_fit(
     if perfect.any() and not vanishes:
         # Deviations from the groups' own means are right to the last digit.
         means = design.K + design.P == 1 and (pooling != "complete" or len(rss) > 1)
-        less = "a trillionth of its size" if means else "a millionth of its spread"
+        less = "a trillionth of its range" if means else "a millionth of its spread"
         raise DataError(
             f"the model fits {design.response!r} perfectly{_which(design, perfect)}, or to "
             f"less than {less}: sigma goes to 0, and there is no posterior, or "
@@ -268,6 +268,7 @@ def _check_digits(design: Design) -> None:
     left[:K] = own.scale[:, :K].sum(axis=0)
     # What does not vary within groups at all has nothing to lose there.
     lost = (left > 0) & (left < _DIGITS["predictor"] * squares)
+    lost[:-1] &= ~design.constant
     few = "of what it varies between them: with less, too few digits are left of what"
     for name in np.array(design.names)[lost[:-1]].tolist():
         raise DataError(
@@ -276,8 +277,8 @@ def _check_digits(design: Design) -> None:
         )
     if shared.least[0] < shared.rss[0] < _DIGITS["response"] * squares[-1]:
         raise DataError(
-            f"y={design.response!r} must vary about the groups' own lines by at least a "
-            f"hundred-thousandth {few} sigma is learned from; subtract from it what is known of "
+            f"y={design.response!r} must vary about the groups' own lines by at least three "
+            f"millionths {few} sigma is learned from; subtract from it what is known of "
             "the groups' levels, or use OneWay, which keeps all digits"
         )
 

@@ -198,7 +198,7 @@ def test_the_marginal_likelihood_of_slopes_keeps_six_digits(spread: float) -> No
             total -= 0.5 * (
                 math.log(2 * math.pi) + math.log(pivot[k]) + float(pivot[-1] ** 2 / pivot[k])
             )
-    d = slopes(frame, varying=["w"]).design
+    d = slopes(frame, varying=["w"], intercept_at="zero").design
     draws = effects.Draws(
         np.array([mu], float), np.array([tau], float), np.eye(2)[None], None, np.empty((1, 0)),
         np.array([[float(sigma)]]),

@@ -161,7 +161,7 @@ def test_no_pooling_refuses_a_sigma_that_only_the_prior_speaks_of() -> None:
 
 
 def test_a_perfect_fit_is_refused() -> None:
-    frame = ROWS.assign(y=ROWS.g.map({"a": 1.0, "b": 2.0, "c": 4.0, "d": 3.0, "e": 5.0}))
+    frame = ROWS.assign(y=ROWS.g.map({"a": 0.1, "b": 0.2, "c": 0.4, "d": 0.3, "e": 0.5}))
     for pooling in ("partial", "none"):
         with pytest.raises(DataError, match="fits 'y' perfectly, or to less than a trillionth"):
             one_way(frame, pooling=pooling)

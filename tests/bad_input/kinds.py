@@ -396,7 +396,7 @@ LABELS = [
         "text that is blank, or that Python writes for a missing value",
         _of([" ", "\xa0\u200b", "nan", "<NA>", *"ef"]),
         typed="parquet",
-        says=_texts("16", "g: ' ', '\\xa0\\u200b', 'nan' and 1 more in 16 rows", "' '"),
+        says=_texts("16", "g: ' ', '<NA>', 'nan' and 1 more in 16 rows", "' '"),
     ),
     Case(
         "the same, to be dropped",

@@ -127,7 +127,7 @@ CASES = [
         "constant within groups",
         rows(y=G),
         says=(
-            "the model fits 'y' perfectly, or to less than a trillionth of its size:"
+            "the model fits 'y' perfectly, or to less than a trillionth of its range:"
             " sigma goes to 0, and there is no posterior, or none that sums of "
             "squares can tell from that; check the data, or give sigma a prior that "
             "vanishes at 0, such as InverseGamma(...)"
@@ -137,7 +137,7 @@ CASES = [
         "constant within groups to the last digit",
         rows(y=G + 1e-14 * Y),
         says=(
-            "the model fits 'y' perfectly, or to less than a trillionth of its size:"
+            "the model fits 'y' perfectly, or to less than a trillionth of its range:"
             " sigma goes to 0, and there is no posterior, or none that sums of "
             "squares can tell from that; check the data, or give sigma a prior that "
             "vanishes at 0, such as InverseGamma(...)"
@@ -150,7 +150,7 @@ CASES = [
         columns={"sigma": "group"},
         says=(
             "the model fits 'y' perfectly in group 'a', or to less than a trillionth "
-            "of its size: sigma goes to 0, and there is no posterior, or none that "
+            "of its range: sigma goes to 0, and there is no posterior, or none that "
             "sums of squares can tell from that; check the data, or give sigma a "
             "prior that vanishes at 0, such as InverseGamma(...)"
         ),
@@ -212,7 +212,7 @@ CASES = [
         rows(y=Y + 1e9 * G),
         "VaryingSlopes",
         says=(
-            "y='y' must vary about the groups' own lines by at least a hundred-thousandth of "
+            "y='y' must vary about the groups' own lines by at least three millionths of "
             "what it varies between them: with less, too few digits are left of what sigma is "
             "learned from; subtract from it what is known of the groups' levels, or use OneWay, "
             "which keeps all digits"
@@ -264,6 +264,11 @@ CASES = [
         rows(x=(G > 2) * 1.0),
         "VaryingSlopes",
         answer=finite,
+        warns=(
+            "column 'x' in varying= is constant within every group, so its slope cannot vary by "
+            "group: in a group it does what the varying intercept does, and its tau leans on its "
+            "prior; give it one slope, common=['x']"
+        ),
     ),
     Case(
         "a predictor constant within groups, without pooling",
@@ -282,6 +287,10 @@ CASES = [
         rows(x=X.mask(G > 0, 0.0)),
         "VaryingSlopes",
         answer=finite,
+        warns=(
+            "column 'x' in varying= varies within one group only, so the data cannot say how its "
+            "slope varies; give it one slope, common=['x']"
+        ),
     ),
     Case(
         "a predictor twice under two names",
