@@ -238,7 +238,7 @@ def _heads(connection: Any, files: Sequence[Path], kind: str) -> list[list[str]]
             name = _literal([file])
             names = connection.sql(f"from read_parquet({name}, hive_partitioning=false)").columns
             own = connection.sql(f"from parquet_schema({name}) select name").fetchall()
-            twice = set(names) - {name for (name,) in own}  # which DuckDB renames
+            twice = set(names) - {name or f"C{i - 1}" for i, (name,) in enumerate(own)}  # renamed
         else:
             names = _header(file, "\t" if kind == "tsv" else ",")
             twice = {name for name, number in Counter(names).items() if number > 1}

@@ -161,7 +161,7 @@ CASES = [
         "an empty name",
         _called(""),
         columns={"y": ""},
-        typed="parquet",
+        typed="",
         says=(
             "y: the column name '' cannot be a variable's name in a NetCDF file "
             "(empty, or with a '/', a NUL or half a character); rename the column"
