@@ -48,7 +48,11 @@ class Priors(Mapping[str, Any]):
         self, blocks: tuple[Block, ...], defaults: Mapping[str, Any], given: Mapping[str, Any]
     ) -> None:
         self._blocks = {b.name: b for b in blocks}
-        self._given = frozenset(given)
+        self._given = {
+            full
+            for name, prior in given.items()
+            for full in ([f"{name}[{e}]" for e in prior] if isinstance(prior, Mapping) else [name])
+        }
         self.where: dict[str, str] = {}
         for name in given:
             if name not in self._blocks:
@@ -136,7 +140,7 @@ class Priors(Mapping[str, Any]):
 
     def __str__(self) -> str:
         rows = [
-            (name, str(p), "given" if name.split("[")[0] in self._given else "default")
+            (name, str(p), "given" if {name, name.split("[")[0]} & self._given else "default")
             for name, p in self.flat().items()
         ]
         # Where it is not of what a fit reports: "default, at the centre (Days = 4.5)".

@@ -356,12 +356,12 @@ def _rule(column: str, kind: str, label: bool, written: bool) -> tuple[str, list
             (f"bool_and(coalesce({cast}::varchar = {text}, trim({text}) = ''))", cast)
             for cast in (f"try_cast({text} as bigint)", f"try_cast({text} as ubigint)")
         ]
-        double = f"try_cast({text} as double)"  # refused where there are fractions
-        measured = f"bool_and(coalesce(isfinite({double}), false)) and bool_or({double} % 1 != 0)"
-        return text, [*whole, *[(measured, double)] * written]
-    numbers = (f"bool_and(regexp_matches({column}, '{rules.NUMBER}'))", f"{column}::double")
-    truth = (f"bool_and({column} in {TRUTH})", f"{column}::boolean")
-    return text, [numbers, truth] * written
+        return text, whole
+    # Zeros in front are those of a code: 01 and 1 are two levels.
+    number = f"regexp_matches({column}, '{rules.NUMBER}')"
+    number += f" and not regexp_matches({column}, '^\\s*0[0-9]')"
+    numbers = (f"bool_and({number})", f"{column}::double")
+    return text, [numbers, (f"bool_and({column} in {TRUTH})", f"{column}::boolean")] * written
 
 
 def _quoted(name: str) -> str:

@@ -17,6 +17,7 @@ import narwhals.stable.v2 as nw
 import numpy as np
 from numpy.typing import NDArray
 
+from . import columns as rules
 from .errors import DataWarning, count_of
 
 # Texts that astype(str) makes of missing values. Words that people write ("NA", "null", "n/a") stay
@@ -181,6 +182,13 @@ def warn(
     """
     parts = []
     if labels.dtype.kind == "U":
+        if (number := _fraction(labels)) is not None:
+            warnings.warn(
+                f"labels of {role}={group!r} are numbers with fractions, such as {number}, each a "
+                "group of its own; a measured quantity is a predictor, not a group",
+                DataWarning,
+                stacklevel=2,
+            )
         own = "data set" if role == "by" else "group"
         parts.append(_alike(f"labels of {role}={group!r}", group, labels.tolist(), own))
     for name, texts in levels.items():
@@ -189,6 +197,17 @@ def warn(
         warnings.warn(
             f"{said}; if they differ on purpose, nothing is to be done", DataWarning, stacklevel=2
         )
+
+
+def _fraction(labels: NDArray[Any]) -> str | None:
+    """The first label with a fraction where all are numbers, as a measured quantity's are."""
+    first = next((text for text in labels.tolist() if not rules.is_number(text)), None)
+    if first is not None or not len(labels):
+        return None
+    values = labels.astype(np.float64)
+    with np.errstate(invalid="ignore"):
+        broken = np.isfinite(values) & (values % 1 != 0)
+    return str(labels[int(np.argmax(broken))]) if broken.any() else None
 
 
 def _alike(what: str, column: str, texts: Sequence[str], own: str) -> str:

@@ -134,7 +134,6 @@ BAD_DATA = {
         "'Intercept' is reserved",
     ),
     "constant response": (ROWS, rows(y=1.0), "y='y' must vary"),
-    "fractions as groups": (ROWS, rows(school=rows()["x"]), "must be strings or integers"),
     "no pooling of small groups": (
         [*SLOPES, "--pooling", "none"],
         rows()[:11],

@@ -77,6 +77,8 @@ def refuse_other(model: Base, idata: Any, *, priors: bool = False) -> None:
     same = {"model": model.family, "pooling": model.pooling}
     columns = {"intercept_at": "zero", **json.loads(str(attrs.get("columns", "{}")))}
     mine = {"intercept_at": "zero", **json.loads(json.dumps(model.columns))}
+    if not model.design.origin.moves and origins.ATTRIBUTE not in attrs:
+        columns["intercept_at"] = mine["intercept_at"]  # one place by two names
     data_alike = all(
         idatas.has(idata, name)
         and _alike(part, idatas.dataset(idata, name), exactly=model.design.in_memory)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from .. import responses
 from ..blocks import Block
 from ..design import Design
+from ..elimination import least_squares
 from ..errors import DataError, DataWarning, OptionError, listed, shown
 from ..laplace import Standardization
 from ..marginal import forward
@@ -179,7 +181,7 @@ class VaryingSlopes(Model):
                 group=group,
                 columns=(*varying, *common),
                 missing=missing,
-                like=self._like,
+                like=None if self._like is None else self._like.statistics,
             )
             refuse_constant_response(found.statistics)
             responses.warn(found.statistics)
@@ -188,7 +190,12 @@ class VaryingSlopes(Model):
                 made = coded(found.coded_in_full(full))
             if made.ones is not None:
                 _refuse_constant(made)
+            if intercept_at == "centre" and self._like is not None:
+                made = _as_the_prior_was_given(made, self._like, priors)
+            if made.anchor is not None or full is not None:
                 _warn_of_far(made)
+            else:
+                _warn_of_rows_of_zeros(made)
             return made
 
         self._setup(
@@ -258,7 +265,8 @@ class VaryingSlopes(Model):
                 others = np.array([n not in siblings for n in d.names]) & (d.sds[:-1] > 0)
                 away = float(np.sum((_from_origin(d)[others] / d.sds[:-1][others]) ** 2))
                 width = y_sd / float(d.size[k]) * float(np.sqrt(1 + away))
-                location[name] = Normal(y_mean / float(d.size[k]), 2.5 * width)
+                value = d.means[k] if d.constant[k] else 1.0  # of a constant, which may be below 0
+                location[name] = Normal(y_mean / float(value), 2.5 * width)
                 scale[name] = HalfT(3, width)
             else:
                 unit = y_sd / (float(d.sds[k]) or 1.0)  # a column of zeros is refused later
@@ -372,6 +380,41 @@ def _from_origin(design: Design) -> NDArray[np.float64]:
     return np.asarray(design.means[:-1] - np.array(design.origin.at))
 
 
+def _as_the_prior_was_given(
+    design: Design, like: Design, priors: Mapping[str, Any] | None
+) -> Design:
+    """Other data of a model, whose given priors of the intercept stay those of the same place."""
+    origin = like.origin
+    named = [
+        f"{block}[{element}]"
+        for block, prior in (priors or {}).items()
+        for element in (prior if isinstance(prior, Mapping) else like.names)
+    ]
+    if not any(map(origin.concerns, named)):
+        return design
+    kept = dict(zip(origin.names, origin.at, strict=True))
+    own = zip(design.names, design.origin.at, strict=True)
+    return replace(design, about=tuple(kept.get(name, at) for name, at in own))
+
+
+def _warn_of_rows_of_zeros(design: Design) -> None:
+    """Say where rows have no mean: all columns are 0 or 1, and all of them are 0 there."""
+    found, names = design.statistics, design.names
+    places = [found.columns.index(name) for name in names]
+    G, sums = design.gram.sum(axis=0)[:-1, :-1], design.means[:-1] * design.N
+    zero_or_one = (found.minimum[places] == 0) & (found.maximum[places] == 1)
+    if not np.all(zero_or_one & (np.abs(np.diagonal(G) - sums) <= 1e-9 * design.N)):
+        return
+    if design.N - sums @ least_squares(G, sums[:, None])[:, 0] > 1e-9 * design.N:
+        warnings.warn(
+            f"predictor {listed(names)} holds 0 and 1, and there is no intercept: rows of 0 have "
+            "the mean 0 in this model; pass intercept='varying', or make the column text or "
+            "categories for a mean of each level",
+            DataWarning,
+            stacklevel=2,
+        )
+
+
 def _warn_of_far(design: Design) -> None:
     """Say which columns lie so far from 0 that slope and intercept can hardly be told apart.
 
@@ -398,7 +441,8 @@ def _warn_of_far(design: Design) -> None:
             continue
         first, name = columns[0], design.names[columns[0]]
         why = {
-            "wide": "the intercept is then an extrapolation, and its priors are wide",
+            "wide": "the intercept (or a level's mean) is an extrapolation to 0, with priors so "
+            "wide that the slopes may seem not to vary",
             "lost": "what is reported of the intercept, where it is 0, has few digits left",
         }[what]
         warnings.warn(
