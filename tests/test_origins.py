@@ -115,7 +115,9 @@ def test_a_shift_of_the_columns_changes_no_digit_of_the_exact_answer(kind, c):
 @pytest.mark.parametrize("pooling", ["none", "complete"])
 @pytest.mark.parametrize("kind", ["both vary", "one common", "common intercept"])
 def test_a_shift_changes_no_digit_without_partial_pooling(kind, pooling, c):
-    priors = {} if pooling == "complete" else {"theta": hm.Normal(1, 2), "beta": hm.Normal(0, 2)}
+    priors = {} if pooling == "complete" else {"theta": hm.Normal(1, 2)}
+    if priors and kind != "both vary":
+        priors["beta"] = hm.Normal(0, 2)
     at_0 = _model(kind=kind, pooling=pooling, priors=priors)
     away = at_0.replace(frame=_moved(kind, c))
     a, b = (regressions.of_model(m) for m in (away, at_0))
@@ -166,13 +168,13 @@ def test_every_program_gives_one_answer_far_from_0(kind, parameterization):
     away = _model(_moved(kind, 1e5), kind, parameterization=parameterization)
     options = {"seed": 4, "chains": 2, "draws": 500, "progress": False}
     if parameterization != "marginal":
-        options["warmup"] = 500
+        options |= {"warmup": 500, "adapt_delta": 0.99}
     with _quiet():
         found = hm.at_centre(away.fit(**options))
     exact = hm.at_centre(_model(kind=kind).fit(engine="exact", seed=5, draws=5000)).posterior
     assert found.sample_stats.diverging.mean() < 0.02
     # Strong data make the noncentered program walk, here as at 0.
-    most = 150 if parameterization == "noncentered" else 40
+    most = 40 if parameterization == "marginal" else 200
     assert found.sample_stats.n_steps.mean() < most
     for name in ("mu", "tau", "sigma", "beta", "Omega"):
         if name not in found.posterior:
@@ -531,7 +533,8 @@ def test_rows_without_a_prediction_are_found_in_centred_columns():
     """A flat slope beside a proper intercept: a row at the centre says nothing of it."""
     frame = pd.DataFrame({"g": [0, 0, 1, 1, 2, 2], "x": [5.0, 5, 5, 5, 8, 2], "y": range(6)})
     priors = {"mu": {"x": hm.Flat()}}
-    model = hm.VaryingSlopes(frame, y="y", group="g", varying=["x"], priors=priors)
+    with pytest.warns(hm.errors.DataWarning, match="varies within one group only"):
+        model = hm.VaryingSlopes(frame, y="y", group="g", varying=["x"], priors=priors)
     assert model.design.origin.moved == {"x": 5.0}
     idata = model.fit(engine="exact", seed=1, draws=50)
     mask, why = without_prediction(idata, "group", 3)

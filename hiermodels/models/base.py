@@ -16,6 +16,7 @@ from ..design import Design
 from ..errors import FrozenError, OptionError, shown, suggest
 from ..hyperparameters import Hyperparameters
 from ..laplace import Standardization, standardize
+from ..statistics import SufficientStatistics
 
 POOLINGS = ("partial", "none", "complete")
 PARAMETERIZATIONS = ("auto", "marginal", "centered", "noncentered")
@@ -52,7 +53,7 @@ class Base(ABC):
     parameterization_reason: str
     priors: Priors
     _options: dict[str, Any]
-    _like: Design | None = None  # of the model whose coding, and whose place of priors, is kept
+    _like: SufficientStatistics | None = None  # of the model whose coding of factors is kept
 
     def _setup(
         self,
@@ -189,7 +190,7 @@ class Base(ABC):
         anew = family.__new__(family)
         # The levels of factors, and their baselines, belong to the model and not to its data: a
         # coefficient must not be another contrast under the same name.
-        object.__setattr__(anew, "_like", self.design)
+        object.__setattr__(anew, "_like", self.design.statistics)
         family.__init__(anew, frame, **{**options, "priors": now})
         object.__delattr__(anew, "_like")
         anew._options["priors"] = {**waiting, **now}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -114,7 +113,9 @@ class VaryingSlopes(Model):
     With m the mean of the response the defaults are N(m, 2.5 s) and half-t(3, s). What a fit
     reports are the coefficients of the columns as they are: the intercept where all columns are
     0, with its own tau and Omega, which follow from those at the centre.
-    :func:`hiermodels.at_centre` gives the coefficients at the centre.
+    :func:`hiermodels.at_centre` gives the coefficients at the centre. Other data
+    (``replace(frame=...)``, :func:`hiermodels.fit_many`) have a centre of their own, which a given
+    prior is then of.
 
     A column is centred where a constant column allows it: varying columns beside a varying
     intercept, common columns beside any. Where columns are not centred (``intercept_at="zero"``;
@@ -181,7 +182,7 @@ class VaryingSlopes(Model):
                 group=group,
                 columns=(*varying, *common),
                 missing=missing,
-                like=None if self._like is None else self._like.statistics,
+                like=self._like,
             )
             refuse_constant_response(found.statistics)
             responses.warn(found.statistics)
@@ -190,8 +191,6 @@ class VaryingSlopes(Model):
                 made = coded(found.coded_in_full(full))
             if made.ones is not None:
                 _refuse_constant(made)
-            if intercept_at == "centre" and self._like is not None:
-                made = _as_the_prior_was_given(made, self._like, priors)
             if made.anchor is not None or full is not None:
                 _warn_of_far(made)
             else:
@@ -380,23 +379,6 @@ def _from_origin(design: Design) -> NDArray[np.float64]:
     return np.asarray(design.means[:-1] - np.array(design.origin.at))
 
 
-def _as_the_prior_was_given(
-    design: Design, like: Design, priors: Mapping[str, Any] | None
-) -> Design:
-    """Other data of a model, whose given priors of the intercept stay those of the same place."""
-    origin = like.origin
-    named = [
-        f"{block}[{element}]"
-        for block, prior in (priors or {}).items()
-        for element in (prior if isinstance(prior, Mapping) else like.names)
-    ]
-    if not any(map(origin.concerns, named)):
-        return design
-    kept = dict(zip(origin.names, origin.at, strict=True))
-    own = zip(design.names, design.origin.at, strict=True)
-    return replace(design, about=tuple(kept.get(name, at) for name, at in own))
-
-
 def _warn_of_rows_of_zeros(design: Design) -> None:
     """Say where rows have no mean: all columns are 0 or 1, and all of them are 0 there."""
     found, names = design.statistics, design.names
@@ -424,7 +406,7 @@ def _warn_of_far(design: Design) -> None:
     found, away, means = design.statistics, _from_origin(design), design.means
     far: dict[str, list[int]] = {"wide": [], "lost": []}
     for k, name in enumerate(design.names):
-        if name == design.ones:
+        if design.constant[k]:
             continue
         place = found.columns.index(name)
         # A column of 0 and 1 lies where it belongs.
