@@ -111,7 +111,8 @@ class Origin:
         parameters : mapping of str to array
             ``mu`` (..., K), ``theta`` (..., J, K), ``deviation`` (..., J, K), ``beta`` (..., P) or,
             without pooling, (..., J, P), which goes with the first two; ``tau`` (..., K) and
-            ``L_Omega`` (..., K, K), any root of the correlations, which go together.
+            ``L_Omega`` (..., K, K), any root of the correlations, which go together, and ``eta``
+            (..., J, K) with them.
 
         Returns
         -------
@@ -146,21 +147,25 @@ class Origin:
                 x[..., p] += sign * (common if by_group or name == "mu" else common[..., None])
             out[name] = x
         if self.turns and "tau" in given:
-            out["tau"], out["L_Omega"] = self._scales(given["tau"], given["L_Omega"], sign)
+            out["tau"], out["L_Omega"], turn = self._scales(given["tau"], given["L_Omega"], sign)
+            if "eta" in given:
+                out["eta"] = given["eta"] @ turn
         return out
 
-    def _scales(self, tau: Array, root: Array, sign: int) -> tuple[Array, Array]:
+    def _scales(self, tau: Array, root: Array, sign: int) -> tuple[Array, Array, Array]:
         # A root of the covariance is moved, not the covariance: far from the centre correlations
         # are all but 1, and what is left of them would be lost to rounding.
         R = tau[..., :, None] * root
         R[..., self.anchor, :] += sign * (self.weights[: self.K] @ R)
-        # R' = Q L': the Cholesky factor of R R', each row to the last digits of its own size.
-        L = np.swapaxes(np.linalg.qr(np.swapaxes(R, -1, -2), mode="r"), -1, -2)
+        # R' = Q L': the Cholesky factor of R R', each row to the last digits of its own size. What
+        # R multiplies, eta, is turned with it: R eta = L (Q' eta).
+        Q, upper = np.linalg.qr(np.swapaxes(R, -1, -2))
+        L = np.swapaxes(upper, -1, -2)
         size = np.linalg.norm(L, axis=-1)
         some = size > 0
         L = np.where(some[..., None], L, np.eye(self.K)) / np.where(some, size, 1)[..., None]
         signs = np.where(np.diagonal(L, axis1=-2, axis2=-1) < 0, -1.0, 1.0)
-        return np.asarray(size), np.asarray(L * signs[..., None, :])
+        return np.asarray(size), L * signs[..., None, :], Q * signs[..., None, :]
 
     # ---- in a container ----------------------------------------------------------------------
 
@@ -263,7 +268,7 @@ def moved(posterior: xr.Dataset, origin: Origin) -> xr.Dataset:
     if not origin.moves:
         return posterior
     given: dict[str, Array] = {}
-    for name in ("mu", "theta", "deviation", "beta", "tau"):
+    for name in ("mu", "theta", "deviation", "beta", "tau", "eta"):
         if name in posterior:
             x = posterior[name].transpose("chain", "draw", ...)
             given[name] = np.asarray(x.to_numpy(), dtype=np.float64)

@@ -131,7 +131,7 @@ def test_attributes_say_how_it_was_made(fits: dict[str, Any], family: str) -> No
 @pytest.mark.parametrize("family", MODELS)
 def test_log_prior_by_block_is_what_the_priors_say(fits: dict[str, Any], family: str) -> None:
     model = MODELS[family]()
-    posterior = idatas.dataset(fits[family], "posterior")
+    posterior = idatas.dataset(hm.at_centre(fits[family]), "posterior")
     log_prior = idatas.dataset(fits[family], "log_prior")
     assert list(log_prior.data_vars) == list(model.priors)
     for name in model.priors:

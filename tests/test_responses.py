@@ -276,6 +276,7 @@ def test_it_is_said_once_of_a_model_and_its_variants() -> None:
 
 
 @pytest.mark.stan
+@pytest.mark.filterwarnings("ignore::hiermodels.errors.DiagnosticWarning")
 def test_many_data_sets_are_told_of_once() -> None:
     data = frame(RESPONSES[TWO])
     with warnings.catch_warnings():

@@ -115,7 +115,11 @@ def _at_zero(model: Base, stan: Mapping[str, Array]) -> dict[str, Array]:
     turns = "Omega" in out and origin.turns
     if turns and "L_Omega" not in out:
         out["L_Omega"] = origins.root_of(out["Omega"])
+    if "eta" in out:  # K x J matrices in Stan
+        out["eta"] = np.swapaxes(out["eta"], -1, -2)
     out = origin.to_zero(out)
+    if "eta" in out:
+        out["eta"] = np.swapaxes(out["eta"], -1, -2)
     if turns:
         out["Omega"] = origins.correlations(out["L_Omega"])
     return out
