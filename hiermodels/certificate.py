@@ -377,7 +377,7 @@ def _given_the_rest(model: Model, posterior: xr.Dataset) -> pd.DataFrame | None:
         p = effects.population(d, block)
         factored = marginal.factor(d.gram, p)
         means = marginal.raw_effects(d, p, marginal.deviations(p, factored))
-        variances = marginal.variances(d, p, factored)
+        variances = marginal.variances(marginal.root(d.at_zero, p), factored)
         for k, (m, v) in enumerate(zip(means, variances, strict=True)):
             # Where tau is next to nothing, what is printed of theta is too little to tell.
             sd = np.maximum(np.sqrt(v), 1e-9 * np.abs(m) + 1e-300)

@@ -61,8 +61,8 @@ class PoolingComparison:
         by itself, raw, by the residual sd that all groups share (their own under
         ``sigma="group"``); under each strategy ``<strategy>_mean``, ``_sd``, ``_q5``, ``_q95`` of
         theta (central 90 % interval); ``pooling_factor``, ``pooling_factor_q5``,
-        ``pooling_factor_q95`` (:mod:`hiermodels.pooling`); ``rank`` by partial pooling, 1 the
-        largest.
+        ``pooling_factor_q95`` (:mod:`hiermodels.pooling`), those of an intercept of its heights at
+        the centre of the columns; ``rank`` by partial pooling, 1 the largest.
     elpd : DataFrame
         One row for each unit and strategy (columns ``unit``, ``pooling``), best first in each unit:
         ``elpd``, the expected log predictive density of a new one by leaving each out, and its
@@ -72,7 +72,9 @@ class PoolingComparison:
     heterogeneity : DataFrame
         Mean, sd, 5 %, 50 % and 95 % quantiles of ``tau``; of ``icc`` (``OneWay``), ``I2``
         (``EightSchools``) or each coefficient's ``share`` of the variance (``VaryingSlopes``); and
-        ``lambda``, the pooling of all groups together, which is one number.
+        ``lambda``, the pooling of all groups together, which is one number. Shares and lambda are
+        those of the lines at the centre of the columns, and the same wherever x = 0 is; ``tau`` is
+        as the fit reports it, an intercept's at x = 0 (:func:`hiermodels.at_centre`).
     loo : dict of (unit, strategy) to Loo
         The terms behind ``elpd``.
     notes : tuple of str

@@ -38,6 +38,18 @@ def heading(c: PoolingComparison, unit: str) -> str:
     return f"Prediction of another row of a known {d.group} (leaving one row out at a time)"
 
 
+def place(c: PoolingComparison) -> list[str]:
+    """Which of the intercept's numbers are at the centre, one sentence; none where none are."""
+    origin = c.model.design.origin
+    if not origin.turns or origin.anchor is None:
+        return []
+    name = origin.names[origin.anchor]
+    return [
+        f"Shares of the variance, and lambda and pooling factors of {name}, are those of the lines "
+        f"at {origin}; estimates and tau of {name} are at 0."
+    ]
+
+
 def conclusions(c: PoolingComparison) -> list[str]:
     """What follows, one sentence each."""
     said = []
@@ -114,7 +126,8 @@ def text(c: PoolingComparison) -> str:
     for name, why in c.absent.items():
         lines.append(f"{CALLED[name]} is not there: {why}")
     lines += ["", "Conclusions", *(f"- {line}" for line in conclusions(c)), ""]
-    lines += ["How much the groups differ (partial pooling)", _plain(c.heterogeneity), ""]
+    lines += ["How much the groups differ (partial pooling)", _plain(c.heterogeneity)]
+    lines += [*place(c), ""]
     shown, left = short(c)
     lines += [f"Estimates{left}", _plain(shown.set_index(shown.columns[0]))]
     lines += [f"note {line}" for line in c.notes]
@@ -135,6 +148,7 @@ def html(c: PoolingComparison) -> str:
     items = "".join(f"<li>{escaping.escape(line)}</li>" for line in conclusions(c))
     out += [f"<ul>{items}</ul>"]
     out += ["<h4>How much the groups differ (partial pooling)</h4>", _table(c.heterogeneity)]
+    out += [f"<p>{escaping.escape(line)}</p>" for line in place(c)]
     shown, left = short(c)
     out += [f"<h4>Estimates{escaping.escape(left)}</h4>", _table(shown.set_index(shown.columns[0]))]
     out += [f"<p>note {escaping.escape(line)}</p>" for line in c.notes]

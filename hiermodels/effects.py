@@ -148,7 +148,7 @@ def _summarize(design: Design, gram: Array, p: Population) -> dict[str, Array]:
         block = p.of_groups(part)
         factored = marginal.factor(gram[part], block)
         means = marginal.raw_effects(design, block, marginal.deviations(block, factored))
-        variances = marginal.variances(design, block, factored)
+        variances = marginal.variances(marginal.root(design.at_zero, block), factored)
         for k, (m, v) in enumerate(zip(means, variances, strict=True)):
             s = np.sqrt(v)
             out["mean"][part, k], out["sd"][part, k] = mixtures.moments(w, m, s)

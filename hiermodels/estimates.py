@@ -123,6 +123,8 @@ def _effects(idata: Container, J: int, K: int) -> dict[str, Array]:
 def heterogeneity(model: Base, idata: Container) -> pd.DataFrame:
     """How much the groups differ; as ``PoolingComparison.heterogeneity``.
 
+    ``tau`` is as it is reported; shares and lambda are of the model's own coordinates.
+
     Parameters
     ----------
     model : Base
@@ -134,10 +136,11 @@ def heterogeneity(model: Base, idata: Container) -> pd.DataFrame:
 
     d = model.design
     posterior = idatas.dataset(idata, "posterior")
-    draws = groups.raw_draws(model, posterior)
+    draws = groups.draws(model, posterior)
     assert draws.tau is not None  # noqa: S101 - partial pooling has it
     names = [""] if d.coefficients is None else [f"[{name}]" for name in d.coefficients]
-    found = {f"tau{name}": draws.tau[:, k] for k, name in enumerate(names)}
+    reported = np.asarray(posterior["tau"].values).reshape(-1, d.K)
+    found = {f"tau{name}": reported[:, k] for k, name in enumerate(names)}
     if draws.sigma is None:
         rows = d.rows("I^2")
         assert rows.se is not None  # noqa: S101 - known standard errors

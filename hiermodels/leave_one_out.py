@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from . import importance_weights, loo_terms, rulers
+from . import importance_weights, loo_terms, origins, rulers
 from . import inference_data as idatas
 from .errors import ContainerError, OptionError, suggest
 from .loo_terms import Observed
@@ -175,7 +175,8 @@ def loo(idata: Container, unit: str = "observation") -> Loo:
     -----
     Smoothing and Pareto k are the installed ArviZ's. The relative efficiency is taken as there: the
     effective sample size of the mean, averaged over all entries of the posterior, over the number
-    of draws; 1 for a single chain.
+    of draws; 1 for a single chain. The entries are those at the centre of the columns
+    (:func:`hiermodels.at_centre`), so that no digit depends on where x = 0 is.
 
     Without pooling, and under flat priors in general, a row may be all that the data say of some
     coefficient. It has no prediction from the rest: its ``elpd`` is NaN, and it is counted in
@@ -194,7 +195,8 @@ def loo(idata: Container, unit: str = "observation") -> Loo:
     dim = str(log_p.dims[-1])
     index = log_p[dim].to_index().rename(dim)
     none, why = loo_terms.without_prediction(idata, unit, len(index))
-    table = pd.DataFrame(_terms(log_p, _relative_efficiency(posterior)), index=index)
+    reff = _relative_efficiency(origins.moved(posterior, origins.of_container(idata)))
+    table = pd.DataFrame(_terms(log_p, reff), index=index)
     table.loc[none, ["elpd", "p_loo", "pareto_k"]] = np.nan
     draws = log_p.sizes["chain"] * log_p.sizes["draw"]
     return Loo(

@@ -287,14 +287,13 @@ def deviations(p: Population, f: Factored, noise: list[Array] | None = None) -> 
     return [np.asarray(sum(p.Lambda[:, a, k, None] * s[k] for k in range(K))) for a in range(K)]
 
 
-def variances(design: Design, p: Population, f: Factored) -> list[Array]:
-    """Conditional variances of the raw columns' effects: K arrays of shape (D, J).
+def variances(R: Array, f: Factored) -> list[Array]:
+    """Conditional variances of effects: K arrays of shape (D, J).
 
-    The diagonal of R M^-1 R' = (R L^-T) D^-1 (R L^-T)', with R = diag(tau) L_Omega the root of the
-    raw effects' covariance.
+    The diagonal of R M^-1 R' = (R L^-T) D^-1 (R L^-T)', with R the root of the effects' covariance
+    (:func:`root`).
     """
-    K = design.K
-    R = design.at_zero[1][:K, :K] @ p.Lambda
+    K = R.shape[-1]
     out = []
     for a in range(K):
         # Forward substitution: t = L^-1 R_a'
@@ -304,6 +303,19 @@ def variances(design: Design, p: Population, f: Factored) -> list[Array]:
                 t[i] = t[i] - f.lower[i, k] * t[k]
         out.append(np.asarray(sum(x * x / d for x, d in zip(t, f.d, strict=True))))
     return out
+
+
+def root(back: tuple[Array, Array], p: Population) -> Array:
+    """Root diag(tau) L_Omega of the covariance of the effects of other columns, shape (D, K, K).
+
+    Parameters
+    ----------
+    back : shift and matrix
+        As for :func:`effects`.
+    p : Population
+    """
+    K = p.Lambda.shape[-1]
+    return np.asarray(back[1][:K, :K] @ p.Lambda)
 
 
 def raw_effects(design: Design, p: Population, deviations: list[Array]) -> list[Array]:

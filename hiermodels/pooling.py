@@ -7,6 +7,10 @@ own data leave (Gelman and Pardoe 2006, Technometrics 48, 241-251, section 2):
 
 1 where the group's own rows say nothing and 0 where they say all. With known standard errors it is
 sigma_j^2 / (sigma_j^2 + tau^2). It has a posterior, as tau and sigma have.
+
+The intercept's are those of the lines' heights where the model's own coordinates have their zero:
+at the centre of the columns (``design.origin``). Far from the data heights say no more than slopes
+do, and what share of their variance is left would depend on where x = 0 is.
 """
 
 from __future__ import annotations
@@ -35,13 +39,13 @@ _NUMBERS = 40_000_000  # ... and numbers that they are taken of at most, where t
 def factors(design: Design, p: Population, groups: slice = slice(None)) -> list[Array]:
     """Pooling factors of some groups: K arrays of shape (D, groups).
 
-    The raw columns' effects have the prior variance tau_k^2 = sum over m of R_km^2, with R the root
-    of their covariance.
+    Effects in the model's own coordinates have the prior variance tau_k^2 = sum over m of R_km^2,
+    with R the root of their covariance.
     """
     part = p.of_groups(groups)
     factored = marginal.factor(design.gram[groups], part)
-    own = marginal.variances(design, part, factored)
-    R = design.at_zero[1][: design.K, : design.K] @ part.Lambda
+    R = marginal.root(design.back, part)
+    own = marginal.variances(R, factored)
     tau2 = np.maximum(np.sum(R**2, axis=2), 1e-300)  # tau = 0 pools completely
     at_0 = np.sum(R**2, axis=2) <= 1e-300
     return [
@@ -110,13 +114,15 @@ def variance_shares(design: Design, Sigma: Array, sigma2: Array) -> Array:
 
     A row's variance is z' Sigma z + sigma^2, on average over the rows trace(Sigma C) + sigma^2 with
     C the mean of z z' (Johnson 2014, Methods in Ecology and Evolution 5, 944-946); coefficient k's
-    part of it is (Sigma C)_kk. The rest is the residual's.
+    part of it is (Sigma C)_kk. The rest is the residual's. The sum is the same wherever columns are
+    counted from, its parts are not: they are those of the columns less the model's origin. Of one
+    slope, at the centre, tau_0^2 is the intercept's part and tau_1^2 var(x) the slope's.
 
     Parameters
     ----------
     design : Design
     Sigma : array, shape (D, K, K)
-        Covariance of the effects.
+        Covariance of the effects, in the model's own coordinates.
     sigma2 : array, shape (D,)
         Residual variance, the mean over the rows where it differs.
     """
@@ -126,11 +132,11 @@ def variance_shares(design: Design, Sigma: Array, sigma2: Array) -> Array:
 
 
 def mean_squares(design: Design) -> Array:
-    """Mean of z z' over all rows, of the columns as they are, shape (K, K)."""
+    """Mean of z z' over all rows, of the columns less the model's origin, shape (K, K)."""
     K = design.K
     means = design.means[:K]
     z = design.gram[:, :K, :K].sum(axis=0) / design.N
     # The cross-products are of columns less their offsets.
-    off = design.offset[:K]
-    centred = means - off
+    centred = means - design.offset[:K]
+    off = design.offset[:K] - np.array(design.origin.at[:K])
     return np.asarray(z + np.outer(off, centred) + np.outer(centred, off) + np.outer(off, off))

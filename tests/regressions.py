@@ -48,6 +48,7 @@ def container(model: Any, *, chains: int = 4, draws: int = 1000, seed: int = 1) 
     if not rows.x.shape[1]:
         del stan["beta"]
     shaped = {name: x.reshape(chains, draws, *x.shape[1:]) for name, x in stan.items()}
+    shaped = d.origin.from_zero(shaped)
     posterior = groups.posterior(model, shaped, (), range(chains))
     added, said = pointwise_parts(model, posterior, seed, True)
     attrs = provenance.attributes(model, seed) | {"pointwise": said, "chains": chains}

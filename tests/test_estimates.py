@@ -107,14 +107,18 @@ def test_the_icc_of_groups_of_unlike_spread_counts_them_by_their_rows():
     assert table.index.tolist() == ["tau", "icc"]  # no draws of the effects, no lambda
 
 
-def test_shares_are_of_the_variance_of_the_rows():
-    model = slopes()
+@pytest.mark.parametrize("at", ["zero", "centre"])
+def test_shares_are_of_the_variance_of_the_rows(at):
+    model = slopes().replace(intercept_at=at)
     tau, Omega = np.array([1.0, 0.5]), np.array([[1, -0.4], [-0.4, 1]])
     mu = np.zeros(2)
     drawn = posterior(model, mu=mu, tau=tau, Omega=Omega, sigma=1.5)
     table = estimates.heterogeneity(model, drawn)
-    z = model.design.rows("").z
-    Sigma = tau[:, None] * Omega * tau
+    assert table.loc["tau[Intercept]", "mean"] == pytest.approx(1)  # at x = 0, as it is reported
+    z = model.design.rows_from_origin("").z
+    # b_0 = a_0 + mean a_1, of the height at the centre.
+    to = np.array([[1, model.design.origin.moved.get("x1", 0)], [0, 1]])
+    Sigma = to @ (tau[:, None] * Omega * tau) @ to.T
     explained = np.einsum("nk,km,nm->n", z, Sigma, z).mean()
     shares = table.filter(like="share", axis=0)["mean"]
     assert shares.sum() == pytest.approx(explained / (explained + 1.5**2))
@@ -123,7 +127,7 @@ def test_shares_are_of_the_variance_of_the_rows():
 
 
 def test_lambda_is_over_all_groups_for_each_coefficient():
-    model = slopes()
+    model = slopes().replace(intercept_at="zero")
     rng = np.random.default_rng(3)
     known = np.column_stack([rng.standard_normal(4), np.zeros(4)])
     unknown = rng.standard_normal((1, 40, 4, 2)) * [0, 1]  # the slopes' alone

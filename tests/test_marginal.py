@@ -107,7 +107,7 @@ def test_conditional_means_and_variances_are_those_of_the_joint_normal(
     p = effects.population(design, draws_of(raw))
     factored = marginal.factor(design.gram, p)
     means = marginal.raw_effects(design, p, marginal.deviations(p, factored))
-    variances = marginal.variances(design, p, factored)
+    variances = marginal.variances(marginal.root(design.at_zero, p), factored)
     for j in range(J):
         mean, cov = conditional(design, raw, j)
         np.testing.assert_allclose([m[0, j] for m in means], mean, rtol=1e-9, atol=1e-9)
@@ -230,7 +230,7 @@ def test_a_summary_is_that_of_the_mixture_of_conditionals(
     found = effects.summarize_effects(design, p)
     factored = marginal.factor(design.gram, p)
     m = np.stack(marginal.raw_effects(design, p, marginal.deviations(p, factored)), axis=-1)
-    v = np.stack(marginal.variances(design, p, factored), axis=-1)
+    v = np.stack(marginal.variances(marginal.root(design.at_zero, p), factored), axis=-1)
     np.testing.assert_allclose(found["mean"], m.mean(axis=0), rtol=1e-12)
     total = v.mean(axis=0) + m.var(axis=0)
     np.testing.assert_allclose(found["sd"], np.sqrt(total), rtol=1e-12)

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 import hiermodels as hm
-from hiermodels import checkpoints, effects, origins, refits, regressions, simulation
+from hiermodels import checkpoints, effects, leave_one_out, origins, refits, regressions, simulation
 from hiermodels import inference_data as idatas
 from hiermodels.calibration import calibrate
 from hiermodels.loo_terms import without_prediction
@@ -540,6 +540,74 @@ def test_rows_without_a_prediction_are_found_in_centred_columns():
     mask, why = without_prediction(idata, "group", 3)
     assert mask.tolist() == [False, False, True]
     assert "mu[x]" in why
+
+
+# ---- what is computed from a fit -----------------------------------------------------------------
+
+
+EXACT = {"engine": "exact", "seed": 3, "chains": 2, "draws": 200, "include": ["L_Omega"]}
+
+
+@pytest.mark.parametrize("kind", ["both vary", "one common", "all common"])
+def test_how_much_groups_differ_does_not_depend_on_where_0_is(kind):
+    there, here = (hm.compare_pooling(_model(_moved(kind, c), kind), **EXACT) for c in (2000, 0))
+    names = [n for n in here.heterogeneity.index if n.startswith(("share", "lambda", "tau[x"))]
+    assert len(names) == {"both vary": 7, "one common": 5, "all common": 2}[kind]
+    mine, own = (c.heterogeneity.loc[names].fillna(0).to_numpy() for c in (there, here))
+    _alike(mine, own, 1e-6)
+    shares = there.heterogeneity.filter(like="share", axis=0)["mean"]
+    assert (shares > 0).all()
+    assert shares.sum() < 1
+    factors = ["pooling_factor", "pooling_factor_q5", "pooling_factor_q95"]
+    _alike(there.estimates[factors].to_numpy(), here.estimates[factors].to_numpy(), 1e-6)
+    scores = ["elpd", "se", "p_loo", "worst_k"]
+    for pooling in ("partial", "complete"):
+        mine, own = (c.elpd[c.elpd["pooling"] == pooling][scores] for c in (there, here))
+        _alike(mine.to_numpy(), own.to_numpy(), 1e-8)
+    # What is not at 0 is said to be where it is, if there is any.
+    said = "lambda and pooling factors of Intercept, are those of the lines at the centre (x = 2000"
+    assert (said in str(there)) is (said in there.to_html()) is (kind != "all common")
+
+
+def test_shares_lambda_and_pooling_factors_are_those_of_columns_that_the_user_has_centred():
+    centred = FRAME.assign(x=FRAME.x - FRAME.x.mean(), w=FRAME.w - FRAME.w.mean())
+    own = hm.compare_pooling(_model(centred, "both vary", intercept_at="zero"), **EXACT)
+    found = hm.compare_pooling(_model(_moved("both vary", 30), "both vary"), **EXACT)
+    assert "those of the lines at" in str(found)
+    assert "those of the lines at" not in str(own)
+    for name in ("share", "lambda"):
+        mine, theirs = (c.heterogeneity.filter(like=name, axis=0)["mean"] for c in (found, own))
+        # The priors' scales are those of centred columns, and the draws the same.
+        _alike(mine, theirs, 1e-6)
+    _alike(found.estimates["pooling_factor"], own.estimates["pooling_factor"], 1e-6)
+
+
+@pytest.mark.parametrize("unit", ["observation", "group"])
+@pytest.mark.parametrize("kind", ["both vary", "one common", "common intercept"])
+def test_no_digit_of_leave_one_out_depends_on_where_0_is(kind, unit):
+    """Nor does the tail of the weights, whose length the posterior's efficiency sets."""
+    found = []
+    for c in (3000, 0):
+        model = _model(_moved(kind, c), kind)
+        found.append(hm.loo(model.fit(**EXACT), unit=unit))
+    there, here = found
+    for name in ("elpd", "pareto_k", "p_loo"):
+        _alike(there.table[name], here.table[name], 1e-8)
+
+
+def test_the_efficiency_of_draws_is_that_at_the_centre(monkeypatch):
+    """Far away the height at 0 is all the slope's, and no more efficient than that."""
+    found = []
+    efficiency = leave_one_out._relative_efficiency
+    monkeypatch.setattr(
+        leave_one_out, "_relative_efficiency", lambda ds: found.append(efficiency(ds)) or found[-1]
+    )
+    for options in ({}, {"intercept_at": "zero"}):
+        for c in (3000, 0):
+            with _quiet():
+                hm.loo(_model(_moved("one common", c), **options).fit(**EXACT))
+    assert found[0] == pytest.approx(found[1], rel=1e-6)
+    assert found[2] != pytest.approx(found[3], rel=1e-3)  # there they are as they are reported
 
 
 # ---- calibration ---------------------------------------------------------------------------------

@@ -70,15 +70,16 @@ def test_of_many_groups_they_are_those_of_fewer_draws(monkeypatch):
     )
 
 
-def test_factors_of_varying_slopes_are_ratios_of_conditional_to_prior_variances():
-    """Diagonal of (Z'Z / sigma^2 + Sigma^-1)^-1 over that of Sigma, of the columns as they are."""
-    model = slopes().replace(intercept_at="zero")
+@pytest.mark.parametrize("at", ["zero", "centre"])
+def test_factors_of_varying_slopes_are_ratios_of_conditional_to_prior_variances(at):
+    """Diagonal of (Z'Z / sigma^2 + Sigma^-1)^-1 over that of Sigma, of columns less the origin."""
+    model = slopes().replace(intercept_at=at)
     tau, rho, sigma = np.array([0.8, 0.4]), -0.3, 1.2
     L = np.linalg.cholesky(np.array([[1, rho], [rho, 1]]))
     p = population(model, tau[None], L[None], np.array([[sigma]]))
     B = pooling.factors(model.design, p)
     Sigma = tau[:, None] * (L @ L.T) * tau
-    rows = model.design.rows("")
+    rows = model.design.rows_from_origin("")
     for j in range(5):
         Z = rows.z[rows.index == j]
         v = np.linalg.inv(Z.T @ Z / sigma**2 + np.linalg.inv(Sigma))
@@ -87,17 +88,18 @@ def test_factors_of_varying_slopes_are_ratios_of_conditional_to_prior_variances(
     assert B[0][0, 0] > B[0][0, 4]  # one row says less than thirty
 
 
-def test_shares_of_the_variance_are_those_of_the_rows():
+@pytest.mark.parametrize("at", ["zero", "centre"])
+def test_shares_of_the_variance_are_those_of_the_rows(at):
     """Mean over the rows of z' Sigma z is the sum of the coefficients' shares."""
-    model = slopes()
+    model = slopes().replace(intercept_at=at)
     Sigma = np.array([[0.7, -0.1], [-0.1, 0.2]])
     shares = pooling.variance_shares(model.design, Sigma[None], np.array([1.4]))[0]
-    z = model.design.rows("").z
+    z = model.design.rows_from_origin("").z
     explained = np.einsum("nk,km,nm->n", z, Sigma, z).mean()
     assert shares.sum() == pytest.approx(explained / (explained + 1.4), rel=1e-12)
     C = z.T @ z / len(z)
     assert shares[1] == pytest.approx((Sigma @ C)[1, 1] / (explained + 1.4), rel=1e-12)
-    np.testing.assert_allclose(pooling.mean_squares(model.design), C, rtol=1e-12)
+    np.testing.assert_allclose(pooling.mean_squares(model.design), C, rtol=1e-12, atol=1e-12)
 
 
 def test_lambda_is_1_under_complete_pooling_and_0_under_none():

@@ -268,7 +268,7 @@ def _effects(d: Design, found: Components) -> tuple[Array, Array]:
     p = marginal.Population(found.centred[None], found.Lambda[None], np.array([[found.sigma**2]]))
     factored = marginal.factor(d.gram, p)
     theta = marginal.raw_effects(d, p, marginal.deviations(p, factored))
-    variances = marginal.variances(d, p, factored)
+    variances = marginal.variances(marginal.root(d.at_zero, p), factored)
     stacked = [np.stack([part[0] for part in parts], axis=1) for parts in (theta, variances)]
     return stacked[0], np.sqrt(stacked[1])
 

@@ -221,6 +221,7 @@ def _comparison(s: Subject) -> str:
     out.append("<h3>How much the groups differ</h3>")
     out.append(table(estimates.heterogeneity(c.heterogeneity), "table-heterogeneity"))
     out.append(items(estimates.meanings(c.heterogeneity)))
+    out += [paragraph(line) for line in comparison_report.place(c)]
     if c.notes:
         out += ["<h3>Notes</h3>", items(c.notes)]
     return "\n".join(out)
