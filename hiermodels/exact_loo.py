@@ -214,7 +214,7 @@ class _Left:
         # The group without the row: n - 1 rows, with another mean; none, where it had one.
         rest = self.n - 1
         some = np.maximum(rest, 1)
-        ybar = (self.n * self.ybar - self.y) / some
+        ybar = self.ybar - (self.y - self.ybar) / some  # no large sum: groups may lie far apart
         v0_rest = s2 / some
         v_rest = tau2 + v0_rest
         alone = rest == 0

@@ -120,6 +120,10 @@ class Marginals:
             x = self.of_scales(name, u)
             mean = float(w @ x)
             sd = math.sqrt(w @ (x - mean) ** 2)
+            if name == "icc" and mean > 0.5:
+                # 1 - icc varies as much, and near icc = 1 it keeps the digits.
+                rest = special.expit(-self._log_odds(u))
+                sd = math.sqrt(w @ (rest - w @ rest) ** 2)
             bounded = name == "icc" or name.startswith("log_")
             power = 0 if bounded else 2 if name.endswith("2") else 1
             most = 4 if bounded else self.powers[_SCALES[name][0]]
@@ -140,6 +144,12 @@ class Marginals:
             sd_ = np.full(1, math.inf)
         return mean_, sd_
 
+    def _log_odds(self, u: Array) -> Array:
+        """Logit of the intraclass correlation, log(tau^2 / sigma^2), which never rounds to 1."""
+        tau, sigma = self.integral.scales(u)
+        assert sigma is not None  # noqa: S101 - quantities has no icc then
+        return np.asarray(2 * (np.log(tau) - np.log(sigma)))
+
     def of_scales(self, name: str, u: Array) -> Array:
         """What a function of tau and sigma is at points of shape (M, dims): (M,)."""
         tau, sigma = self.integral.scales(u)
@@ -158,18 +168,8 @@ class Marginals:
             x = self._scale(k, self.lattice.marginal(k).quantile(np.array([q])))
             return np.asarray(np.log(x) if form else x**2 if power else x)
         if name == "icc":
-            # On the logistic scale, between the extremes of the lattice.
             u, _ = self.lattice.nodes(self.lattice.every)
-            x = special.logit(self.of_scales(name, u))
-            x = x[np.isfinite(x)]
-            root = optimize.brentq(
-                lambda v: float(self._cdf_icc(np.array([special.expit(v)]))[0]) - q,
-                x.min(),
-                x.max(),
-                xtol=1e-14,
-                rtol=8.9e-16,
-            )
-            return np.array([special.expit(root)])
+            return special.expit(self._quantile_log_odds(q, self._log_odds(u)))
         if name == "theta":
             return np.concatenate(
                 [
@@ -179,6 +179,20 @@ class Marginals:
             )
         return mixtures.quantile(q, *self.components(name), tolerance=1e-12)
 
+    def _quantile_log_odds(self, q: float, nodes: Array) -> Array:
+        """Quantile of the logit of icc, shape (1,), between the extremes of the nodes."""
+
+        def off(v: float) -> float:
+            return float(self._cdf_log_odds(np.array([v]))[0]) - q
+
+        low, high = float(nodes.min()), float(nodes.max())
+        # Shares smaller than the error of the distribution function lie at the ends.
+        if off(low) >= 0:
+            return np.array([low])
+        if off(high) <= 0:
+            return np.array([high])
+        return np.array([optimize.brentq(off, low, high, xtol=1e-14, rtol=8.9e-16)])
+
     def _scale(self, k: int, u: Array) -> Array:
         return self.integral.hyper.scale("sigma" if k else "tau", u)
 
@@ -186,7 +200,8 @@ class Marginals:
         """Distribution functions at points, shape (len(x), n)."""
         if name in _SCALES:
             k, form, power = _SCALES[name]
-            at = np.exp(x) if form else np.maximum(x, 0)
+            with np.errstate(over="ignore"):  # beyond all numbers all of it lies below
+                at = np.exp(x) if form else np.maximum(x, 0)
             at = np.sqrt(at) if power else at
             ends = self.integral.hyper.upper("sigma" if k else "tau", 1)
             inside = (at > 0) & (at < ends[0])
@@ -194,7 +209,9 @@ class Marginals:
             u = on_the_line(np.where(inside, at, np.minimum(ends[0] / 2, 1)), ends)
             return np.where(inside, self.lattice.marginal(k).cdf(u), out)[:, None]
         if name == "icc":
-            return self._cdf_icc(x)[:, None]
+            inside = (x > 0) & (x < 1)
+            below = self._cdf_log_odds(special.logit(np.where(inside, x, 0.5)))
+            return np.where(inside, below, x >= 1)[:, None]
         if name == "theta":
             parts = []
             for part in marginal.blocks(len(self.nodes.weight), self.integral.design.J):
@@ -217,19 +234,16 @@ class Marginals:
             found.append(mixtures.cdf(np.array(-x), w, -m, s))
         return np.concatenate(found)
 
-    def _cdf_icc(self, x: Array) -> Array:
-        """P(icc <= c) = P(tau <= sigma sqrt(c / (1 - c))), sigma by sigma."""
+    def _cdf_log_odds(self, v: Array) -> Array:
+        """P(logit icc <= v) = P(tau <= sigma exp(v / 2)), sigma by sigma."""
         L, hyper = self.lattice, self.integral.hyper
         mass = np.exp(L.log_f - L.log_f.max())
         mass /= mass.sum()
         nodes, sigma = L.axis(0), self._scale(1, L.axis(1))
         ends = hyper.upper("tau", 1)
-        out = np.empty(len(x))
-        for i, c in enumerate(x):
-            if not 0 < c < 1:
-                out[i] = float(c >= 1)
-                continue
-            edge = sigma * math.sqrt(c / (1 - c))
+        out = np.empty(len(v))
+        for i, at in enumerate(v):
+            edge = sigma * math.exp(at / 2)
             inside = edge < ends[0]
             u = on_the_line(np.where(inside, edge, ends[0] / 2), ends)
             below = 0.5 + special.sici(np.pi * (u - nodes[:, None]) / L.step[0])[0] / np.pi

@@ -37,6 +37,8 @@ def moments(w: Array, m: Array, s: Array) -> tuple[Array, Array]:
         Means and standard deviations of the components.
     """
     mean = w @ m
+    # Weights add up to 1 but for rounding, which a mean far from 0 multiplies.
+    mean = mean + w @ (m - mean)
     return np.asarray(mean), np.sqrt(w @ (s**2 + (m - mean) ** 2))
 
 
