@@ -254,8 +254,8 @@ def test_statistics_have_no_rows_to_replace() -> None:
 
 @quiet
 def test_data_that_no_fit_can_be_made_of_are_failures_by_name() -> None:
-    # A residual sd a billionth of the effects': nothing is left of it in sums of squares.
-    priors = {"sigma": hm.Uniform(1e-9), "tau": hm.HalfNormal(1), "mu": hm.Normal(0, 1)}
+    # A residual sd below the rounding of the effects: nothing is left of it in their sums.
+    priors = {"sigma": hm.Uniform(1e-15), "tau": hm.HalfNormal(1), "mu": hm.Normal(0, 1)}
     found = calibrate(one_way(priors=priors), simulations=2, seed=1, progress=False, engine="exact")
     assert len(found.failures) == 2
     assert "fits 'y' perfectly" in found.failures[0]
