@@ -123,7 +123,8 @@ class Marginals:
             if name == "icc" and mean > 0.5:
                 # 1 - icc varies as much, and near icc = 1 it keeps the digits.
                 rest = special.expit(-self._log_odds(u))
-                sd = math.sqrt(w @ (rest - w @ rest) ** 2)
+                off = float(w @ rest)
+                mean, sd = 1 - off, math.sqrt(w @ (rest - off) ** 2)
             bounded = name == "icc" or name.startswith("log_")
             power = 0 if bounded else 2 if name.endswith("2") else 1
             most = 4 if bounded else self.powers[_SCALES[name][0]]
