@@ -88,7 +88,7 @@ def _blocks(model: Any) -> list[Any]:
 
 def _columns(model: Any, own: Any) -> tuple[Array, Array, Array]:
     """Columns and response of some rows, in units of their known standard errors."""
-    rows = model.design.rows_from_origin("the test")
+    rows = model.design.rows("the test")
     unit = np.ones(len(own)) if rows.se is None else rows.se[own]
     W = np.hstack([rows.z[own], rows.x[own]])
     return W / unit[:, None], rows.y[own] / unit, unit
