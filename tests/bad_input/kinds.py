@@ -253,7 +253,7 @@ RESPONSES = [
         "a predictor whose first category no row has",
         rows(x=pd.Categorical(["b", "c"] * 12, list("abc"))),
         "VaryingSlopes",
-        typed="parquet",
+        typed="",
         says=(
             "predictor 'x' must have rows of its first category, 'a', which is the baseline that "
             "the others are compared with, got 'b', 'c'; declare the categories that occur: "
@@ -346,6 +346,7 @@ LABELS = [
     Case(
         "labels with fractions",
         rows(g=Y.to_numpy()),
+        typed="parquet",
         says="group labels in column 'g' must be strings or integers, got numbers with fractions; "
         "a measured quantity is a predictor, not a group",
     ),
