@@ -54,7 +54,8 @@ def altered(idata: Any, **variables: Any) -> Any:
 @pytest.mark.parametrize("name", MODELS)
 def test_right_fits_under_partial_pooling_are_certified(name, parameterization):
     model = MODELS[name]().replace(parameterization=parameterization)
-    options = {} if parameterization == "marginal" else {"adapt_delta": 0.98, "draws": 1500}
+    draws = {"centered": 1500, "noncentered": 3000}.get(parameterization)
+    options = {"adapt_delta": 0.98, "draws": draws} if draws else {}
     certificate = hm.certify(model.fit(seed=71, **options, **QUIET), model)
     assert certificate.passed, certificate
 
