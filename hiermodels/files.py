@@ -358,9 +358,9 @@ def _rule(column: str, kind: str, label: bool, written: bool) -> tuple[str, list
         ]
         return text, whole
     # Zeros in front are those of a code: 01 and 1 are two levels.
-    number = f"regexp_matches({column}, '{rules.NUMBER}')"
-    number += f" and not regexp_matches({column}, '^\\s*0[0-9]+\\s*$')"
-    numbers = (f"bool_and({number})", f"{column}::double")
+    is_one = f"regexp_matches({column}, '{rules.NUMBER}')"
+    is_one += f" and not regexp_matches({column}, '^\\s*0[0-9]+\\s*$')"
+    numbers = (f"bool_and({is_one})", f"{column}::double")
     return text, [numbers, (f"bool_and({column} in {TRUTH})", f"{column}::boolean")] * written
 
 
