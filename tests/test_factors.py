@@ -14,7 +14,7 @@ import pytest
 import hiermodels as hm
 from hiermodels import classical, cli
 from hiermodels import inference_data as idatas
-from hiermodels.errors import DataError, ManyFitsError, OptionError
+from hiermodels.errors import DataError, DataWarning, ManyFitsError, OptionError
 from hiermodels.plots import regressions
 from hiermodels.statistics import SufficientStatistics
 
@@ -370,7 +370,7 @@ def test_a_baseline_that_only_dropped_rows_have_is_refused() -> None:
         y=DATA["y"].where(DATA["trt"] != "a"),
     )
     with (
-        pytest.warns(hm.errors.DataWarning, match="dropped"),
+        pytest.warns(DataWarning, match="dropped"),
         pytest.raises(DataError, match="must have rows of its first category, 'a'"),
     ):
         model(data, common=["trt"], missing="drop")
@@ -404,3 +404,18 @@ def test_a_refit_without_the_only_row_of_a_level_is_refused_by_name() -> None:
     made = model(data, common=["trt"])
     with pytest.raises(DataError, match=r"linearly independent .* 'trt\[z\]'"):
         refits.without_rows(made, [7])
+
+
+def test_rows_of_zeros_without_an_intercept_are_told_of() -> None:
+    late = DATA.assign(late=DATA["x"] > DATA["x"].median())
+    with pytest.warns(DataWarning, match="'late' holds 0 and 1, and there is no intercept"):
+        model(late, varying=["late"], intercept="none")
+    # Two columns that add up to 1 leave no row without a mean.
+    model(late.assign(early=~late["late"]), varying=["late", "early"], intercept="none")
+
+
+def test_a_constant_below_0_has_its_prior_on_its_own_side() -> None:
+    y = DATA["y"] + 100
+    for value in (-2.0, 2.0):
+        found = model(DATA.assign(one=value, y=y), varying=["one", "x"], intercept="none")
+        assert found.priors["mu"]["one"].numbers[0] == pytest.approx(y.mean() / value)

@@ -413,3 +413,15 @@ def test_the_rows_of_a_lazy_frame_are_read_by_the_same_rule() -> None:
             pl.from_pandas(data).lazy(), roles={"y": "score"}, group="city", missing="drop"
         )
     assert sorted(table.groups.labels.tolist()) == ["a", "b"]
+
+
+def test_labels_that_are_numbers_with_fractions_are_told_of(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"g": ["1.5", "2.25", "3.0"] * 4, "y": [i * i / 7 for i in range(12)]})
+    frame.to_csv(tmp_path / "1.csv", index=False)
+    for given in (frame, tmp_path / "1.csv"):
+        with pytest.warns(DataWarning, match="numbers with fractions, such as 1.5"):
+            model = hm.OneWay(given, y="y", group="g")
+        assert model.design.labels.tolist() == ["1.5", "2.25", "3.0"]
+    # Whole numbers, however written, and versions beside words are labels.
+    for texts in (["1.0", "2.0", "3"], ["1.1", "1.2", "b"]):
+        hm.OneWay(frame.assign(g=texts * 4), y="y", group="g")

@@ -37,6 +37,12 @@ def _scaled(family, make):
     ]
 
 
+_CONSTANT_WITHIN = (
+    "column 'x' in varying= is constant within every group, so its slope cannot vary by group: in "
+    "a group it does what the varying intercept does, and its tau leans on its prior; give it one "
+    "slope, common=['x']"
+)
+
 CASES = [
     *_scaled("OneWay", lambda c: rows(y=Y * c)),
     *_scaled("EightSchools", lambda c: schools(y=schools()["y"] * c, se=schools()["se"] * c)),
@@ -253,22 +259,14 @@ CASES = [
         rows(x=G**2),
         "VaryingSlopes",
         answer=finite,
-        warns=(
-            "column 'x' in varying= is constant within every group, so its slope cannot vary by "
-            "group: in a group it does what the varying intercept does, and its tau leans on its "
-            "prior; give it one slope, common=['x']"
-        ),
+        warns=_CONSTANT_WITHIN,
     ),
     Case(
         "a predictor that tells two halves of the groups apart",
         rows(x=(G > 2) * 1.0),
         "VaryingSlopes",
         answer=finite,
-        warns=(
-            "column 'x' in varying= is constant within every group, so its slope cannot vary by "
-            "group: in a group it does what the varying intercept does, and its tau leans on its "
-            "prior; give it one slope, common=['x']"
-        ),
+        warns=_CONSTANT_WITHIN,
     ),
     Case(
         "a predictor constant within groups, without pooling",
