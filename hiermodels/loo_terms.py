@@ -254,12 +254,13 @@ class _Fit:
         if all("[" not in name for name in names):
             return np.ones((rows, 1))
         taken = []
+        origin = self._origin
         for name in names:
             block, label = name[:-1].split("[", 1)
             matrix, dim = ("x", "predictor") if block == "beta" else ("z", "coefficient")
             if self.constant is None or matrix not in self.constant:
                 return None
-            at = self._origin.get(label, 0.0)
+            at = origin.get(label, 0.0)
             taken.append(self.constant[matrix].sel({dim: label}).to_numpy() - at)
         return np.column_stack(taken)
 
