@@ -379,7 +379,7 @@ def test_a_baseline_that_only_dropped_rows_have_is_refused() -> None:
 def test_a_model_that_was_pickled_keeps_its_levels() -> None:
     import pickle
 
-    made = pickle.loads(pickle.dumps(model(varying=["trt"], intercept="none")))  # noqa: S301
+    made = pickle.loads(pickle.dumps(model(varying=["trt"], intercept="none")))  # noqa: S301 - our own
     assert made.replace(sigma="group").design.names == ("trt[a]", "trt[b]", "trt[c]")
     with pytest.raises(DataError, match="got no row of 'b'"):
         made.replace(frame=DATA[DATA["trt"] != "b"])
