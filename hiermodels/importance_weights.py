@@ -31,7 +31,8 @@ def psis(
     Of each row the largest M = min(S/5, 3 sqrt(S/reff)) ratios, rounded down, are replaced by the
     quantiles of a generalized Pareto distribution that is fitted to them (Vehtari et al. 2024,
     JMLR 25(72), section 2.4). ArviZ 0.x rounds up: it is given the ``reff`` with which its M is
-    that of ArviZ 1.x.
+    that of ArviZ 1.x. It also leaves ratios out that equal the largest one below the tail, as two
+    draws do where NUTS rejected a proposal: they are raised by their last bit.
 
     Parameters
     ----------
@@ -55,10 +56,26 @@ def psis(
         size = log_ratios.shape[1]
         tail = math.floor(min(size / 5, 3 * math.sqrt(size / reff)))
         with np.errstate(all="ignore"):  # its fit takes exponentials of whatever comes
-            log_weights, k = library.psislw(log_ratios, reff=9 * size / (tail - 0.5) ** 2)
+            log_weights, k = library.psislw(
+                _without_ties(log_ratios, tail), reff=9 * size / (tail - 0.5) ** 2
+            )
     else:
         log_weights, k = _psis_1x(log_ratios, reff)
     return np.asarray(log_weights), np.where(np.isnan(k), np.inf, k)
+
+
+def _without_ties(log_ratios: NDArray[np.float64], tail: int) -> NDArray[np.float64]:
+    """Log ratios less their maximum, each of the tail's above the largest one below the tail."""
+    import numpy as np
+
+    ratios = log_ratios - log_ratios.max(axis=1, keepdims=True)
+    order = np.argsort(ratios, axis=1)
+    largest = np.take_along_axis(ratios, order[:, -tail:], axis=1)
+    cutoff = np.take_along_axis(ratios, order[:, -tail - 1 : -tail], axis=1)
+    tied = (largest == cutoff) & (cutoff < 0)  # a tail whose ratios are all alike stays one
+    largest[tied] = np.nextafter(largest[tied], 0)
+    np.put_along_axis(ratios, order[:, -tail:], largest, axis=1)
+    return ratios
 
 
 def _psis_1x(

@@ -45,6 +45,16 @@ def test_the_smoothing_is_the_same_on_both_lines():
     assert np.isfinite(log_weights).all()
 
 
+def test_a_draw_that_is_there_twice_at_the_cutoff_is_in_the_tail_on_both_lines():
+    """Recorded with ArviZ 1.3.0; 0.x by itself has k = 0.5789."""
+    ratios = heavy([0.7], n=500)
+    largest = np.argsort(ratios[0])[::-1][:68]  # a tail of 67, and the first below it
+    ratios[0, largest[65:]] = ratios[0, largest[65]]
+    log_weights, k = importance_weights.psis(ratios)
+    np.testing.assert_allclose(k, [0.634893690], rtol=1e-6)
+    np.testing.assert_allclose(log_weights.max(), -3.286260502, rtol=1e-6)
+
+
 def test_ratios_without_a_tail_are_left_alone_and_have_an_infinite_k():
     ratios = np.zeros((3, 100))
     ratios[1] = np.random.default_rng(1).normal(size=100)
