@@ -68,7 +68,7 @@ def _without_ties(log_ratios: NDArray[np.float64], tail: int) -> NDArray[np.floa
     """Log ratios less their maximum, each of the tail's above the largest one below the tail."""
     import numpy as np
 
-    ratios = log_ratios - log_ratios.max(axis=1, keepdims=True)
+    ratios: NDArray[np.float64] = log_ratios - log_ratios.max(axis=1, keepdims=True)
     order = np.argsort(ratios, axis=1)
     largest = np.take_along_axis(ratios, order[:, -tail:], axis=1)
     cutoff = np.take_along_axis(ratios, order[:, -tail - 1 : -tail], axis=1)
