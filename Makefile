@@ -29,17 +29,17 @@ test-slow: $(VENV)/.installed-for-tests $(VENV)/.installed-engines toolchain
 contract: $(VENV)/.installed-for-tests toolchain
 	$(BIN)/hiermodels install-cmdstan
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile -m "not slow" \
-	    tests/test_container.py tests/test_inference_data.py tests/test_netcdf.py \
-	    tests/test_importance_weights.py tests/test_rulers.py tests/test_summaries.py \
-	    tests/test_diagnostics.py tests/plots tests/test_package.py \
-	    tests/test_importance.py tests/test_leave_one_out.py tests/test_loo_comparison.py \
-	    tests/test_loo_terms.py tests/test_power_scaling.py tests/test_prior_sensitivity.py \
-	    tests/test_comparison.py tests/test_comparison_report.py tests/test_events.py \
-	    tests/test_named_draws.py tests/test_log_densities.py tests/test_prior_comparison.py \
-	    tests/test_prior_comparison_report.py tests/test_reports.py tests/test_symbols.py \
-	    tests/test_prediction.py tests/test_new_rows.py tests/test_notes.py \
-	    tests/test_fitted_rows.py tests/test_row_influence.py tests/test_group_checks.py \
-	    tests/test_group_statistics.py
+	    tests/container/test_container.py tests/container/test_inference_data.py tests/container/test_netcdf.py \
+	    tests/container/test_psis.py tests/diagnostics/test_convergence.py tests/diagnostics/test_summary.py \
+	    tests/diagnostics/test_check.py tests/plots tests/test_package.py \
+	    tests/engines/importance/test_sampler.py tests/posterior/test_loo.py tests/posterior/test_loo_comparison.py \
+	    tests/posterior/test_loo_terms.py tests/posterior/test_power_scaling.py tests/posterior/test_sensitivity.py \
+	    tests/comparison/test_strategies.py tests/comparison/test_strategies_text.py tests/posterior/test_probabilities.py \
+	    tests/posterior/test_named_draws.py tests/posterior/test_log_densities.py tests/comparison/test_priors.py \
+	    tests/comparison/test_priors_text.py tests/reports/test_reports.py tests/models/test_symbols.py \
+	    tests/models/test_prediction.py tests/models/test_new_rows.py tests/diagnostics/test_notes.py \
+	    tests/container/test_rows.py tests/diagnostics/test_influence.py tests/posterior/test_group_checks.py \
+	    tests/posterior/test_group_statistics.py
 
 lint: $(VENV)/.installed-for-tests
 	$(BIN)/ruff check .

@@ -29,7 +29,7 @@ class ExecutablesHook(BuildHookInterface[Any]):
         # The package that is being built, to compile as it would compile for itself.
         sys.path.insert(0, self.root)
         try:
-            from hiermodels import cmdstan, programs, shipping
+            from hiermodels.stan import cmdstan, programs, shipping
 
             found = cmdstan.ensure()
             self._place = Path(tempfile.mkdtemp(prefix="hiermodels-wheel-"))

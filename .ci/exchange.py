@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 import hiermodels as hm
-from hiermodels import inference_data as idatas
+from hiermodels.container import inference_data as idatas
 
 
 def models() -> dict[str, Any]:

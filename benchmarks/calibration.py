@@ -21,10 +21,11 @@ from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
 
-from hiermodels import calibration_file, ecdf_bands
-from hiermodels.calibrated import FEWEST, LEVEL, MOST_FAILED, SURE, Calibration
-from hiermodels.calibration import calibrate, load
+from hiermodels.diagnostics import uniformity
 from hiermodels.errors import HierModelsError
+from hiermodels.validation import record as calibration_file
+from hiermodels.validation.calibration import calibrate, load
+from hiermodels.validation.result import FEWEST, LEVEL, MOST_FAILED, SURE, Calibration
 
 from .calibration_cases import CASES, Case
 from .environments import ROOT
@@ -265,7 +266,7 @@ def _detectable(found: Calibration, cases: int) -> float:
     if not found.fits:
         return math.inf
     level = 1 - (1 - LEVEL) / (len(found.table) * cases)
-    return ecdf_bands.detectable(found.fits, int(found.about["draws"]), level, SURE)
+    return uniformity.detectable(found.fits, int(found.about["draws"]), level, SURE)
 
 
 def draw(found: Mapping[str, Calibration], path: Path) -> None:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 import hiermodels as hm
-from hiermodels.priors import HalfT, Normal
+from hiermodels.priors.distributions import HalfT, Normal
 
 Array = NDArray[np.float64]
 

@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 
 import hiermodels as hm
-from hiermodels import inference_data, rulers
+from hiermodels.container import inference_data
+from hiermodels.diagnostics import convergence
 from hiermodels.models.model import SHORT_WARMUP
 from tests import reference
 from tests.models import one_way_exact, test_eight_schools, test_varying_slopes
@@ -83,8 +84,8 @@ def measure(model: Any, exact: dict[str, Any], warmup: int, seeds: int) -> str:
         free = posterior.drop_vars([v for v in ("icc", "Omega") if v in posterior])
         if "rho" in draws:
             free = free.assign(rho=draws["rho"])
-        sizes.append(min(float(v.min()) for v in rulers.ess(free).data_vars.values()))
-        r_hats.append(max(float(v.max()) for v in rulers.rhat(free).data_vars.values()))
+        sizes.append(min(float(v.min()) for v in convergence.ess(free).data_vars.values()))
+        r_hats.append(max(float(v.max()) for v in convergence.rhat(free).data_vars.values()))
         stats = inference_data.dataset(idata, "sample_stats")
         divergences += int(stats["diverging"].sum())
         steps.append(float(stats["n_steps"].mean()))

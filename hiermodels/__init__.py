@@ -18,83 +18,83 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from .version import __version__ as __version__
 
-# Where each public name lives. Modules are named as themselves.
+# Where each public name lives.
 _HOMES = {
     # models
     "EightSchools": "models.eight_schools",
     "OneWay": "models.one_way",
     "VaryingSlopes": "models.varying_slopes",
     # priors
-    "Exponential": "priors",
-    "Flat": "priors",
-    "GammaPrecision": "priors",
-    "HalfCauchy": "priors",
-    "HalfNormal": "priors",
-    "HalfT": "priors",
-    "InverseGamma": "priors",
-    "LKJ": "priors",
-    "LogFlat": "priors",
-    "Normal": "priors",
-    "StudentT": "priors",
-    "Uniform": "priors",
+    "Exponential": "priors.distributions",
+    "Flat": "priors.distributions",
+    "GammaPrecision": "priors.distributions",
+    "HalfCauchy": "priors.distributions",
+    "HalfNormal": "priors.distributions",
+    "HalfT": "priors.distributions",
+    "InverseGamma": "priors.distributions",
+    "LKJ": "priors.distributions",
+    "LogFlat": "priors.distributions",
+    "Normal": "priors.distributions",
+    "StudentT": "priors.distributions",
+    "Uniform": "priors.distributions",
     # data
-    "SufficientStatistics": "statistics",
-    "sufficient_statistics": "pushdown",
+    "SufficientStatistics": "families.gaussian.statistics",
+    "sufficient_statistics": "families.gaussian.aggregation",
     # calibration
-    "Calibration": "calibrated",
-    "calibrate": "calibration",
+    "Calibration": "validation.result",
+    "calibrate": "validation.calibration",
     # a fit that was cut short
-    "resume": "resumption",
+    "resume": "models.resume",
     # many fits
-    "ManyFits": "many",
-    "fit_many": "many",
+    "ManyFits": "many.fits",
+    "fit_many": "many.fits",
     # pooling strategies
-    "PoolingComparison": "comparison",
-    "compare_pooling": "comparison",
+    "PoolingComparison": "comparison.strategies",
+    "compare_pooling": "comparison.strategies",
     # what comes after the container
-    "Certificate": "certificate",
-    "certify": "certificate",
-    "check": "diagnostics",
-    "load": "netcdf",
-    "summary": "summaries",
+    "Certificate": "validation.certificate",
+    "certify": "validation.certificate",
+    "check": "diagnostics.check",
+    "load": "container.netcdf",
+    "summary": "diagnostics.summary",
     # questions to a fit
-    "Prediction": "prediction",
-    "differences": "events",
-    "probability": "events",
-    "ranks": "events",
-    "GroupChecks": "group_checks",
-    "check_groups": "group_checks",
-    "at_centre": "origins",
-    "influence": "row_influence",
-    "PriorComparison": "prior_comparison",
-    "compare_priors": "prior_comparison",
-    "Sensitivity": "prior_sensitivity",
-    "sensitivity": "prior_sensitivity",
-    "Loo": "leave_one_out",
-    "loo": "leave_one_out",
-    "LooComparison": "loo_comparison",
-    "compare": "loo_comparison",
+    "Prediction": "models.prediction",
+    "differences": "posterior.probabilities",
+    "probability": "posterior.probabilities",
+    "ranks": "posterior.probabilities",
+    "GroupChecks": "posterior.group_checks",
+    "check_groups": "posterior.group_checks",
+    "at_centre": "data.origins",
+    "influence": "diagnostics.influence",
+    "PriorComparison": "comparison.priors",
+    "compare_priors": "comparison.priors",
+    "Sensitivity": "posterior.sensitivity",
+    "sensitivity": "posterior.sensitivity",
+    "Loo": "posterior.loo",
+    "loo": "posterior.loo",
+    "LooComparison": "posterior.loo_comparison",
+    "compare": "posterior.loo_comparison",
     # on paper
-    "Symbols": "symbols",
-    "in_symbols": "symbols",
+    "Symbols": "models.symbols",
+    "in_symbols": "models.symbols",
     "report": "reports",
     # errors
     "HierModelsError": "errors",
     "HierModelsWarning": "errors",
 }
-_MODULES = (
-    "classical",
-    "cmdstan",
-    "datasets",
-    "errors",
-    "exact",
-    "gibbs",
-    "plots",
-    "priors",
-    "programs",
-)
+_MODULES = {
+    "classical": "classical",
+    "cmdstan": "stan.cmdstan",
+    "datasets": "datasets",
+    "errors": "errors",
+    "exact": "engines.exact.posterior",
+    "gibbs": "engines.gibbs.sampler",
+    "plots": "plots",
+    "priors": "priors",
+    "programs": "stan.programs",
+}
 
 __all__ = [
     "LKJ",
@@ -161,7 +161,7 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name in _MODULES:
-        return importlib.import_module(f"{__name__}.{name}")
+        return importlib.import_module(f"{__name__}.{_MODULES[name]}")
     if name in _HOMES:
         value = getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
         globals()[name] = value
@@ -174,27 +174,32 @@ def __dir__() -> list[str]:
 
 
 if TYPE_CHECKING:
-    from . import classical, cmdstan, datasets, errors, exact, gibbs, plots, priors, programs
-    from .calibrated import Calibration
-    from .calibration import calibrate
-    from .certificate import Certificate, certify
-    from .comparison import PoolingComparison, compare_pooling
-    from .diagnostics import check
+    from . import classical, datasets, errors, plots, priors
+    from .comparison.priors import PriorComparison, compare_priors
+    from .comparison.strategies import PoolingComparison, compare_pooling
+    from .container.netcdf import load
+    from .data.origins import at_centre
+    from .diagnostics.check import check
+    from .diagnostics.influence import influence
+    from .diagnostics.summary import summary
+    from .engines.exact import posterior as exact
+    from .engines.gibbs import sampler as gibbs
     from .errors import HierModelsError, HierModelsWarning
-    from .events import differences, probability, ranks
-    from .group_checks import GroupChecks, check_groups
-    from .leave_one_out import Loo, loo
-    from .loo_comparison import LooComparison, compare
-    from .many import ManyFits, fit_many
+    from .families.gaussian.aggregation import sufficient_statistics
+    from .families.gaussian.statistics import SufficientStatistics
+    from .many.fits import ManyFits, fit_many
     from .models.eight_schools import EightSchools
     from .models.one_way import OneWay
+    from .models.prediction import Prediction
+    from .models.resume import resume
+    from .models.symbols import Symbols, in_symbols
     from .models.varying_slopes import VaryingSlopes
-    from .netcdf import load
-    from .origins import at_centre
-    from .prediction import Prediction
-    from .prior_comparison import PriorComparison, compare_priors
-    from .prior_sensitivity import Sensitivity, sensitivity
-    from .priors import (
+    from .posterior.group_checks import GroupChecks, check_groups
+    from .posterior.loo import Loo, loo
+    from .posterior.loo_comparison import LooComparison, compare
+    from .posterior.probabilities import differences, probability, ranks
+    from .posterior.sensitivity import Sensitivity, sensitivity
+    from .priors.distributions import (
         LKJ,
         Exponential,
         Flat,
@@ -208,10 +213,8 @@ if TYPE_CHECKING:
         StudentT,
         Uniform,
     )
-    from .pushdown import sufficient_statistics
     from .reports import report
-    from .resumption import resume
-    from .row_influence import influence
-    from .statistics import SufficientStatistics
-    from .summaries import summary
-    from .symbols import Symbols, in_symbols
+    from .stan import cmdstan, programs
+    from .validation.calibration import calibrate
+    from .validation.certificate import Certificate, certify
+    from .validation.result import Calibration

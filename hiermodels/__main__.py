@@ -17,7 +17,7 @@ def main() -> int:
         The exit code.
     """
     try:
-        from .cli import main as run
+        from .cli.main import main as run
 
         code = run()
         _end()

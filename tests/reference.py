@@ -17,7 +17,7 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from hiermodels import inference_data as idatas
+from hiermodels.container import inference_data as idatas
 
 # Exact posteriors by quadrature lie beside a checkout, not in it: set this to where they are.
 FOLDER = Path(

@@ -12,8 +12,8 @@ import numpy as np
 from scipy import stats
 
 import hiermodels as hm
-from hiermodels import inference_data as idatas
-from hiermodels.models import groups, provenance
+from hiermodels.container import inference_data as idatas
+from hiermodels.models import layout, provenance
 from hiermodels.models.pointwise import pointwise_parts
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
@@ -49,10 +49,10 @@ def container(model: Any, *, chains: int = 4, draws: int = 1000, seed: int = 1) 
         del stan["beta"]
     shaped = {name: x.reshape(chains, draws, *x.shape[1:]) for name, x in stan.items()}
     shaped = d.origin.from_zero(shaped)
-    posterior = groups.posterior(model, shaped, (), range(chains))
+    posterior = layout.posterior(model, shaped, (), range(chains))
     added, said = pointwise_parts(model, posterior, seed, True)
     attrs = provenance.attributes(model, seed) | {"pointwise": said, "chains": chains}
-    return idatas.container({"posterior": posterior, **added, **groups.data(model)}, attrs)
+    return idatas.container({"posterior": posterior, **added, **layout.data(model)}, attrs)
 
 
 def exact_loo(model: Any) -> Array:

@@ -12,9 +12,12 @@ import numpy as np
 import pandas as pd
 
 import hiermodels as hm
-from hiermodels import cli, cli_fit, errors, files, inference_data, label_texts, labels
-
-from .bad_input.case import DRAWS, rows
+from hiermodels import errors
+from hiermodels.cli import fit as cli_fit
+from hiermodels.cli import main as cli
+from hiermodels.container import inference_data
+from hiermodels.data import files, label_texts, labels
+from tests.bad_input.case import DRAWS, rows
 
 hypothesis.settings.register_profile(
     "here",

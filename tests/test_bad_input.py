@@ -10,12 +10,14 @@ import warnings
 import numpy as np
 import pytest
 
-from hiermodels import cli, console, errors, inference_data, netcdf
-
-from .bad_input import columns, command_line, containers, files, kinds, options, priors, shapes
-from .bad_input import values as extremes
-from .bad_input.case import DRAWS, Case, pattern
-from .bad_input.table import CLASSES, DOCUMENT, written
+from hiermodels import errors
+from hiermodels.cli import console
+from hiermodels.cli import main as cli
+from hiermodels.container import inference_data, netcdf
+from tests.bad_input import columns, command_line, containers, files, kinds, options, priors, shapes
+from tests.bad_input import values as extremes
+from tests.bad_input.case import DRAWS, Case, pattern
+from tests.bad_input.table import CLASSES, DOCUMENT, written
 
 MODELS = [*columns.CASES, *kinds.CASES, *shapes.CASES, *extremes.CASES, *priors.CASES]
 MODELS += [*options.CASES, *files.CASES]

@@ -10,11 +10,12 @@ import pytest
 
 from benchmarks import calibration, calibration_cases
 from benchmarks.calibration_cases import CASES, FUNNEL, Case
-from hiermodels import calibration_file, programs, simulation
-from hiermodels.calibration import load
-from hiermodels.calibration_tasks import Record
-
-from .toy import toy
+from hiermodels.stan import programs
+from hiermodels.validation import record as calibration_file
+from hiermodels.validation import simulation
+from hiermodels.validation.calibration import load
+from hiermodels.validation.tasks import Record
+from tests.toy import toy
 
 NAMES = ["mu", "tau"]
 

@@ -20,9 +20,8 @@ import hiermodels as hm
 from benchmarks import choose, environments, floor, measure, quality, records, report, run
 from benchmarks.cases import CASES, keep
 from benchmarks.contenders import CONTENDERS
-
-from . import reference
-from .models import one_way_exact
+from tests import reference
+from tests.models import one_way_exact
 
 # Under mu ~ N(0, 5) and tau ~ half-Cauchy(5), by one-dimensional quadrature to 1e-12
 # (eight_schools_exact.json).

@@ -6,10 +6,10 @@ import warnings
 
 import pytest
 
-from hiermodels import errors, files
-
-from . import fuzz
-from .bad_input import command_line
+from hiermodels import errors
+from hiermodels.data import files
+from tests import fuzz
+from tests.bad_input import command_line
 
 
 @pytest.fixture
@@ -61,7 +61,7 @@ def test_a_traceback_of_the_command_line_is_found(home, monkeypatch, capsys) -> 
     def broken(_):
         raise RuntimeError("of the command line")
 
-    monkeypatch.setattr("hiermodels.cli_fit.read_priors", broken)
+    monkeypatch.setattr("hiermodels.cli.fit.read_priors", broken)
     words = [word.replace("FILE", "data.csv") for word in command_line.FIT]
     fuzz.watched(fuzz.words_target, home / "finds")("\n".join(words).encode())
     assert "of the command line" in next((home / "finds").glob("*.txt")).read_text()

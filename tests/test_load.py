@@ -15,9 +15,8 @@ import numpy as np
 import psutil
 import pytest
 
-from hiermodels import programs
-
-from . import load
+from hiermodels.stan import programs
+from tests import load
 
 pytestmark = [
     pytest.mark.stan,

@@ -7,7 +7,7 @@ import re
 import nbformat
 import pytest
 
-from . import notebooks
+from tests import notebooks
 
 FILES = sorted(notebooks.FOLDER.glob("*.ipynb"))
 NAMES = (

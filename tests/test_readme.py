@@ -61,7 +61,7 @@ def test_the_makefile_has_the_targets_that_are_named() -> None:
 
 
 def test_every_program_is_in_the_table() -> None:
-    from hiermodels import programs
+    from hiermodels.stan import programs
 
     for name in programs.names():
         stem = re.sub(r"_(centered|noncentered)$", "_centered`, `_noncentered", name)

@@ -23,10 +23,12 @@ import pandas as pd
 import pytest
 
 import hiermodels as hm
-from hiermodels import cli, cmdstan, cmdstan_install, netcdf, programs
+from hiermodels.cli import main as cli
+from hiermodels.container import netcdf
 from hiermodels.errors import HierModelsError
-
-from . import fake_cmdstan
+from hiermodels.stan import cmdstan, programs
+from hiermodels.stan import install as cmdstan_install
+from tests import fake_cmdstan
 
 PACKAGE = Path(hm.__file__).parent
 SOURCES = sorted([*PACKAGE.rglob("*.py"), PACKAGE.parent / "hatch_build.py"])
@@ -193,7 +195,7 @@ def test_no_command_unpickles(tmp_path, mark, suffix, command, capsys):
 @pytest.mark.parametrize("write", [pickled, objects])
 def test_a_fit_is_not_picked_up_from_what_would_have_to_be_unpickled(tmp_path, mark, write):
     file = write(tmp_path, mark, ".npz")
-    from hiermodels import checkpoints
+    from hiermodels.engines.nuts import checkpoints
 
     file.rename(tmp_path / f"a{checkpoints._END}")
     with pytest.raises(HierModelsError):
@@ -406,7 +408,7 @@ def test_what_a_user_saves_is_as_his_umask_says(tmp_path):
         """
         import os, sys
         import hiermodels as hm
-        from hiermodels import netcdf
+        from hiermodels.container import netcdf
         os.umask(int(sys.argv[1], 8))
         idata = hm.load(sys.argv[2])
         netcdf.save(idata, sys.argv[3])

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from hiermodels import cmdstan, cmdstan_install
+from hiermodels.stan import cmdstan
+from hiermodels.stan import install as cmdstan_install
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "support.md").read_text(encoding="utf-8")

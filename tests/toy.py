@@ -14,7 +14,7 @@ import pandas as pd
 import xarray as xr
 
 import hiermodels as hm
-from hiermodels import inference_data as idatas
+from hiermodels.container import inference_data as idatas
 
 FAULTS = ("no jacobian", "variance", "ignores data", "ignores half", "theta spread")
 

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from ..design import Design
+from ..data.design import Design
 from ..errors import DataError, DataWarning, OptionError, listed
 from ..models.base import one_of
 from .results import (

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..design import Design
-from ..elimination import own_lines
+from ..data.design import Design
 from ..errors import DataWarning, listed
+from ..families.gaussian.least_squares import own_lines
 from ..models.base import one_of
 from .results import Array, Result, about, design_of, index_of
 

@@ -13,16 +13,7 @@ from scipy import optimize, stats
 from ..errors import OptionError
 from ..models.base import one_of
 from .analysis_of_variance import known
-from .results import (
-    Array,
-    Result,
-    about,
-    check_level,
-    design_of,
-    index_of,
-    interval,
-    number,
-)
+from .results import Array, Result, about, check_level, design_of, index_of, interval, number
 
 METHODS = ("dl", "pm", "reml")
 _NAMES = {"dl": "DerSimonian-Laird", "pm": "Paule-Mandel", "reml": "REML"}

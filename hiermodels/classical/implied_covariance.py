@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from ..design import Design
+from ..data.design import Design
 from ..errors import OptionError, listed, suggest
 from . import analysis_of_variance as anovas
 from . import heterogeneity, mixed_models

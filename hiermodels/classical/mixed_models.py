@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from .. import marginal
-from ..design import PERFECT, Design
+from ..data.design import PERFECT, Design
 from ..errors import DataError, DataWarning, DiagnosticWarning, OptionError, listed
+from ..families.gaussian import marginal
 from ..models.base import one_of
 from . import variance_components
 from .results import (

@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
-from ..design import Design
+from ..data.design import Design
 from ..errors import DataError, OptionError, listed
 from ..models.base import Base
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..design import Design
+from ..data.design import Design
 from ..errors import OptionError, suggest
 from ..models.base import one_of
 from . import analysis_of_variance, heterogeneity, mixed_models

@@ -36,8 +36,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import optimize
 
-from ..design import Design
-from ..elimination import TOLERANCE
+from ..data.design import Design
+from ..families.gaussian.least_squares import TOLERANCE
 
 Array = NDArray[np.float64]
 

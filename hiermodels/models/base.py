@@ -9,14 +9,15 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any, ClassVar
 
-from .. import inference_data as idatas
-from .. import programs, propriety
-from ..blocks import Block, Priors, check_given, no_place
-from ..design import Design
+from ..container import inference_data as idatas
+from ..data.design import Design
 from ..errors import FrozenError, OptionError, shown, suggest
-from ..hyperparameters import Hyperparameters
-from ..laplace import Standardization, standardize
-from ..statistics import SufficientStatistics
+from ..families.gaussian import propriety
+from ..families.gaussian.hyperparameters import Hyperparameters
+from ..families.gaussian.laplace import Standardization, standardize
+from ..families.gaussian.statistics import SufficientStatistics
+from ..priors.blocks import Block, Priors, check_given, no_place
+from ..stan import programs
 
 POOLINGS = ("partial", "none", "complete")
 PARAMETERIZATIONS = ("auto", "marginal", "centered", "noncentered")

@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from .. import columns as rules
-from .. import frames, label_texts
-from ..blocks import Block
-from ..design import Array, Design, of_arrays
+from ..data import columns as rules
+from ..data import frames, label_texts
+from ..data.design import Array, Design, of_arrays
 from ..errors import DataError, listed
-from ..laplace import Standardization
-from ..observations import observe
-from ..priors import Flat, HalfT, Normal, Prior
-from ..statistics import SufficientStatistics
+from ..families.gaussian.laplace import Standardization
+from ..families.gaussian.observations import observe
+from ..families.gaussian.statistics import SufficientStatistics
+from ..priors.blocks import Block
+from ..priors.distributions import Flat, HalfT, Normal, Prior
 from .model import Model
 
 

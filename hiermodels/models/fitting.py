@@ -13,10 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .. import chains, checkpoints, diagnostics, effects, programs, sampling
-from .. import inference_data as idatas
+from ..container import inference_data as idatas
+from ..diagnostics import check as diagnostics
+from ..engines.nuts import chains, checkpoints, sampling
 from ..errors import PriorError, SamplingError
-from . import groups, kept_effects, provenance
+from ..families.gaussian import effects
+from ..stan import programs
+from . import kept_effects, layout, provenance
 from .pointwise import pointwise_parts
 
 if TYPE_CHECKING:
@@ -178,7 +181,7 @@ def gathered(
     parts, said = _parts(model, finished, settings, include, effects_kept)
     attrs |= said
     added, attrs["pointwise"] = pointwise_parts(model, parts["posterior"], settings.seed, pointwise)
-    parts = groups.as_kept(parts | added, include)
+    parts = layout.as_kept(parts | added, include)
     attrs["seconds"] = round(time.monotonic() - began, 3)
     idata = idatas.container(parts, attrs)
     trouble = diagnostics.warnings_for(diagnostics.check(idata, variables=_sampled(model, parts)))
@@ -210,10 +213,10 @@ def _parts(
     if model.is_marginal:
         parts, said = _marginal_parts(model, stan, settings.seed, include, numbers, effects_kept)
     else:
-        parts["posterior"] = groups.posterior(model, stan, include, numbers)
-        parts["log_prior"] = groups.log_prior(model, stan, numbers)
-    parts["sample_stats"] = groups.sample_stats(model, stan, depth, numbers)
-    parts |= groups.data(model)
+        parts["posterior"] = layout.posterior(model, stan, include, numbers)
+        parts["log_prior"] = layout.log_prior(model, stan, numbers)
+    parts["sample_stats"] = layout.sample_stats(model, stan, depth, numbers)
+    parts |= layout.data(model)
     if settings.save_warmup:
         stan = sampling.unpack(finished, warmup=True)
         if model.is_marginal:
@@ -221,8 +224,8 @@ def _parts(
             warm, _ = _marginal_parts(model, stan, settings.seed, include, numbers, "none")
             parts["warmup_posterior"] = warm["posterior"]
         else:
-            parts["warmup_posterior"] = groups.posterior(model, stan, include, numbers)
-        parts["warmup_sample_stats"] = groups.sample_stats(model, stan, depth, numbers)
+            parts["warmup_posterior"] = layout.posterior(model, stan, include, numbers)
+        parts["warmup_sample_stats"] = layout.sample_stats(model, stan, depth, numbers)
     return parts, said
 
 
@@ -291,8 +294,8 @@ def prior(
     stan = sampling.unpack(ran)
     numbers = range(_PRIOR_CHAINS)
     whole = {
-        "posterior": groups.posterior(model, stan, (), numbers),
-        "sample_stats": groups.sample_stats(model, stan, settings.max_treedepth, numbers),
+        "posterior": layout.posterior(model, stan, (), numbers),
+        "sample_stats": layout.sample_stats(model, stan, settings.max_treedepth, numbers),
     }
     attrs = {
         **provenance.attributes(model, seed),
@@ -300,19 +303,19 @@ def prior(
         "parameterization": "noncentered",
     }
     trouble = diagnostics.warnings_for(
-        diagnostics.check(idatas.container(groups.as_kept(whole, ()), attrs))
+        diagnostics.check(idatas.container(layout.as_kept(whole, ()), attrs))
     )
     # One chain of exactly as many draws as were asked for.
     stan = {
         name: values[:, ::thin].reshape(1, -1, *values.shape[2:])[:, :draws]
         for name, values in stan.items()
     }
-    drawn = groups.posterior(model, stan, (), [0])
+    drawn = layout.posterior(model, stan, (), [0])
     own = np.random.SeedSequence([seed, 1])
-    _, y = effects.pointwise(model.design, groups.draws(model, drawn), own)
+    _, y = effects.pointwise(model.design, layout.draws(model, drawn), own)
     parts = {
         "prior": drawn,
-        "prior_predictive": groups.rows(model, y[None], [0]),
-        **groups.data(model),
+        "prior_predictive": layout.rows(model, y[None], [0]),
+        **layout.data(model),
     }
-    return idatas.container(groups.as_kept(parts, ()), attrs), trouble
+    return idatas.container(layout.as_kept(parts, ()), attrs), trouble

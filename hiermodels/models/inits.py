@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import OptionError, suggest
-from ..hyperparameters import upper_ends
-from ..laplace import guess, residual_sd
+from ..families.gaussian.hyperparameters import upper_ends
+from ..families.gaussian.laplace import guess, residual_sd
 
 if TYPE_CHECKING:
     from .base import Base

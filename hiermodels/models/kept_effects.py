@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import effects, marginal
 from ..errors import OptionError
-from . import groups
+from ..families.gaussian import effects, marginal
+from . import layout
 
 Array = NDArray[np.float64]
 
@@ -82,18 +82,18 @@ def parts_of(
     """
     d, hyper = model.design, model.hyperparameters
     values = hyper.values(u)
-    drawn = groups.hyperparameters(model, values, shape)
+    drawn = layout.hyperparameters(model, values, shape)
     said: dict[str, Any] = {"effects": effects_kept}
     parts: dict[str, xr.Dataset] = {}
     if effects_kept != "none":
         p = marginal.population(d, values.centred, values.tau, values.L_Omega, values.sigma)
         if effects_kept == "draws":
             theta = effects.draw_effects(d, p, np.random.SeedSequence([seed, 3]))
-            drawn["theta"] = groups.group_effects(model, theta, shape)
+            drawn["theta"] = layout.group_effects(model, theta, shape)
         else:
             summary = effects.summarize_effects(d, p)
-            parts["effects_summary"] = groups.effects_summary(model, summary)
+            parts["effects_summary"] = layout.effects_summary(model, summary)
             said["effects_bytes_as_draws"] = effects.effects_bytes(d, len(u))
-    parts["posterior"] = groups.posterior(model, drawn, include, numbers)
-    parts["log_prior"] = groups.log_prior_of(model, values, shape, numbers)
+    parts["posterior"] = layout.posterior(model, drawn, include, numbers)
+    parts["log_prior"] = layout.log_prior_of(model, values, shape, numbers)
     return parts, said

@@ -13,10 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from .. import inference_data as idatas
-from .. import prediction, sampling, seeds
+from ..container import inference_data as idatas
+from ..engines import seeds
+from ..engines.nuts import sampling
 from ..errors import DiagnosticWarning, OptionError, shown
-from . import engines, fitting, groups, kept_effects
+from . import fitting, kept_effects, layout, other_engines, prediction
 from .base import Base, one_of
 from .inits import starts as inits_of
 from .pointwise import add_pointwise
@@ -117,13 +118,15 @@ class Model(Base):
         engine : {"nuts", "exact", "gibbs"}
             How the draws are made. "nuts": by Stan. "exact": independent draws, without CmdStan and
             without a Markov chain: for ``EightSchools`` and ``OneWay`` by quadrature
-            (:mod:`hiermodels.exact`), for ``VaryingSlopes`` from t distributions that resemble the
-            posterior, weighted (:mod:`hiermodels.importance`): the efficiency and Pareto k of the
-            weights are in the attributes; with a common residual sd. Without partial pooling they
-            are those of a regression (:mod:`hiermodels.regressions`), under normal or flat priors
-            of its coefficients. "gibbs": for ``OneWay`` with
-            semi-conjugate priors, ``hm.gibbs.semiconjugate(...)`` or ``hm.gibbs.reference()``
-            (:mod:`hiermodels.gibbs`). Options that only NUTS has are refused with the others.
+            (:mod:`hiermodels.engines.exact.posterior`), for ``VaryingSlopes`` from t distributions
+            that resemble the posterior, weighted (:mod:`hiermodels.engines.importance.sampler`):
+            the efficiency and Pareto k of the weights are in the attributes; with a common residual
+            sd. Without partial pooling they are those of a regression
+            (:mod:`hiermodels.engines.exact.regressions`), under normal or flat priors of its
+            coefficients. "gibbs": for ``OneWay`` with semi-conjugate priors,
+            ``hm.gibbs.semiconjugate(...)`` or ``hm.gibbs.reference()``
+            (:mod:`hiermodels.engines.gibbs.sampler`). Options that only NUTS has are refused with
+            the others.
 
         Returns
         -------
@@ -163,13 +166,13 @@ class Model(Base):
             "output_dir": (output_dir, None),
             "allow_failed_chains": (allow_failed_chains, False),
         }
-        one_of("engine", engine, engines.ENGINES)
+        one_of("engine", engine, other_engines.ENGINES)
         if isinstance(include, str) or not isinstance(include, Sequence):
             raise OptionError(
                 f"include must be a list of names, got {shown(include)}; ['deviation'] is one"
             )
         for name in include:
-            one_of("include", name, groups.EXTRAS)
+            one_of("include", name, layout.EXTRAS)
         if not isinstance(pointwise, (str, int, np.bool_)) or pointwise not in (0, 1, "auto"):
             raise OptionError(f"pointwise must be True, False or 'auto', got {shown(pointwise)}")
         pointwise = pointwise if pointwise == "auto" else bool(pointwise)
@@ -185,7 +188,7 @@ class Model(Base):
             save_warmup=save_warmup,
         )
         if engine != "nuts":
-            engines.refuse_options(engine, asked)
+            other_engines.refuse_options(engine, asked)
             idatas.check_importable()
             # Whatever its parameterization for NUTS: the posterior is the same.
             model = self._marginal_twin(f"engine={engine!r} has no use for one")
@@ -206,8 +209,8 @@ class Model(Base):
                 "began": began,
             }
             if engine == "exact":
-                return engines.exact(model, **common)
-            idata, trouble = engines.gibbs(
+                return other_engines.exact(model, **common)
+            idata, trouble = other_engines.gibbs(
                 model,
                 warmup=settings.warmup,
                 save_warmup=save_warmup,

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from .. import responses
-from ..blocks import Block
-from ..design import Design
+from ..data.design import Design
 from ..errors import DataError, OptionError, shown, suggest
-from ..laplace import Standardization, classes
-from ..observations import observe
-from ..priors import Flat, HalfT, Normal, Prior
-from ..statistics import SufficientStatistics
+from ..families import responses
+from ..families.gaussian.laplace import Standardization, classes
+from ..families.gaussian.observations import observe
+from ..families.gaussian.statistics import SufficientStatistics
+from ..priors.blocks import Block
+from ..priors.distributions import Flat, HalfT, Normal, Prior
 from .model import Model
 
 SIGMAS = ("common", "group")
@@ -65,8 +65,8 @@ class OneWay(Model):
     -----
     DataWarning
         The response looks like something that a normal model is wrong for: it has two values, few
-        whole numbers, or looks like counts (:mod:`hiermodels.responses`). Or rows were dropped, or
-        an answer will lean on a prior.
+        whole numbers, or looks like counts (:mod:`hiermodels.families.responses`). Or rows were
+        dropped, or an answer will lean on a prior.
 
     Notes
     -----

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .. import effects, seeds
-from .. import inference_data as idatas
+from ..container import inference_data as idatas
+from ..engines import seeds
 from ..errors import ContainerError
-from . import groups
+from ..families.gaussian import effects
+from . import layout
 from .provenance import refuse_other
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def pointwise_parts(
     has_effects = model.pooling == "complete" or "theta" in posterior
     size = effects.by_group_bytes(d, draws)
     if asked is True or (asked == "auto" and size <= budget):
-        added |= groups.by_group(model, posterior)
+        added |= layout.by_group(model, posterior)
         said.append("log_likelihood_group is included" if added else "")
     else:
         said.append(_left_out("log_likelihood_group", asked, size, mib))
@@ -42,7 +43,7 @@ def pointwise_parts(
         lack = "the rows" if not d.has_rows else "draws of the effects"
         said.append(f"log_likelihood and posterior_predictive need {lack}")
     elif asked is True or (asked == "auto" and size <= budget):
-        added |= groups.pointwise(model, posterior, seed)
+        added |= layout.pointwise(model, posterior, seed)
         said.append("log_likelihood and posterior_predictive are included")
     else:
         said.append(_left_out("log_likelihood and posterior_predictive", asked, size, mib))
@@ -63,7 +64,7 @@ def add_pointwise(model: Base, idata: Any, given_seed: int | None) -> None:
     drawn, attrs = idatas.dataset(idata, "posterior"), idatas.attributes(idata)
     used = int(attrs["seed"]) if given_seed is None else seeds.checked(given_seed)
     # What groups alone can give is there, also where the rows are not.
-    added = {} if idatas.has(idata, "log_likelihood_group") else groups.by_group(model, drawn)
+    added = {} if idatas.has(idata, "log_likelihood_group") else layout.by_group(model, drawn)
     for name, group in added.items():
         idatas.add(idata, name, group)
     kept = " (log_likelihood_group was added)" if added else ""
@@ -73,5 +74,5 @@ def add_pointwise(model: Base, idata: Any, given_seed: int | None) -> None:
             f"none; fit with effects='draws'{kept}"
         )
     model.design.rows("the log likelihood by row")
-    for name, group in groups.pointwise(model, drawn, used).items():
+    for name, group in layout.pointwise(model, drawn, used).items():
         idatas.add(idata, name, group)

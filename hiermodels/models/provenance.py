@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .. import __version__, origins, programs, responses
-from .. import inference_data as idatas
+from ..container import inference_data as idatas
+from ..data import origins
 from ..errors import ContainerError
-from . import groups
+from ..families import responses
+from ..stan import programs
+from ..version import __version__
+from . import layout
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -82,7 +85,7 @@ def refuse_other(model: Base, idata: Any, *, priors: bool = False) -> None:
     data_alike = all(
         idatas.has(idata, name)
         and _alike(part, idatas.dataset(idata, name), exactly=model.design.in_memory)
-        for name, part in groups.data(model).items()
+        for name, part in layout.data(model).items()
         if part.data_vars
     )
     if (

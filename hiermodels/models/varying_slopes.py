@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import responses
-from ..blocks import Block
-from ..design import Design
-from ..elimination import least_squares
+from ..data.design import Design
 from ..errors import DataError, DataWarning, OptionError, listed, shown
-from ..laplace import Standardization
-from ..marginal import forward
-from ..observations import Observations, observe
-from ..priors import LKJ, Flat, HalfT, Normal
+from ..families import responses
+from ..families.gaussian.laplace import Standardization
+from ..families.gaussian.least_squares import least_squares
+from ..families.gaussian.marginal import forward
+from ..families.gaussian.observations import Observations, observe
+from ..priors.blocks import Block
+from ..priors.distributions import LKJ, Flat, HalfT, Normal
 from .base import one_of
 from .model import Model
 from .one_way import check_sigma, refuse_constant_response, row_data
@@ -99,9 +99,10 @@ class VaryingSlopes(Model):
     -----
     DataWarning
         The response looks like something that a normal model is wrong for: it has two values, few
-        whole numbers, or looks like counts (:mod:`hiermodels.responses`). A column in ``varying``
-        is constant within the groups, so that its slope cannot vary by group. Or rows were dropped,
-        a column that is not centred lies far from 0, or an answer will lean on a prior.
+        whole numbers, or looks like counts (:mod:`hiermodels.families.responses`). A column in
+        ``varying`` is constant within the groups, so that its slope cannot vary by group. Or rows
+        were dropped, a column that is not centred lies far from 0, or an answer will lean on a
+        prior.
 
     Notes
     -----

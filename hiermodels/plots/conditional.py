@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
-    from ..exact import ExactPosterior
+    from ..engines.exact.posterior import ExactPosterior
 
 _IMPACTS = {
     "mean": "E(theta | tau, y)",
@@ -128,7 +128,7 @@ def exact_posterior(given: Any) -> ExactPosterior:
     OptionError
         Something else.
     """
-    from .. import exact
+    from ..engines.exact import posterior as exact
 
     if isinstance(given, exact.ExactPosterior):
         return given

@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from .. import inference_data
-from ..priors import LKJ
+from ..container import inference_data
+from ..priors.distributions import LKJ
 
 if TYPE_CHECKING:
-    from ..priors import Prior
+    from ..priors.distributions import Prior
 
 Array = NDArray[np.float64]
 Limits = tuple[float, float]

@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import inference_data, summaries
+from ..container import inference_data
+from ..diagnostics import summary as summaries
 from ..errors import ContainerError, OptionError, listed, suggest
 from . import rows
 
 if TYPE_CHECKING:
     import xarray as xr
 
-    from ..inference_data import Container
+    from ..container.inference_data import Container
 
 Array = NDArray[np.float64]
 

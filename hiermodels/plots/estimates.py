@@ -13,8 +13,8 @@ from . import choice, conditional, effects, style, writing
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from ..exact import ExactPosterior
-    from ..inference_data import Container
+    from ..container.inference_data import Container
+    from ..engines.exact.posterior import ExactPosterior
 
 Array = NDArray[np.float64]
 

@@ -8,17 +8,18 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import inference_data, origins
-from ..blocks import Priors
+from ..container import inference_data
+from ..data import origins
 from ..errors import ContainerError, OptionError, listed
 from ..models import provenance
-from ..priors import Prior
+from ..priors.blocks import Priors
+from ..priors.distributions import Prior
 from . import densities, effects, scalars, style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from ..inference_data import Container
+    from ..container.inference_data import Container
 
 Array = NDArray[np.float64]
 

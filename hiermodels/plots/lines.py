@@ -14,7 +14,7 @@ from . import choice, effects, regressions, style, writing
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from ..inference_data import Container
+    from ..container.inference_data import Container
 
 Array = NDArray[np.float64]
 

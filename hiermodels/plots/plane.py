@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import inference_data
+from ..container import inference_data
 from ..errors import ContainerError, OptionError, count_of, listed, suggest
 from . import choice, effects, rows, style, writing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from ..inference_data import Container
+    from ..container.inference_data import Container
 
 Array = NDArray[np.float64]
 

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import ecdf_bands
+from ..diagnostics import uniformity
 from ..errors import OptionError, listed, suggest
 from . import style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from ..calibrated import Calibration
+    from ..validation.result import Calibration
 
 _FAILING = (style.VERMILION, style.BLUE, style.PINK, style.GREEN, style.AMBER, style.SKY)
 _NAMED = 6
@@ -50,7 +50,7 @@ def calibration(
     OptionError
         It is something else, there is no such quantity, or no simulation was fitted.
     """
-    from ..calibrated import LEVEL, Calibration, shared
+    from ..validation.result import LEVEL, Calibration, shared
 
     if not isinstance(result, Calibration):
         raise OptionError(
@@ -70,7 +70,7 @@ def calibration(
     if ax is None:
         ax = style.new_axes()
     n, draws, every = len(fitted), int(result.about["draws"]), len(result.table)
-    one, all_of_them = (ecdf_bands.band(n, draws, p) for p in (LEVEL, shared(every)))
+    one, all_of_them = (uniformity.band(n, draws, p) for p in (LEVEL, shared(every)))
     ax.fill_between(one.z, one.lower, one.upper, color=style.PALE, linewidth=0,
                     label=f"{LEVEL:.0%} of one quantity")  # fmt: skip
     for bound, label in (
@@ -102,5 +102,5 @@ def calibration(
 
 def _ecdf(ax: Axes, ranks: NDArray[np.int64], draws: int, **look: Any) -> None:
     z = np.arange(draws + 2) / (draws + 1)
-    share = np.concatenate([[0], ecdf_bands.below(ranks, draws), [len(ranks)]]) / len(ranks)
+    share = np.concatenate([[0], uniformity.below(ranks, draws), [len(ranks)]]) / len(ranks)
     ax.plot(z, share - z, **look)

@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import inference_data
+from ..container import inference_data
 from ..errors import ContainerError, OptionError, listed, suggest
 from . import effects, rows
 
 if TYPE_CHECKING:
     import xarray as xr
 
-    from ..inference_data import Container
+    from ..container.inference_data import Container
 
 Array = NDArray[np.float64]
 

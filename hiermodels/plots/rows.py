@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import inference_data
+from ..container import inference_data
 from ..errors import ContainerError
 
 if TYPE_CHECKING:
-    from ..inference_data import Container
+    from ..container.inference_data import Container
 
 Array = NDArray[np.float64]
 

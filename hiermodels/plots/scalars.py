@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import inference_data, summaries
+from ..container import inference_data
+from ..diagnostics import summary as summaries
 from ..errors import ContainerError, OptionError, listed, suggest
 
 if TYPE_CHECKING:
     import xarray as xr
 
-    from ..inference_data import Container
+    from ..container.inference_data import Container
 
 Array = NDArray[np.float64]
 

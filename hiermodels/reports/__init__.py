@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 from ..errors import OptionError
 
 if TYPE_CHECKING:
-    from ..comparison import PoolingComparison
-    from ..inference_data import Container
+    from ..comparison.strategies import PoolingComparison
+    from ..container.inference_data import Container
     from ..models.model import Model
 
 __all__ = ["report"]

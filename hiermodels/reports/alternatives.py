@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .. import inference_data as idatas
+from ..container import inference_data as idatas
 from .numbers import decimals, fixed, span
 from .subject import CALLED
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .. import summaries
+from ..diagnostics import summary as summaries
 from .numbers import decimals, fixed, interval
 from .page import Table, without_empty
 from .subject import CALLED

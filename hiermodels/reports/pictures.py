@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .. import symbols
+from ..models import symbols
 from . import alternatives as words
 from .subject import CALLED
 

@@ -7,12 +7,12 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from .. import symbols
-from ..statistics import SufficientStatistics
+from ..families.gaussian.statistics import SufficientStatistics
+from ..models import symbols
 
 if TYPE_CHECKING:
     from ..models.model import Model
-    from ..priors import Prior
+    from ..priors.distributions import Prior
     from .subject import Subject
 
 __all__ = ["code"]

@@ -10,20 +10,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import diagnostics
-from .. import inference_data as idatas
+from ..container import inference_data as idatas
+from ..diagnostics import check as diagnostics
 from ..errors import ContainerError, OptionError
 from ..models import provenance
 
 if TYPE_CHECKING:
     import xarray as xr
 
-    from ..comparison import PoolingComparison
-    from ..diagnostics import Diagnostics
-    from ..group_checks import GroupChecks
-    from ..inference_data import Container
-    from ..leave_one_out import Loo
+    from ..comparison.strategies import PoolingComparison
+    from ..container.inference_data import Container
+    from ..diagnostics.check import Diagnostics
     from ..models.model import Model
+    from ..posterior.group_checks import GroupChecks
+    from ..posterior.loo import Loo
 
 __all__ = ["CALLED", "Subject", "of"]
 
@@ -77,14 +77,14 @@ class Subject:
         """Leave-one-out of the lead."""
         if self.comparison is not None and (unit, self.lead) in self.comparison.loo:
             return self.comparison.loo[unit, self.lead]
-        from ..leave_one_out import loo
+        from ..posterior.loo import loo
 
         return loo(self.idata, unit=unit)
 
     @cached_property
     def misfits(self) -> GroupChecks | None:
         """How the groups' data compare with replicated ones; None where there are none."""
-        from ..group_checks import check_groups
+        from ..posterior.group_checks import check_groups
 
         try:
             return check_groups(self.idata)
@@ -202,7 +202,7 @@ class Subject:
         """The groups' own estimates and their standard errors, shape (J, K); needs the model."""
         if self.model is None:
             return None
-        from ..estimates import raw_estimates
+        from ..comparison.estimates import raw_estimates
 
         return raw_estimates(self.model)
 
@@ -231,7 +231,7 @@ def of(what: Any, model: Model | None) -> Subject:
         name = str(idatas.attributes(what).get("pooling", "posterior"))
         return Subject({name: what}, name, model, None)
 
-    from ..comparison import PoolingComparison
+    from ..comparison.strategies import PoolingComparison
 
     if isinstance(what, PoolingComparison):
         if model is not None:

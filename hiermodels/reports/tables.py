@@ -10,17 +10,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .. import __version__, origins, symbols
-from .. import inference_data as idatas
+from ..container import inference_data as idatas
+from ..data import origins
+from ..diagnostics.findings import E_BFMI_LIMIT, ESS_LIMIT_PER_CHAIN, R_HAT_LIMIT
 from ..errors import count_of
-from ..findings import E_BFMI_LIMIT, ESS_LIMIT_PER_CHAIN, R_HAT_LIMIT
+from ..models import symbols
+from ..version import __version__
 from .numbers import decimals, fixed, interval, plain, span
 from .page import Table, without_empty
 from .subject import CALLED
 
 if TYPE_CHECKING:
-    from ..diagnostics import Diagnostics
-    from ..group_checks import GroupChecks
+    from ..diagnostics.check import Diagnostics
+    from ..posterior.group_checks import GroupChecks
     from .subject import Subject
 
 __all__ = [

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 import hiermodels as hm
-from hiermodels import inference_data
+from hiermodels.container import inference_data
 from hiermodels.errors import DataError
 
 COLUMNS: dict[str, dict[str, Any]] = {

@@ -6,8 +6,7 @@ import numpy as np
 import pandas as pd
 
 from hiermodels.errors import ColumnError, OptionError
-
-from .case import Case, like_plain, rows, schools
+from tests.bad_input.case import Case, like_plain, rows, schools
 
 SAME = like_plain()
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from .case import rows
+from tests.bad_input.case import rows
 
 FIT = ["fit", "one-way", "FILE", "--y", "y", "--group", "g", "--engine", "exact"]
 OUT = ["-o", "OUT/fit.nc"]

@@ -15,10 +15,9 @@ import scipy.io
 import xarray as xr
 
 import hiermodels as hm
-from hiermodels import inference_data, netcdf
+from hiermodels.container import inference_data, netcdf
 from hiermodels.errors import ContainerError, DataError, OptionError
-
-from .case import DRAWS, rows, schools
+from tests.bad_input.case import DRAWS, rows, schools
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hiermodels.errors import ColumnError
-
-from .case import Case, like_plain, rows
+from tests.bad_input.case import Case, like_plain, rows
 
 SAME = like_plain()
 CSV = rows().to_csv(index=False)

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 
-from .case import Case, like_plain, rows
+from tests.bad_input.case import Case, like_plain, rows
 
 SAME = like_plain()
 NEAR = like_plain(rtol=0.02)  # where the kind holds fewer digits

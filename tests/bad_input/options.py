@@ -7,9 +7,8 @@ import math
 import numpy as np
 
 from hiermodels.errors import OptionError, PriorError
-
-from .case import Case, like_plain, rows, schools
-from .kinds import finite
+from tests.bad_input.case import Case, like_plain, rows, schools
+from tests.bad_input.kinds import finite
 
 SAME = like_plain()
 

@@ -6,9 +6,8 @@ import numpy as np
 
 import hiermodels as hm
 from hiermodels.errors import ImproperPosteriorError, OptionError, PriorError
-
-from .case import Case, like_plain, rows, schools
-from .kinds import finite
+from tests.bad_input.case import Case, like_plain, rows, schools
+from tests.bad_input.kinds import finite
 
 NONE = ImproperPosteriorError
 

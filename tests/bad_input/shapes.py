@@ -10,9 +10,8 @@ import pyarrow as pa
 import xarray as xr
 
 from hiermodels.errors import OptionError
-
-from .case import Case, like_plain, rows, schools
-from .kinds import finite
+from tests.bad_input.case import Case, like_plain, rows, schools
+from tests.bad_input.kinds import finite
 
 SAME = like_plain()
 Y = rows()["y"]

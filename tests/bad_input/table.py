@@ -5,7 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from . import columns, command_line, containers, files, kinds, options, priors, shapes, values
+from tests.bad_input import (
+    columns,
+    command_line,
+    containers,
+    files,
+    kinds,
+    options,
+    priors,
+    shapes,
+    values,
+)
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "reliability.md"
 BEGIN, END = "<!-- bad input: begin -->", "<!-- bad input: end -->"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from .case import Case, like_plain, rows, schools
-from .kinds import finite
+from tests.bad_input.case import Case, like_plain, rows, schools
+from tests.bad_input.kinds import finite
 
 SAME = like_plain()
 Y, X = rows()["y"], rows()["x"]

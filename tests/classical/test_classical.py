@@ -16,8 +16,7 @@ import hiermodels as hm
 from hiermodels import classical
 from hiermodels.classical import variance_components
 from hiermodels.errors import DataError, DataWarning, DiagnosticWarning, OptionError
-
-from .. import reference
+from tests import reference
 
 
 def rows(seed: int = 1, J: int = 9, *, tau: float = 2.0, smallest: int = 2) -> pd.DataFrame:
@@ -560,7 +559,7 @@ def posterior_of(**variables: Any) -> Any:
     """A container of two chains of three draws."""
     import xarray as xr
 
-    from hiermodels import inference_data
+    from hiermodels.container import inference_data
 
     data = {
         name: (("chain", "draw", *dims), np.broadcast_to(values, (2, 3, *np.shape(values))))

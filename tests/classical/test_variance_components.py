@@ -15,7 +15,7 @@ import hiermodels as hm
 from hiermodels.classical import variance_components
 from hiermodels.classical.mixed_models import covariance_of
 from hiermodels.classical.variance_components import METHODS, maximize
-from hiermodels.design import Design
+from hiermodels.data.design import Design
 
 
 def one_way(y: Any, group: Any) -> Design:

@@ -88,7 +88,7 @@ def test_a_prior_that_has_no_place_is_refused_where_it_is_given() -> None:
 
 
 def test_a_program_knows_its_parameters() -> None:
-    from hiermodels import programs
+    from hiermodels.stan import programs
 
     assert programs.load("one_way_noncentered").parameters == ("mu", "tau", "sigma", "eta")
 

@@ -10,10 +10,9 @@ import pytest
 from scipy import stats
 
 import hiermodels as hm
-from hiermodels import inference_data as idatas
+from hiermodels.container import inference_data as idatas
 from hiermodels.errors import DataError
-
-from .. import reference
+from tests import reference
 
 FRAME = hm.datasets.eight_schools()
 COLUMNS = {"effect": "effect", "se": "se", "group": "school"}

@@ -10,13 +10,14 @@ import pandas as pd
 import pytest
 
 import hiermodels as hm
-from hiermodels import inference_data as idatas
-from hiermodels import marginal, programs, sampling
+from hiermodels.container import inference_data as idatas
+from hiermodels.engines.nuts import sampling
 from hiermodels.errors import DataError, OptionError
+from hiermodels.families.gaussian import marginal
 from hiermodels.models.inits import starts
-
-from .. import reference
-from .test_varying_slopes import columns, scalars, simulated
+from hiermodels.stan import programs
+from tests import reference
+from tests.models.test_varying_slopes import columns, scalars, simulated
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:(R-hat|bulk ESS|tail ESS|.*diverged)", "ignore:sigma cannot be learned"
@@ -237,7 +238,7 @@ def test_a_picture_of_effects_that_were_summed_up(rows: bool) -> None:
 
 @pytest.mark.stan
 def test_above_the_budget_effects_are_summed_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    from hiermodels import effects
+    from hiermodels.families.gaussian import effects
 
     monkeypatch.setattr(effects, "EFFECTS_BUDGET", 1000)
     fitted = one_way().fit(seed=407, progress=False)

@@ -10,11 +10,10 @@ import pytest
 from scipy import stats
 
 import hiermodels as hm
-from hiermodels import inference_data as idatas
+from hiermodels.container import inference_data as idatas
 from hiermodels.errors import DataError, OptionError
-
-from .. import reference
-from . import one_way_exact
+from tests import reference
+from tests.models import one_way_exact
 
 # With five or six groups tau can be near 0, where the centered program diverges now and then.
 pytestmark = pytest.mark.filterwarnings("ignore:.*iterations diverged")

@@ -10,10 +10,9 @@ import pytest
 from scipy import stats
 
 import hiermodels as hm
-from hiermodels import inference_data as idatas
+from hiermodels.container import inference_data as idatas
 from hiermodels.errors import ColumnError, DataError, DataWarning, OptionError, PriorError
-
-from .. import reference
+from tests import reference
 
 WEAK = {
     "mu": hm.Normal(0, 1),

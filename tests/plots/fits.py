@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from hiermodels import datasets, inference_data
+from hiermodels import datasets
+from hiermodels.container import inference_data
 
 DIMS = ("chain", "draw")
 CHAINS, DRAWS = 2, 60

@@ -6,11 +6,11 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
-from hiermodels import inference_data, plots
+from hiermodels import plots
+from hiermodels.container import inference_data
 from hiermodels.errors import ContainerError, OptionError
 from hiermodels.plots import densities
-
-from . import fits, look
+from tests.plots import fits, look
 
 BAD = [(0, 3), (1, 7), (1, 30)]
 

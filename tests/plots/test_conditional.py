@@ -8,8 +8,7 @@ import pytest
 
 import hiermodels as hm
 from hiermodels.errors import OptionError
-
-from . import fits, look
+from tests.plots import fits, look
 
 
 def exact_schools() -> Any:

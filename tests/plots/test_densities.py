@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy import integrate, stats
 
-from hiermodels import priors
 from hiermodels.plots import densities
+from hiermodels.priors import distributions as priors
 
 
 def area(x: np.ndarray, density: np.ndarray) -> float:

@@ -6,11 +6,10 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from hiermodels import inference_data
+from hiermodels.container import inference_data
 from hiermodels.errors import ContainerError
 from hiermodels.plots import effects
-
-from . import fits
+from tests.plots import fits
 
 
 def test_one_coefficient_is_read_with_its_means_and_intervals() -> None:

@@ -9,10 +9,10 @@ import pytest
 import xarray as xr
 
 import hiermodels as hm
-from hiermodels import inference_data, plots
+from hiermodels import plots
+from hiermodels.container import inference_data
 from hiermodels.errors import ContainerError, OptionError
-
-from . import fits, look
+from tests.plots import fits, look
 
 # ---- shrinkage ----------------------------------------------------------------------------------
 

@@ -6,8 +6,7 @@ import pytest
 
 from hiermodels import plots
 from hiermodels.errors import OptionError
-
-from . import fits
+from tests.plots import fits
 
 
 @pytest.mark.parametrize(

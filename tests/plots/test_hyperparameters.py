@@ -8,11 +8,11 @@ import pytest
 import xarray as xr
 
 import hiermodels as hm
-from hiermodels import inference_data, plots
+from hiermodels import plots
+from hiermodels.container import inference_data
 from hiermodels.errors import ContainerError, OptionError
 from hiermodels.plots import densities
-
-from . import fits, look
+from tests.plots import fits, look
 
 
 def eight(**priors: Any) -> Any:

@@ -10,8 +10,7 @@ import pytest
 
 from hiermodels import plots
 from hiermodels.errors import OptionError
-
-from . import look
+from tests.plots import look
 
 
 def loo(k: Any, unit: str = "group", name: str | None = "school") -> Any:

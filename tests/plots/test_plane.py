@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from matplotlib.quiver import Quiver
 
-from hiermodels import inference_data, plots
+from hiermodels import plots
+from hiermodels.container import inference_data
 from hiermodels.errors import ContainerError, OptionError
-
-from . import fits, look
+from tests.plots import fits, look
 
 SQUARES = "least squares on its own rows"
 

@@ -13,8 +13,7 @@ import pytest
 import hiermodels as hm
 from hiermodels import plots
 from hiermodels.errors import HierModelsError
-
-from . import fits
+from tests.plots import fits
 
 
 def loo() -> Any:

@@ -5,11 +5,10 @@ import numpy as np
 import pytest
 
 from hiermodels import plots
-from hiermodels.calibrated import Calibration
-from hiermodels.calibration_tasks import Record
 from hiermodels.errors import OptionError
-
-from . import look
+from hiermodels.validation.result import Calibration
+from hiermodels.validation.tasks import Record
+from tests.plots import look
 
 
 def failing(n: int) -> Calibration:

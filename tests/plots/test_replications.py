@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from hiermodels import inference_data, plots
+from hiermodels import plots
+from hiermodels.container import inference_data
 from hiermodels.errors import ContainerError, OptionError
 from hiermodels.plots import densities
-
-from . import fits, look
+from tests.plots import fits, look
 
 
 def data(idata: Any, name: str = "y") -> tuple[np.ndarray, np.ndarray, np.ndarray]:

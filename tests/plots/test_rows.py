@@ -6,11 +6,10 @@ import numpy as np
 import pytest
 
 import hiermodels as hm
-from hiermodels import inference_data
+from hiermodels.container import inference_data
 from hiermodels.errors import ContainerError
 from hiermodels.plots import rows
-
-from . import fits
+from tests.plots import fits
 
 
 def test_least_squares_by_group_are_those_of_the_classical_lines() -> None:
@@ -80,7 +79,7 @@ def test_means_of_groups_without_rows_are_their_estimates() -> None:
     idata = hm.OneWay(sums, y="y", group="group").fit(engine="exact", seed=1, draws=10)
     assert "y_mean" in inference_data.dataset(idata, "observed_data")
     ax = hm.plots.shrinkage(idata)
-    from . import look
+    from tests.plots import look
 
     want = np.sort(frame.groupby("group")["y"].mean())
     np.testing.assert_allclose(look.points(ax, "raw estimate")[:, 0], want)

@@ -3,11 +3,10 @@
 import numpy as np
 import pytest
 
-from hiermodels import inference_data
+from hiermodels.container import inference_data
 from hiermodels.errors import ContainerError, OptionError
 from hiermodels.plots import scalars
-
-from . import fits
+from tests.plots import fits
 
 
 def test_variables_scalars_and_logarithms_are_selected() -> None:

@@ -7,10 +7,10 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
-from hiermodels import inference_data, plots
+from hiermodels import plots
+from hiermodels.container import inference_data
 from hiermodels.errors import ContainerError, OptionError
-
-from . import fits, look
+from tests.plots import fits, look
 
 WORDS = {"none": "no pooling", "partial": "partial pooling", "complete": "complete pooling"}
 

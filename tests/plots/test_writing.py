@@ -6,8 +6,7 @@ import pytest
 from matplotlib.text import Text
 
 from hiermodels.plots import style, writing
-
-from . import look
+from tests.plots import look
 
 
 def test_labels_are_moved_apart_and_keep_their_order_and_middle() -> None:

@@ -1,0 +1,1 @@
+"""The same data under other pooling or priors: estimates by group, pooling factors, refits."""

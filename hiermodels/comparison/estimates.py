@@ -1,0 +1,172 @@
+"""Estimates of each group under several strategies, in one table; how much the groups differ."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import classical
+from ..container import inference_data as idatas
+from ..errors import DataError, DataWarning
+from ..families.gaussian import effects
+from ..models import layout
+from . import pooling_factors
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from ..container.inference_data import Container
+    from ..models.base import Base
+
+__all__ = ["heterogeneity", "raw_estimates", "table"]
+
+Array = NDArray[np.float64]
+
+_STATISTICS = ("mean", "sd", "q5", "q95")
+_QUANTILES = {"q5": 0.05, "median": 0.5, "q95": 0.95}
+STRATEGIES = ("none", "partial", "complete")
+CALLED = {"none": "no pooling", "partial": "partial pooling", "complete": "complete pooling"}
+
+
+def table(model: Base, fits: Mapping[str, Container]) -> pd.DataFrame:
+    """One row for each group and coefficient; as ``PoolingComparison.estimates``.
+
+    Parameters
+    ----------
+    model : Base
+        With partial pooling.
+    fits : mapping of str to container
+        By strategy; columns of one that is not there are NaN.
+    """
+    import pandas as pd
+
+    d = model.design
+    raw, se = raw_estimates(model)
+    columns: dict[str, Any] = {}
+    columns[group_column(model)] = np.repeat(d.labels, d.K)
+    if d.coefficients is not None:
+        columns["coefficient"] = np.tile(np.array(d.coefficients), d.J)
+    columns |= {"n": np.repeat(d.sizes, d.K), "estimate": raw.ravel(), "se": se.ravel()}
+    for name in STRATEGIES:
+        found = _effects(fits[name], d.J, d.K) if name in fits else {}
+        nothing = np.full(d.J * d.K, np.nan)
+        for statistic in _STATISTICS:
+            values = found.get(statistic)
+            columns[f"{name}_{statistic}"] = nothing if values is None else values.ravel()
+    draws = layout.draws(model, idatas.dataset(fits["partial"], "posterior"))
+    factors = pooling_factors.pooling_factors(d, effects.population(d, draws))
+    for statistic, values in factors.items():
+        name = "pooling_factor" if statistic == "mean" else f"pooling_factor_{statistic}"
+        columns[name] = values.ravel()
+    ranked = columns["partial_mean"].reshape(d.J, d.K)
+    order = np.argsort(-ranked, axis=0, kind="stable")
+    rank = np.empty((d.J, d.K), dtype=np.int64)
+    np.put_along_axis(rank, order, np.arange(1, d.J + 1)[:, None], axis=0)
+    columns["rank"] = rank.ravel()
+    return pd.DataFrame(columns)
+
+
+def group_column(model: Base) -> str:
+    """Name of the column of labels: the group's, unless that is the name of another column."""
+    group = model.design.group
+    taken = {"coefficient", "n", "estimate", "se", "rank"}
+    taken |= {f"{s}_{x}" for s in STRATEGIES for x in _STATISTICS}
+    taken |= {"pooling_factor", "pooling_factor_q5", "pooling_factor_q95"}
+    return f"{group}_group" if group in taken else group
+
+
+def raw_estimates(model: Base) -> tuple[Array, Array]:
+    """Each group's estimate by itself and its standard error, shape (J, K); NaN where it has none.
+
+    The given one with its known error; the mean of its rows, or the coefficients of its
+    least-squares line, with the residual sd that the groups share, or with its own, as
+    in the model.
+    """
+    d = model.design
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DataWarning)  # what has no estimate is NaN
+        if d.J < 2:
+            nothing = np.full((d.J, d.K), np.nan)
+            return nothing, nothing
+        if d.coefficients is not None:
+            shared = d.residual == "common" and d.within.df.sum() > 0
+            lines = classical.lines(model, sd="pooled" if shared else "own")
+            names = list(d.coefficients)
+            return (
+                lines.coefficients[names].to_numpy(np.float64),
+                lines.standard_errors[names].to_numpy(np.float64),
+            )
+        sd = {"known": None, "common": "pooled", "group": "own"}[d.residual]
+        try:
+            means = classical.group_means(model, sd=sd).table
+        except DataError:  # no group has two rows, and nobody an sd
+            means = classical.group_means(model, sd="own").table
+    return means[["mean"]].to_numpy(np.float64), means[["se"]].to_numpy(np.float64)
+
+
+def _effects(idata: Container, J: int, K: int) -> dict[str, Array]:
+    """Mean, sd and quantiles of theta, each of shape (J, K)."""
+    posterior = idatas.dataset(idata, "posterior")
+    if "theta" in posterior:
+        x = posterior["theta"].to_numpy().reshape(-1, J, K)
+        low, high = np.quantile(x, (0.05, 0.95), axis=0)
+        return {"mean": x.mean(axis=0), "sd": x.std(axis=0, ddof=1), "q5": low, "q95": high}
+    summed = idatas.dataset(idata, "effects_summary")["theta"]
+    return {
+        name: np.asarray(summed.sel(statistic=name).to_numpy()).reshape(J, K)
+        for name in _STATISTICS
+    }
+
+
+def heterogeneity(model: Base, idata: Container) -> pd.DataFrame:
+    """How much the groups differ; as ``PoolingComparison.heterogeneity``.
+
+    ``tau`` is as it is reported; shares and lambda are of the model's own coordinates.
+
+    Parameters
+    ----------
+    model : Base
+        With partial pooling.
+    idata : container
+        Its fit.
+    """
+    import pandas as pd
+
+    d = model.design
+    posterior = idatas.dataset(idata, "posterior")
+    draws = layout.draws(model, posterior)
+    assert draws.tau is not None  # noqa: S101 - partial pooling has it
+    names = [""] if d.coefficients is None else [f"[{name}]" for name in d.coefficients]
+    reported = np.asarray(posterior["tau"].values).reshape(-1, d.K)
+    found = {f"tau{name}": reported[:, k] for k, name in enumerate(names)}
+    if draws.sigma is None:
+        rows = d.rows("I^2")
+        assert rows.se is not None  # noqa: S101 - known standard errors
+        tau2 = draws.tau[:, 0] ** 2
+        found["I2"] = tau2 / (tau2 + pooling_factors.typical_variance(rows.se))
+    else:
+        # Groups of unlike spread count by their rows.
+        own = d.sizes / d.N if draws.sigma.shape[1] > 1 else np.ones(1)
+        sigma2 = draws.sigma**2 @ own
+        root = draws.tau[:, :, None] * (
+            np.eye(d.K)[None] if draws.L_Omega is None else draws.L_Omega
+        )
+        Sigma = root @ np.swapaxes(root, 1, 2)
+        if d.coefficients is None:
+            found["icc"] = Sigma[:, 0, 0] / (Sigma[:, 0, 0] + sigma2)
+        else:
+            shares = pooling_factors.variance_shares(d, Sigma, sigma2)
+            found |= {f"share{name}": shares[:, k] for k, name in enumerate(names)}
+    table = {
+        name: [x.mean(), x.std(ddof=1), *np.quantile(x, list(_QUANTILES.values()))]
+        for name, x in found.items()
+    }
+    if draws.theta is not None and draws.mu is not None:
+        together = pooling_factors.over_all_groups(draws.theta - draws.mu[:, None])
+        for k, name in enumerate(names):
+            table[f"lambda{name}"] = [together[k], *[np.nan] * 4]
+    return pd.DataFrame.from_dict(table, orient="index", columns=["mean", "sd", *_QUANTILES])

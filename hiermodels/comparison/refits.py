@@ -1,0 +1,228 @@
+"""Models without some of their groups or rows, and what they predict of what was left out.
+
+Importance sampling takes a fit to all data for one to all but a few; where that cannot work (Pareto
+k above its limit), the model is fitted to the rest, under the very same priors: defaults follow the
+data, and these may not.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import warnings
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import special
+
+from ..container import inference_data as idatas
+from ..data import design as designs
+from ..data.design import Design
+from ..data.rows import Rows
+from ..errors import DataWarning
+from ..families.gaussian import effects
+from ..models import layout
+
+if TYPE_CHECKING:
+    from ..models.base import Base
+    from ..models.model import Model
+
+__all__ = ["add_by_group", "group_elpd", "row_elpd", "without_groups", "without_rows"]
+
+Array = NDArray[np.float64]
+Fit = Callable[[Any], Any]
+
+_LOG_2PI = math.log(2 * math.pi)
+
+
+def without_groups(model: Model, places: list[int]) -> Model:
+    """The model of the other groups' data, its priors, and where they are, as they are.
+
+    Parameters
+    ----------
+    model : Model
+    places : list of int
+        Groups, counted from 0.
+
+    Raises
+    ------
+    HierModelsError
+        What is left has no posterior.
+    """
+    d = model.design
+    kept = np.setdiff1d(np.arange(d.J), places)
+    statistics = dataclasses.replace(
+        d.statistics,
+        **{n: getattr(d.statistics, n)[kept] for n in ("labels", "sizes", "group_means", "within")},
+    )
+    source = None
+    if d.in_memory:
+        rows = d.rows("leaving groups out")
+        source = _some(rows, np.isin(rows.index, kept))
+    return _of(model, dataclasses.replace(d, statistics=statistics, source=source))
+
+
+def without_rows(model: Model, places: list[int]) -> Model:
+    """The model of the other rows, its priors as they are.
+
+    Parameters
+    ----------
+    model : Model
+    places : list of int
+        Rows, counted from 0 in the order of the design; a group without rows is no more.
+
+    Raises
+    ------
+    DataError
+        There are no rows.
+    HierModelsError
+        What is left has no posterior.
+    """
+    d = model.design
+    rows = d.rows("leaving rows out")
+    kept = np.ones(d.N, dtype=bool)
+    kept[places] = False
+    left = _some(rows, kept)
+    labels = d.labels[np.unique(rows.index[kept])]
+    made = designs.of_arrays(
+        response=d.response,
+        group=d.group,
+        y=left.y,
+        index=left.index,
+        labels=labels,
+        z=left.z,
+        coefficients=d.coefficients,
+        x=left.x,
+        predictors=d.predictors,
+        residual=d.residual,
+        se=left.se,
+        places=left.places,
+    )
+    return _of(model, dataclasses.replace(made, about=d.about))
+
+
+def group_elpd(model: Model, place: int, fit: Fit) -> float:
+    """Log p(y_j | all other groups), by a fit without group j: log of the mean over its draws.
+
+    NaN where the groups' own residual sds have an improper prior: a new group has none then.
+
+    Parameters
+    ----------
+    model : Model
+        With partial or complete pooling.
+    place : int
+        The group, counted from 0.
+    fit : callable
+        Model to container.
+    """
+    rest = without_groups(model, [place])
+    drawn = layout.draws(rest, idatas.dataset(fit(rest), "posterior"))
+    if model.design.residual == "group":
+        own = _from_priors(model, ["sigma"], len(drawn), np.random.default_rng(0))
+        if own is None:
+            return math.nan
+        sigma = np.ones((len(drawn), model.design.J))
+        sigma[:, place] = own[:, 0]
+        drawn = dataclasses.replace(drawn, sigma=sigma)
+    log_p = effects.log_likelihood_group(model.design, drawn)
+    assert log_p is not None  # noqa: S101 - groups have a distribution with pooling
+    return float(special.logsumexp(log_p[:, place]) - math.log(len(log_p)))
+
+
+def row_elpd(model: Model, place: int, fit: Fit) -> float:
+    """Log p(y_i | all other rows), by a fit without row i; NaN where there is no prediction.
+
+    Where the row's group has no other rows, its effect is that of a new group: from the population
+    or, without pooling, from its prior, if that is proper.
+
+    Parameters
+    ----------
+    model : Model
+    place : int
+        The row, counted from 0 in the order of the design.
+    fit : callable
+        Model to container, with the draws of the effects.
+    """
+    d = model.design
+    rows = d.rows_from_origin("leaving rows out")
+    rest = without_rows(model, [place])
+    drawn = layout.draws(rest, idatas.dataset(fit(rest), "posterior"))
+    label, z, x = d.labels[rows.index[place]], rows.z[place], rows.x[place]
+    (own,) = np.nonzero(rest.design.labels == label)
+    n, variance = len(drawn), np.zeros(len(drawn))
+    rng = np.random.default_rng(0)  # for what only its prior speaks of
+    effect, common, sigma = drawn.mu, drawn.beta, drawn.sigma
+    if len(own):
+        j = int(own[0])
+        if model.pooling != "complete":
+            assert drawn.theta is not None  # noqa: S101 - asked for
+            effect = drawn.theta[:, j]
+        common = common[:, j] if common.ndim == 3 else common
+        sigma = sigma[:, [j]] if sigma is not None and d.residual == "group" else sigma
+    else:
+        if model.pooling == "none":
+            line = _from_priors(model, ["theta", "beta"], n, rng)
+            if line is None:
+                return math.nan
+            effect, common = line[:, : d.K], line[:, d.K :]
+        elif model.pooling == "partial":
+            assert drawn.tau is not None  # noqa: S101 - partial pooling has it
+            root = np.eye(d.K)[None] if drawn.L_Omega is None else drawn.L_Omega
+            root = drawn.tau[:, :, None] * root
+            variance = np.sum(np.einsum("k,dkm->dm", z, root) ** 2, axis=1)
+        if d.residual == "group":
+            sigma = _from_priors(model, ["sigma"], n, rng)
+            if sigma is None:
+                return math.nan
+    assert effect is not None  # noqa: S101 - with pooling there is mu
+    mean = effect @ z + common @ x
+    if rows.se is not None:
+        variance = variance + rows.se[place] ** 2
+    else:
+        assert sigma is not None  # noqa: S101 - it is not known
+        variance = variance + sigma[:, 0] ** 2
+    log_p = -0.5 * (_LOG_2PI + np.log(variance) + (rows.y[place] - mean) ** 2 / variance)
+    return float(special.logsumexp(log_p) - math.log(n))
+
+
+def add_by_group(model: Base, idata: Any) -> None:
+    """Add ``log_likelihood_group`` to a fit, where groups have a distribution."""
+    for name, group in layout.by_group(model, idatas.dataset(idata, "posterior")).items():
+        idatas.add(idata, name, group)
+
+
+def _some(rows: Rows, kept: NDArray[np.bool_]) -> Rows:
+    _, index = np.unique(rows.index[kept], return_inverse=True)
+    return Rows(
+        y=rows.y[kept],
+        index=index.astype(np.int64),
+        z=rows.z[kept],
+        x=rows.x[kept],
+        places=rows.places[kept],
+        se=None if rows.se is None else rows.se[kept],
+    )
+
+
+def _of(model: Model, design: Design) -> Model:
+    """The same model of other data; priors are given, none is a default any more."""
+    other = object.__new__(type(model))
+    options = {**model._options, "priors": dict(model.priors)}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DataWarning)  # the whole model has given them
+        other._configure(options, model.columns, design)
+    return other
+
+
+def _from_priors(
+    model: Base, blocks: Sequence[str], draws: int, rng: np.random.Generator
+) -> Array | None:
+    """A new group's own parameters, of which nothing else is known; None where that is nothing.
+
+    Draws of the elements of these blocks, side by side: shape (draws, elements).
+    """
+    priors = [p for name in blocks if name in model.priors for p in model.priors.as_list(name)]
+    if not all(p.proper for p in priors):
+        return None
+    return np.column_stack([p.draw(rng, draws) for p in priors])

@@ -1,0 +1,195 @@
+"""A comparison of pooling strategies in words: as plain text, and as HTML."""
+
+from __future__ import annotations
+
+import html as escaping
+import math
+from typing import TYPE_CHECKING
+
+from ..errors import count_of, listed
+from ..posterior.loo_comparison import FEW_TERMS, SMALL_DIFFERENCE
+from .estimates import CALLED
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from .strategies import PoolingComparison
+
+__all__ = ["conclusions", "html", "text"]
+
+
+_SHOWN = 12  # groups in the short table
+
+_NUMBERS = ["elpd", "se", "elpd_diff", "se_diff", "p_loo", "terms", "bad_k", "worst_k"]
+
+
+def title(c: PoolingComparison) -> str:
+    """What was compared."""
+    d = c.model.design
+    rows = "" if d.residual == "known" else f"{d.N} rows in "
+    return f"Pooling of {d.response} by {d.group}: {rows}{d.J} groups ({c.model.family})"
+
+
+def heading(c: PoolingComparison, unit: str) -> str:
+    """What the scores of a unit are of."""
+    d = c.model.design
+    if unit == "group":
+        return f"Prediction of a new {d.group} (leaving one {d.group} out at a time)"
+    return f"Prediction of another row of a known {d.group} (leaving one row out at a time)"
+
+
+def place(c: PoolingComparison) -> list[str]:
+    """Which of the intercept's numbers are at the centre, one sentence; none where none are."""
+    origin = c.model.design.origin
+    if not origin.turns or origin.anchor is None:
+        return []
+    name = origin.names[origin.anchor]
+    return [
+        f"Shares of the variance, and lambda and pooling factors of {name}, are those of the lines "
+        f"at {origin}; estimates and tau of {name} are at 0."
+    ]
+
+
+def conclusions(c: PoolingComparison) -> list[str]:
+    """What follows, one sentence each."""
+    said = []
+    for unit, part in c.elpd.groupby("unit", sort=False):
+        scored = part.dropna(subset=["elpd"])
+        subject = f"a new {c.model.design.group}" if unit == "group" else "another row"
+        if len(scored) < 2:
+            said.append(f"For {subject} there is nothing to compare.")
+            continue
+        best, second = scored.iloc[0], scored.iloc[1]
+        first, other = CALLED[best["pooling"]], CALLED[second["pooling"]]
+        off, se = -second["elpd_diff"], second["se_diff"]
+        numbers = f"elpd differs by {off:.1f} (se {se:.1f})"
+        if off < SMALL_DIFFERENCE:
+            said.append(
+                f"For {subject}, {first} and {other} predict about equally well: {numbers}, and "
+                f"less than {SMALL_DIFFERENCE:g} tells nothing."
+            )
+        elif off < 2 * se:
+            said.append(
+                f"For {subject}, {first} looks better than {other}, but could be so by chance: "
+                f"{numbers}."
+            )
+        else:
+            said.append(f"For {subject}, {first} predicts better than {other}: {numbers}.")
+        if best["terms"] < FEW_TERMS:
+            said[-1] += f" (Of {best['terms']} terms; with so few the se itself is uncertain.)"
+        bad = scored[scored["bad_k"] > 0]
+        if len(bad):
+            counts = ", ".join(
+                f"{count_of(n, 'term')} under {CALLED[name]}"
+                for name, n in zip(bad["pooling"], bad["bad_k"], strict=True)
+            )
+            said.append(
+                f"Pareto k is bad in {counts}: those terms are not to be relied upon; "
+                "compare_pooling(..., refit='bad') fits the model without each of them."
+            )
+        if best["terms"] < best["of"]:
+            whose = [
+                f"{listed(found.table.index[found.table['elpd'].isna()].tolist(), 3)} under "
+                f"{CALLED[name]}"
+                for (of, name), found in c.loo.items()
+                if of == unit and found.undefined and found.n
+            ]
+            of_whom = f": {unit} {'; '.join(whose)}" if whose else ""
+            said.append(
+                f"{best['of'] - best['terms']} of {count_of(best['of'], 'term')} left out of all "
+                f"strategies, as one of them has no prediction{of_whom}."
+            )
+    e = c.estimates
+    for name in e["coefficient"].unique() if "coefficient" in e else [None]:
+        factor = (
+            e["pooling_factor"]
+            if name is None
+            else e.loc[e["coefficient"] == name, "pooling_factor"]
+        )
+        of = "" if name is None else f" of {name}"
+        said.append(
+            f"Pooling factors{of} go from {factor.min():.2f} to {factor.max():.2f}, median "
+            f"{factor.median():.2f} (0 leaves a group alone, 1 replaces it by the others)."
+        )
+    return said
+
+
+def text(c: PoolingComparison) -> str:
+    """The report as plain text."""
+    lines = [title(c), ""]
+    for unit, part in c.elpd.groupby("unit", sort=False):
+        lines += [heading(c, str(unit)), _plain(_scores(part)), ""]
+        lines += [
+            f"  {CALLED[str(row.pooling)]}: {row.use}"
+            for row in part[part["elpd"].isna()].itertuples()
+        ]
+    for name, why in c.absent.items():
+        lines.append(f"{CALLED[name]} is not there: {why}")
+    lines += ["", "Conclusions", *(f"- {line}" for line in conclusions(c)), ""]
+    lines += ["How much the groups differ (partial pooling)", _plain(c.heterogeneity)]
+    lines += [*place(c), ""]
+    shown, left = short(c)
+    lines += [f"Estimates{left}", _plain(shown.set_index(shown.columns[0]))]
+    lines += [f"note {line}" for line in c.notes]
+    return "\n".join(lines)
+
+
+def html(c: PoolingComparison) -> str:
+    """The report as HTML: headings, sentences and tables, nothing that needs a style sheet."""
+    out = [f"<h3>{escaping.escape(title(c))}</h3>"]
+    for unit, part in c.elpd.groupby("unit", sort=False):
+        out += [f"<h4>{escaping.escape(heading(c, str(unit)))}</h4>", _table(_scores(part))]
+        for row in part[part["elpd"].isna()].itertuples():
+            out.append(f"<p>{escaping.escape(f'{CALLED[str(row.pooling)]}: {row.use}')}</p>")
+    out += [
+        f"<p>{escaping.escape(f'{CALLED[name]} is not there: {why}')}</p>"
+        for name, why in c.absent.items()
+    ]
+    items = "".join(f"<li>{escaping.escape(line)}</li>" for line in conclusions(c))
+    out += [f"<ul>{items}</ul>"]
+    out += ["<h4>How much the groups differ (partial pooling)</h4>", _table(c.heterogeneity)]
+    out += [f"<p>{escaping.escape(line)}</p>" for line in place(c)]
+    shown, left = short(c)
+    out += [f"<h4>Estimates{escaping.escape(left)}</h4>", _table(shown.set_index(shown.columns[0]))]
+    out += [f"<p>note {escaping.escape(line)}</p>" for line in c.notes]
+    return "\n".join(out)
+
+
+def short(c: PoolingComparison) -> tuple[pd.DataFrame, str]:
+    """The most telling columns of the estimates, and whether rows were left out, in words."""
+    e = c.estimates
+    label = [e.columns[0], *(["coefficient"] if "coefficient" in e else [])]
+    means = [f"{name}_mean" for name in ("none", "partial", "complete") if name in c.fits]
+    table = e[[*label, "n", "estimate", "se", *means, "partial_q5", "partial_q95"]]
+    table = table.assign(pooling_factor=e["pooling_factor"], rank=e["rank"])
+    if len(table) <= _SHOWN:
+        return table, ""
+    return table.head(_SHOWN), f" (first {_SHOWN} of {len(table)}; all are in .estimates)"
+
+
+def _scores(part: pd.DataFrame) -> pd.DataFrame:
+    scored = part.dropna(subset=["elpd"]).set_index("pooling")
+    columns = [*_NUMBERS, *(["refitted"] if scored["refitted"].any() else [])]
+    return scored[columns]
+
+
+def _plain(table: pd.DataFrame) -> str:
+    if table.empty:
+        return "  (nothing)"
+    return table.to_string(float_format=_number, na_rep="")
+
+
+def _table(table: pd.DataFrame) -> str:
+    if table.empty:
+        return "<p>(nothing)</p>"
+    return table.to_html(float_format=_number, na_rep="", border=0)
+
+
+def _number(x: float) -> str:
+    """Three significant digits, without an exponent where it can be."""
+    if not math.isfinite(x):
+        return ""
+    if x == 0 or 1e-4 <= abs(x) < 1e5:
+        digits = 0 if x == 0 else max(0, 2 - math.floor(math.log10(abs(x))))
+        return f"{x:.{min(digits, 6)}f}"
+    return f"{x:.3g}"

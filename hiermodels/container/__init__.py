@@ -1,0 +1,1 @@
+"""The seam to ArviZ: containers, NetCDF files, Pareto smoothing, rows read back."""

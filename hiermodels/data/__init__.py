@@ -1,0 +1,1 @@
+"""From a data frame or a file to checked columns, labels, rows and a design."""

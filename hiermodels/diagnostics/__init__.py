@@ -1,0 +1,1 @@
+"""R-hat, effective sample size, E-BFMI; findings, remedies and the verdict."""

@@ -1,0 +1,1 @@
+"""Ways from a model to draws: NUTS, exact, importance and Gibbs sampling."""

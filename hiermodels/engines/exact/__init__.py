@@ -1,0 +1,1 @@
+"""Exact posteriors by quadrature: integral, marginals, draws, leave-one-out."""

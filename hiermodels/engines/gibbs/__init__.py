@@ -1,0 +1,1 @@
+"""Gibbs sampling, one full conditional at a time."""

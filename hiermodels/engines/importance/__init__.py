@@ -1,0 +1,1 @@
+"""Importance sampling from a mixture of t distributions about the mode."""

@@ -1,0 +1,1 @@
+"""NUTS, by CmdStan: chains, their processes, checkpoints."""

@@ -1,0 +1,398 @@
+"""One chain: its process from start to end, and its draws out of Stan's CSV file."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import select
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...errors import OptionError
+from ...stan.toolchain import stan_environment
+from ...system import digests
+from ...system.termination import leash, terminable
+
+Array = NDArray[np.float64]
+
+_ITERATION = re.compile(rb"Iteration:\s*(\d+)\s*/")
+_STOP_CHECK = 0.2  # seconds between looks at whether to stop
+GRACE = 5.0
+"""Seconds that a chain has to end by itself once told to."""
+_TOTAL = b"seconds (Total)"
+"""Among the last words of a CSV file that Stan has written to its end."""
+_FULL = 1 << 20
+"""Bytes free, below which a disk counts as full."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """One chain, with all that a worker process needs to run it."""
+
+    chain: int
+    command: tuple[str, ...]
+    csv: Path
+    console: Path
+    pid: Path
+    stop: Path
+    warmup: int
+    draws: int
+    leave_out: tuple[str, ...]
+    mark: Path | None = None
+    """File that says that the chain is finished; None where nobody will pick it up."""
+
+
+@dataclass(frozen=True)
+class Chain:
+    """What became of one chain.
+
+    Attributes
+    ----------
+    number : int
+        The chain's number, from 0, as in the container.
+    columns : tuple of str
+        Names of the columns, as in Stan's CSV file.
+    draws, warmup : array, shape (iterations, columns)
+        Kept draws; warmup has no rows unless it was saved.
+    failure : str or None
+        None where the chain finished; else what happened to it.
+    messages : str
+        The end of what Stan printed.
+    """
+
+    number: int
+    columns: tuple[str, ...] = ()
+    draws: Array = field(default_factory=lambda: np.empty((0, 0)))
+    warmup: Array = field(default_factory=lambda: np.empty((0, 0)))
+    failure: str | None = None
+    messages: str = ""
+
+    @property
+    def finished(self) -> bool:
+        """Whether all its draws are there."""
+        return self.failure is None
+
+
+def run_chain(task: Task) -> Chain:
+    """Run one chain to its end and read its draws; also in another process.
+
+    Dask hands a task whose worker died out again by itself. Such a second try ends what is left of
+    the first, and writes into files of its own: the first may run on a machine out of reach.
+    """
+    while task.console.exists():
+        end_orphan(task)
+        task = _again(task)
+    with terminable():  # a worker process may be told to end as well
+        try:
+            code = _run(task)
+        except OSError as error:
+            why = error.strerror or error
+            return Chain(task.chain, failure=f"could not be started ({why})")
+        except _RemovedError as error:
+            return Chain(task.chain, failure=f"{error} was removed while it ran")
+    if code != 0:
+        # CmdStan 2.27 writes on into a full disk; 2.36 ends, with no more than "iostream error".
+        failure = f"{_how_it_ended(code)}{_full(task.csv)}"
+        return Chain(task.chain, failure=failure, messages=_last_messages(task.console))
+    chain = _read(task)
+    if chain.finished and task.mark is not None:
+        _leave_mark(task, task.mark)
+    return chain
+
+
+def _run(task: Task) -> int:
+    """Run the process of a chain; its exit code, or minus the signal that ended it."""
+    with open(task.console, "wb") as console:
+        process = subprocess.Popen(
+            [*leash(), *task.command],
+            stdin=subprocess.DEVNULL,
+            stdout=console,
+            stderr=subprocess.STDOUT,
+            env=stan_environment(task.command[0]),
+        )
+    try:
+        task.pid.write_text(str(process.pid))
+        return _wait(process, task)
+    finally:
+        _end(process)
+        with suppress(OSError):
+            task.pid.unlink(missing_ok=True)
+
+
+def _read(task: Task) -> Chain:
+    """The draws of a chain whose process has ended well."""
+    wanted, failure = task.warmup + task.draws, None
+    try:
+        columns, values = _read_csv(task.csv, task.leave_out)
+        if len(values) != wanted:
+            failure = f"wrote {len(values)} of {wanted} draws{_full(task.csv)}"
+        elif not _to_its_end(task.csv):
+            # Stan does not look whether what it writes arrives.
+            failure = f"left its last draws half written{_full(task.csv)}"
+    except (OSError, ValueError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        failure = f"left no draws that can be read ({reason}){_full(task.csv)}"
+    messages = _last_messages(task.console)
+    if failure is not None:
+        return Chain(task.chain, failure=failure, messages=messages)
+    return Chain(
+        task.chain,
+        columns=columns,
+        warmup=values[: task.warmup],
+        draws=values[task.warmup :],
+        messages=messages,
+    )
+
+
+def _to_its_end(csv: Path) -> bool:
+    with open(csv, "rb") as file:
+        file.seek(0, os.SEEK_END)
+        file.seek(max(0, file.tell() - 4096))
+        return _TOTAL in file.read()
+
+
+def _full(file: Path) -> str:
+    """The likely reason of half a file, as the end of a sentence."""
+    with suppress(OSError):
+        if shutil.disk_usage(file.parent).free < _FULL:
+            return f": the disk of {file.parent} is full; make room, or set TMPDIR or output_dir"
+    return ""
+
+
+# ---- finished chains, to be picked up ------------------------------------------------------------
+
+
+def _leave_mark(task: Task, mark: Path) -> None:
+    """Say that a chain is finished, and which file it has left."""
+    csv = task.csv
+    said = {"csv": csv.name, "bytes": csv.stat().st_size, "sha256": digests.of_file(csv)}
+    part = mark.with_name(f"{mark.name}.part")
+    # Without its mark the chain is run again: slower, and the same.
+    with suppress(OSError):
+        part.write_text(json.dumps(said))
+        os.replace(part, mark)
+
+
+def draws_left(mark: Path) -> tuple[Path, str] | None:
+    """The file of a chain that is marked as finished, and its hash then; None where it is not.
+
+    Nor is it where the file is gone, or has other bytes than it had, by their number.
+
+    Raises
+    ------
+    OptionError
+        The mark, or the folder of the file, is closed to this user.
+    """
+    try:
+        said = json.loads(mark.read_text())
+        csv = mark.with_name(Path(said["csv"]).name)
+        whole = csv.stat().st_size == said["bytes"]
+        return (csv, said["sha256"]) if whole else None
+    except PermissionError as error:
+        raise unread(mark, error) from error
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def finished(task: Task) -> Chain | None:
+    """The chain that an earlier run has finished, where its file is still what it was then.
+
+    Raises
+    ------
+    OptionError
+        What there is of it is closed to this user: to run it again would throw away another's.
+    """
+    found = None if task.mark is None else draws_left(task.mark)
+    if found is None:
+        return None
+    csv, digest = found
+    try:
+        if digests.of_file(csv) != digest:
+            return None
+    except PermissionError as error:
+        raise unread(csv, error) from error
+    except OSError:
+        return None
+    chain = _read(replace(task, csv=csv))
+    return chain if chain.finished else None
+
+
+def unread(file: Path, error: OSError) -> OptionError:
+    """That a file of a fit cannot be read, which is another thing than that it is damaged."""
+    closed = isinstance(error, PermissionError)
+    step = "see whose it is, and its mode (`ls -ld`)" if closed else "see to that, and try again"
+    return OptionError(f"{str(file)!r} cannot be read ({error.strerror}); {step}")
+
+
+def clear(task: Task) -> None:
+    """Remove what unfinished tries of a chain have left, processes first.
+
+    Raises
+    ------
+    OSError
+        Its files cannot be removed.
+    """
+    if task.mark is not None:
+        task.mark.unlink(missing_ok=True)
+        task.mark.with_name(f"{task.mark.name}.part").unlink(missing_ok=True)
+    while any(file.exists() for file in (task.csv, task.console, task.pid)):
+        end_orphan(task)
+        for file in (task.csv, task.console):
+            file.unlink(missing_ok=True)
+        task = _again(task)
+
+
+# ---- the process ---------------------------------------------------------------------------------
+
+
+class _RemovedError(Exception):
+    """What a chain writes to is gone: all that it would still draw is lost."""
+
+
+def _wait(process: subprocess.Popen[bytes], task: Task) -> int:
+    begun = False
+    with _ending(process) as ended:
+        while not ended(_STOP_CHECK):
+            folder, csv = task.csv.parent.exists(), task.csv.exists()
+            removed = not folder or (begun and not csv)
+            if removed or task.stop.exists():
+                process.terminate()
+                code = process.wait(timeout=GRACE)
+                if removed:
+                    what = f"its file {task.csv}" if folder else task.csv.parent
+                    raise _RemovedError(f"was ended, as {what}")
+                return code
+            begun = csv
+    code = process.wait()
+    if code == 0 and not task.csv.exists():  # made and removed between two looks
+        raise _RemovedError(f"has no draws, as its file {task.csv}")
+    return code
+
+
+@contextmanager
+def _ending(process: subprocess.Popen[bytes]) -> Iterator[Callable[[float], bool]]:
+    """A function that waits so many seconds for the end of a process, and says whether it came.
+
+    Linux wakes the waiter at once. Elsewhere Python looks again and again, every 50 ms at last,
+    which is as long as a small chain takes.
+    """
+    try:
+        end = os.pidfd_open(process.pid)
+    except (AttributeError, OSError):  # not Linux, an old one, or a sandbox that forbids it
+        yield lambda seconds: _polled(process, seconds)
+        return
+    try:
+        poll = select.poll()
+        poll.register(end, select.POLLIN)
+        yield lambda seconds: bool(poll.poll(1000 * seconds))
+    finally:
+        os.close(end)
+
+
+def _polled(process: subprocess.Popen[bytes], seconds: float) -> bool:
+    try:
+        process.wait(timeout=seconds)
+    except subprocess.TimeoutExpired:
+        return False
+    return True
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Leave no orphan, however the wait ended."""
+    if process.poll() is None:
+        process.kill()
+        process.wait()
+
+
+def end_orphan(task: Task) -> None:
+    """End the process of a chain whose worker died: nobody else watches it any more."""
+    try:
+        pid = int(task.pid.read_text())
+        # The number may be another host's, or have gone to another process since.
+        if _runs(pid, task):
+            os.kill(pid, signal.SIGKILL)
+    except (OSError, ValueError):
+        return  # it never began, or has ended
+    finally:
+        task.pid.unlink(missing_ok=True)
+
+
+def _runs(pid: int, task: Task) -> bool:
+    """Whether that process is this chain's: its command line names the chain's file."""
+    try:
+        for _ in range(50):  # it is empty for a moment while a process becomes another program
+            command = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace")
+            if command:
+                break
+            time.sleep(0.01)
+    except OSError:
+        ps = ["ps", "-o", "command=", "-p", str(pid)]
+        command = subprocess.run(ps, capture_output=True, text=True, check=False).stdout
+    return str(task.csv) in command
+
+
+def _again(task: Task) -> Task:
+    """The same chain with files of its own."""
+    csv, console, pid = (
+        path.with_name(f"{path.stem}_again{path.suffix}")
+        for path in (task.csv, task.console, task.pid)
+    )
+    command = tuple(part.replace(str(task.csv), str(csv)) for part in task.command)
+    return replace(task, csv=csv, console=console, pid=pid, command=command)
+
+
+def _how_it_ended(code: int) -> str:
+    if code >= 0:
+        return f"ended with exit code {code}"
+    try:
+        name = signal.Signals(-code).name
+    except ValueError:  # pragma: no cover - a signal that this Python does not know
+        name = f"signal {-code}"
+    hints = {"SIGKILL": " (out of memory?)", "SIGXFSZ": " (a file too large for ulimit -f)"}
+    hint = hints.get(name, "")
+    return f"was killed by {name}{hint}"
+
+
+def _last_messages(console: Path, lines: int = 6) -> str:
+    """The end of what Stan printed, without its progress and its echo of the settings."""
+    try:
+        text = console.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+    skip = re.compile(r"^\s*(Iteration:|Gradient evaluation|\d+ transitions using|$)")
+    # The settings are indented or "name = value"; Stan's own words are not.
+    setting = re.compile(r"^\s*\w+ = |^\s+\w+$|^(method|id|data|init|random|output)\b")
+    said = [x for x in text.splitlines() if not skip.match(x) and not setting.match(x)]
+    return "\n".join(said[-lines:])
+
+
+def _read_csv(path: Path, leave_out: Sequence[str]) -> tuple[tuple[str, ...], Array]:
+    import pandas as pd
+
+    def wanted(column: str) -> bool:
+        return column.partition(".")[0] not in leave_out
+
+    frame = pd.read_csv(path, comment="#", usecols=wanted, dtype=np.float64)
+    return tuple(frame.columns), frame.to_numpy()
+
+
+def iterations(console: Path) -> int:
+    """How far a chain says it is."""
+    try:
+        with open(console, "rb") as file:
+            file.seek(0, os.SEEK_END)
+            file.seek(max(0, file.tell() - 4096))
+            found = _ITERATION.findall(file.read())
+    except OSError:
+        return 0
+    return int(found[-1]) if found else 0

@@ -1,0 +1,404 @@
+"""What a folder holds of a fit, so that it can be picked up: model, settings, programs.
+
+::
+
+    STEM_fit.npz                   the model's numbers and priors, the settings, the program's key
+    STEM_data.json, _init_N.json   what Stan was given
+    STEM_N.csv, STEM_N.txt         what Stan wrote and said, chain by chain
+    STEM_N.done                    that the chain is finished, with the hash of its file
+    STEM.lock                      held while chains run
+
+The first file is NumPy's, without pickled objects, and is written last of what a fit begins with:
+where it is, all that the chains need is there.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import errno
+import json
+import os
+import tokenize
+import uuid
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from ...data.design import Design
+from ...data.rows import Rows
+from ...errors import DataError, OptionError, PriorError, listed
+from ...families.gaussian.laplace import Standardization
+from ...families.gaussian.statistics import ABOUT, ARRAYS, SufficientStatistics
+from ...priors.distributions import FAMILIES, Prior
+from ...version import __version__
+from . import chains, sampling
+
+FORMAT = "hiermodels fit 2"
+OPTIONS = ("pooling", "parameterization", "priors", "missing")
+"""Arguments of a model beside its data and columns."""
+_END = "_fit.npz"
+_ROWS = tuple(field.name for field in dataclasses.fields(Rows))
+_NUMBERS = ("centre", "root", "by_group")
+
+
+@dataclass(frozen=True)
+class Scratch(os.PathLike[str]):
+    """A folder for a fit's files that its maker will remove: no fit is picked up there."""
+
+    path: Path
+
+    def __fspath__(self) -> str:
+        return str(self.path)
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A fit that was begun.
+
+    Attributes
+    ----------
+    folder : Path
+        Where its files are.
+    stem : str
+        What their names begin with.
+    family : str
+        Name of the model's class.
+    columns, options : dict
+        The model's arguments.
+    design : Design
+        Its data.
+    standardization : Standardization or None
+        Of a marginal program.
+    settings : Settings
+        What NUTS is told.
+    asked : dict
+        What the fit was asked for beside that: ``include``, ``pointwise``,
+        ``effects_kept``.
+    radius : float or None
+        Of Stan's random inits; None where they are in files.
+    program : dict
+        Name, hash, CmdStan version and key of the executable.
+    """
+
+    folder: Path
+    stem: str
+    family: str
+    columns: dict[str, Any]
+    options: dict[str, Any]
+    design: Design
+    standardization: Standardization | None
+    settings: sampling.Settings
+    asked: dict[str, Any]
+    radius: float | None
+    program: dict[str, str]
+
+    @property
+    def call(self) -> str:
+        """How it is picked up; "" where what was written of it is gone."""
+        there = {file.name for file in self.folder.glob(f"[!.]*{_END}")}
+        if f"{self.stem}{_END}" not in there:
+            return ""
+        others = len(there) > 1
+        return f"hm.resume({str(self.folder)!r}{f', fit={self.stem!r}' if others else ''})"
+
+    def write(self, *, rows: bool) -> None:
+        """Write the first file of a fit; with the rows where they are needed.
+
+        Raises
+        ------
+        OSError
+            It cannot be written.
+        """
+        d = self.design
+        arrays = {f"statistics.{n}": getattr(d.statistics, n) for n in ARRAYS}
+        if rows:
+            found = d.rows("a fit that can be picked up")
+            kept = {n: getattr(found, n) for n in _ROWS}
+            arrays |= {f"rows.{n}": x for n, x in kept.items() if x is not None}
+        about: dict[str, Any] = {
+            "format": FORMAT,
+            "hiermodels_version": __version__,
+            "model": {"family": self.family, "columns": self.columns},
+            "options": {**self.options, "priors": _plain(self.options["priors"])},
+            "design": {
+                **{n: getattr(d.statistics, n) for n in ABOUT},
+                "coefficients": d.coefficients,
+                "predictors": d.predictors,
+                "residual": d.residual,
+                "ones": d.ones,
+                "about": d.about,
+                "has_rows": d.has_rows,
+                "in_memory": d.in_memory,
+            },
+            "settings": asdict(self.settings),
+            "asked": self.asked,
+            "radius": self.radius,
+            "program": self.program,
+        }
+        if self.standardization is not None:
+            s = self.standardization
+            arrays |= {f"standardization.{n}": getattr(s, n) for n in _NUMBERS}
+            about["standardization"] = {
+                "reason": s.reason,
+                "found": bool(s.found),
+                "efficiency": float(s.efficiency),
+            }
+        path = self.folder / f"{self.stem}{_END}"
+        part = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
+        try:
+            with open(part, "xb") as file:
+                np.savez(file, about=np.array(json.dumps(about, default=_number)), **arrays)
+            os.replace(part, path)
+        finally:
+            part.unlink(missing_ok=True)
+
+
+def _number(value: Any) -> Any:
+    """NumPy's numbers as JSON has them."""
+    if isinstance(value, np.generic):
+        return value.item()
+    raise TypeError(f"{type(value).__name__} cannot be kept")
+
+
+def _plain(priors: Mapping[str, Any]) -> dict[str, Any]:
+    def one(prior: Any) -> Any:
+        if isinstance(prior, Mapping):
+            return {"by": {str(name): one(p) for name, p in prior.items()}}
+        return {"family": type(prior).__name__, "numbers": asdict(prior)}
+
+    return {name: one(prior) for name, prior in priors.items()}
+
+
+def _prior(plain: Mapping[str, Any]) -> Prior | dict[str, Any]:
+    if "by" in plain:
+        return {name: _prior(p) for name, p in plain["by"].items()}
+    return FAMILIES[plain["family"]](**plain["numbers"])
+
+
+def find(folder: Path, fit: str | None) -> str:
+    """The stem of the one fit in a folder, of the only unfinished one, or of the one that is named.
+
+    Raises
+    ------
+    OptionError
+        There is none, or none of that name, or none is named where several could be meant.
+    """
+    what = f"output_dir must be the folder of a fit(..., output_dir=), and {str(folder)!r}"
+    if not os.path.isdir(folder):
+        is_there = "a file" if os.path.exists(folder) else "not there"
+        raise OptionError(f"{what} is {is_there}; check the path")
+    if not os.access(folder, os.R_OK | os.X_OK):
+        raise OptionError(f"{what} cannot be read; see whose it is, and its mode (`ls -ld`)")
+    there = stems(folder)
+    if not there:
+        raise OptionError(
+            f"output_dir must hold a fit that was begun, and {str(folder)!r} holds none; fit the "
+            "model with output_dir= to begin one"
+        )
+    if fit is None:
+        meant = there if len(there) == 1 else [stem for stem in there if _unfinished(folder, stem)]
+        if len(meant) == 1:
+            return meant[0]
+    elif fit in there:
+        return fit
+    raise OptionError(
+        f"fit must name one of the {len(there)} fits in {str(folder)!r} ({listed(there)}), got "
+        f"{'none' if fit is None else repr(fit)}"
+    )
+
+
+def _unfinished(folder: Path, stem: str) -> bool:
+    """Whether chains are missing, or it cannot be said (its file is damaged, or closed)."""
+    try:
+        done, wanted = progress(folder, stem)
+    except OptionError:
+        return True
+    return done < wanted
+
+
+def stems(folder: Path) -> list[str]:
+    """Names of the fits in a folder; none where it cannot be looked into."""
+    with suppress(OSError):
+        return sorted(p.name[: -len(_END)] for p in folder.glob(f"[!.]*{_END}"))
+    return []
+
+
+def progress(folder: Path, stem: str) -> tuple[int, int]:
+    """Chains that have finished and whose draws are there, and chains in all, of a fit.
+
+    The draws are not read for it: where they were changed and are as many bytes, it counts them.
+
+    Raises
+    ------
+    OptionError
+        Its file cannot be read, is damaged, or is of another version of this package.
+    """
+    with _opened(folder / f"{stem}{_END}") as (about, _):
+        wanted = int(about["settings"]["chains"])
+    marks = [folder / f"{stem}_{number}.done" for number in range(wanted)]
+    return sum(chains.draws_left(mark) is not None for mark in marks), wanted
+
+
+def read(folder: Path, stem: str) -> Checkpoint:
+    """A fit that was begun.
+
+    Raises
+    ------
+    OptionError
+        Its file cannot be read, is damaged, or is of another version of this package.
+    """
+    with _opened(folder / f"{stem}{_END}") as (about, file):
+        arrays = {name: file[name] for name in file.files if name != "about"}
+        return _read(folder, stem, about, arrays)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[tuple[dict[str, Any], Any]]:
+    """What the first file of a fit says of it, and the file, whose arrays are read when taken."""
+    try:
+        # Opened here, as NumPy leaves a damaged file open.
+        with _bytes_of(path) as raw, np.load(raw, allow_pickle=False) as file:
+            about = json.loads(str(file["about"]))
+            if about["format"] != FORMAT or about["hiermodels_version"] != __version__:
+                raise OptionError(
+                    f"{str(path)!r} must be of hiermodels {__version__}, got one of "
+                    f"{about['hiermodels_version']}; pick the fit up with that version, or fit anew"
+                )
+            yield about, file
+    except OptionError:
+        raise
+    # All that a file of another kind, or half a file, may be to np.load, json and the checks.
+    except (AttributeError, DataError, EOFError, IndexError, KeyError) as error:
+        raise _damaged(path) from error
+    except OSError as error:
+        # A place that cannot be is one of damage; any other number is of the disk.
+        if error.errno in (None, errno.EINVAL):
+            raise _damaged(path) from error
+        raise chains.unread(path, error) from error
+    except (PriorError, TypeError, ValueError, zipfile.BadZipFile) as error:
+        raise _damaged(path) from error
+    # One byte may make it encrypted, packed in another way, or a head that is no Python.
+    except (RuntimeError, tokenize.TokenError, zlib.error) as error:
+        raise _damaged(path) from error
+
+
+def _bytes_of(path: Path) -> BinaryIO:
+    try:
+        return open(path, "rb")
+    except OSError as error:
+        raise chains.unread(path, error) from error
+
+
+def _damaged(path: Path) -> OptionError:
+    return OptionError(
+        f"{str(path)!r} must be a whole file that fit(..., output_dir=) wrote, and is damaged; "
+        "fit the model anew"
+    )
+
+
+def _read(
+    folder: Path, stem: str, about: Mapping[str, Any], arrays: Mapping[str, Any]
+) -> Checkpoint:
+    d = about["design"]
+    known = {n: d[n] for n in ABOUT}
+    known["columns"] = tuple(known["columns"])
+    for name in ("sources", "levels"):
+        known[name] = {key: tuple(value) for key, value in known[name].items()}
+    found = SufficientStatistics(**known, **{n: _frozen(arrays[f"statistics.{n}"]) for n in ARRAYS})
+    design = Design(
+        found,
+        None if d["coefficients"] is None else tuple(d["coefficients"]),
+        tuple(d["predictors"]),
+        d["residual"],
+        d["ones"],
+        _source(d, arrays),
+        tuple(d.get("about", ())),
+    )
+    standard = None
+    if "standardization" in about:
+        numbers = {n: _frozen(arrays[f"standardization.{n}"]) for n in _NUMBERS}
+        standard = Standardization(**numbers, **about["standardization"])
+    columns = {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in about["model"]["columns"].items()
+    }
+    options = dict(about["options"])
+    options["priors"] = {name: _prior(p) for name, p in options["priors"].items()}
+    return Checkpoint(
+        folder=folder,
+        stem=stem,
+        family=about["model"]["family"],
+        columns=columns,
+        options=options,
+        design=design,
+        standardization=standard,
+        settings=sampling.Settings(**about["settings"]),
+        asked=dict(about["asked"]),
+        radius=about["radius"],
+        program=dict(about["program"]),
+    )
+
+
+def _frozen(values: Any) -> Any:
+    values.flags.writeable = False
+    return values
+
+
+def _source(d: Mapping[str, Any], arrays: Mapping[str, Any]) -> Rows | Callable[[], Rows] | None:
+    """The rows as the design had them: in memory, to be read, or not at all."""
+    if not d["has_rows"]:
+        return None
+    kept = {n: arrays[f"rows.{n}"] for n in _ROWS if f"rows.{n}" in arrays}
+    rows = Rows(**kept) if kept else None
+    if d["in_memory"]:
+        return rows
+
+    def again() -> Rows:
+        if rows is None:
+            raise DataError(
+                "the rows are not among what a fit that was picked up holds, as they were not in "
+                "memory; make the model anew from its data"
+            )
+        return rows
+
+    return again
+
+
+@contextmanager
+def alone(folder: Path, stem: str) -> Iterator[None]:
+    """Keep others away from a fit while its chains run.
+
+    Raises
+    ------
+    OptionError
+        Another process has it.
+    """
+    from filelock import FileLock, Timeout
+
+    beside = folder / f"{stem}.lock"
+    lock = FileLock(beside)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise OptionError(
+            f"the fit {stem} in {str(folder)!r} must be one process's at a time, and another runs "
+            "it now; wait for its end"
+        ) from None
+    except NotImplementedError:  # a file system without locks
+        yield
+        return
+    except OSError as error:
+        raise sampling.unwritten(folder, error) from error
+    try:
+        yield
+    finally:
+        # Nobody waits for this lock: whoever comes meanwhile is refused.
+        with suppress(OSError):
+            beside.unlink()
+        lock.release()

@@ -1,0 +1,1 @@
+"""Response distributions: what a family is, and each of them."""

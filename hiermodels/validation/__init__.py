@@ -1,0 +1,1 @@
+"""Whether a fit is right: certificates beside the exact posterior, simulation-based calibration."""

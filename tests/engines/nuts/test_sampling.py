@@ -1,0 +1,527 @@
+"""Chains: settings, executors, failures, interruption, progress. Real processes, really killed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import pytest
+
+import hiermodels as hm
+from hiermodels.container import inference_data as idatas
+from hiermodels.engines.nuts import chains, running, sampling
+from hiermodels.errors import DiagnosticWarning, OptionError, SamplingError
+from hiermodels.system import termination
+
+# 200 draws are few; that these fits say so is not what is tested here.
+pytestmark = pytest.mark.filterwarnings("ignore:(R-hat|bulk ESS|tail ESS|.*diverged|E-BFMI)")
+
+QUICK: dict[str, Any] = {"chains": 2, "draws": 200, "warmup": 300, "seed": 3, "progress": False}
+
+
+@pytest.fixture
+def schools() -> hm.EightSchools:
+    return hm.EightSchools(
+        hm.datasets.eight_schools(),
+        effect="effect",
+        se="se",
+        group="school",
+        parameterization="noncentered",
+    )
+
+
+def theta(idata: Any) -> np.ndarray:
+    return np.asarray(idatas.dataset(idata, "posterior")["theta"])
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"chains": 0}, "chains must be at least 1, got 0"),
+        ({"draws": 10.5}, "draws must be a whole number, got 10.5"),
+        ({"warmup": -1}, "warmup must be at least 0, got -1"),
+        ({"seed": 2**31}, "seed must be from 0 to 2147483647, got 2147483648"),
+        ({"seed": "1"}, "seed must be a whole number, got '1'"),
+        ({"adapt_delta": 1}, "adapt_delta must lie between 0 and 1, got 1"),
+        ({"adapt_delta": "high"}, "adapt_delta must be a number, got 'high'"),
+        ({"max_treedepth": 0}, "max_treedepth must be from 1 to 30, got 0"),
+        ({"metric": "dens"}, "metric must be one of .* got 'dens'; did you mean 'dense'"),
+        ({"save_warmup": 1}, "save_warmup must be True or False, got 1"),
+        ({"parallel_chains": 0}, "parallel_chains must be at least 1, got 0"),
+        ({"threads": 4}, "threads must be 1, got 4"),
+        ({"executor": 2}, "executor must be a concurrent.futures.Executor .* got int"),
+        ({"engine": "gibs"}, "engine must be one of 'nuts', .* got 'gibs'; did you mean 'gibbs'"),
+        ({"include": ["etas"]}, "include must be one of .* got 'etas'; did you mean 'eta'"),
+        ({"pointwise": "always"}, "pointwise must be True, False or 'auto', got 'always'"),
+        ({"inits": -1}, "inits: a radius must be finite and at least 0, got -1"),
+        ({"inits": "zero"}, "inits must be a number, a dict, a sequence of dicts"),
+        (
+            {"inits": {"Tau": 1.0}},
+            "has no parameter 'Tau'; it has eta, mu, tau; did you mean 'tau'",
+        ),
+        ({"inits": [{}]}, "inits must have one dict for each of the 4 chains, got 1"),
+        ({"output_dir": "/dev/null/x"}, "output_dir must be a folder that can be written"),
+    ],
+    ids=str,
+)
+def test_options_are_checked_before_anything_runs(
+    schools: hm.EightSchools,
+    monkeypatch: pytest.MonkeyPatch,
+    options: dict[str, Any],
+    message: str,
+) -> None:
+    monkeypatch.setattr(running, "run_chain", lambda _: pytest.fail("a chain ran"))
+    with pytest.raises(OptionError, match=message):
+        schools.fit(**{"progress": False, **options})
+
+
+@pytest.mark.stan
+def test_a_seed_gives_the_same_draws_and_another_seed_others(schools: hm.EightSchools) -> None:
+    first, again = schools.fit(**QUICK), schools.fit(**QUICK)
+    np.testing.assert_array_equal(theta(first), theta(again))
+    for group in ("posterior_predictive", "log_likelihood"):
+        a, b = (idatas.dataset(i, group)["effect"] for i in (first, again))
+        np.testing.assert_array_equal(a, b)
+    assert not np.array_equal(theta(first), theta(schools.fit(**{**QUICK, "seed": 4})))
+    assert not np.array_equal(theta(first)[0], theta(first)[1]), "two chains are one"
+
+
+@pytest.mark.stan
+def test_a_seed_is_stans_as_well(schools: hm.EightSchools) -> None:
+    # From the same inits, so that what differs is what Stan draws.
+    start = {"mu": 0.0, "tau": 1.0, "eta": np.zeros(8)}
+    first = schools.fit(**QUICK, inits=start)
+    other = schools.fit(**{**QUICK, "seed": 4}, inits=start)
+    assert not np.array_equal(theta(first), theta(other))
+    np.testing.assert_array_equal(theta(first), theta(schools.fit(**QUICK, inits=start)))
+
+
+@pytest.mark.stan
+def test_a_seed_that_was_not_given_is_recorded_and_repeats_the_fit(
+    schools: hm.EightSchools,
+) -> None:
+    first = schools.fit(**{**QUICK, "seed": None})
+    seed = idatas.attributes(first)["seed"]
+    np.testing.assert_array_equal(theta(first), theta(schools.fit(**{**QUICK, "seed": seed})))
+
+
+@pytest.mark.stan
+def test_chains_run_on_an_executor_of_processes(schools: hm.EightSchools) -> None:
+    with ProcessPoolExecutor(2) as pool:
+        there = schools.fit(**QUICK, executor=pool)
+    np.testing.assert_array_equal(theta(there), theta(schools.fit(**QUICK)))
+
+
+class Losing(Executor):
+    """Runs tasks at once, but loses the worker of one of them, which had not begun."""
+
+    def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        if args[0].chain == 1:
+            future.set_exception(RuntimeError("the worker died"))
+        else:
+            future.set_result(fn(*args, **kwargs))
+        return future
+
+
+@pytest.mark.stan
+def test_a_lost_worker_costs_a_second_try_and_no_draws(schools: hm.EightSchools) -> None:
+    there = schools.fit(**QUICK, executor=Losing())
+    np.testing.assert_array_equal(theta(there), theta(schools.fit(**QUICK)))
+
+
+@pytest.mark.stan
+def test_a_killed_worker_leaves_no_orphan_and_its_chain_is_run_again(
+    schools: hm.EightSchools,
+) -> None:
+    options = {**QUICK, "draws": 20_000, "pointwise": False}
+    orphans: list[psutil.Process] = []
+
+    def kill_a_worker() -> None:
+        orphans.extend(waiting(lambda: all_of(2)))
+        orphans[0].parent().kill()
+
+    with ProcessPoolExecutor(2) as pool:
+        killer = threading.Thread(target=kill_a_worker)
+        killer.start()
+        there = schools.fit(**options, executor=pool)
+        killer.join()
+    assert len(orphans) == 2
+    _, alive = psutil.wait_procs(orphans, timeout=5)
+    assert not alive
+    np.testing.assert_array_equal(theta(there), theta(schools.fit(**options)))
+
+
+def all_of(count: int, pid: int | None = None) -> list[psutil.Process] | None:
+    found = children(pid)
+    return found if len(found) == count else None
+
+
+class Foreign:
+    """What a Dask client looks like: it submits, but gives futures of its own."""
+
+    def submit(self, *_: Any) -> object:
+        return object()
+
+
+@pytest.mark.stan
+def test_an_executor_that_is_closed_or_foreign_is_refused(schools: hm.EightSchools) -> None:
+    pool = ProcessPoolExecutor(1)
+    pool.shutdown()
+    with pytest.raises(OptionError, match=r"it takes no tasks .* pass an open one"):
+        schools.fit(**QUICK, executor=pool)
+    with pytest.raises(OptionError, match=r"got Foreign; for Dask pass client.get_executor\(\)"):
+        schools.fit(**QUICK, executor=Foreign())
+
+
+@pytest.mark.stan
+def test_inits_that_stan_refuses_come_back_with_stans_words(schools: hm.EightSchools) -> None:
+    with pytest.raises(
+        SamplingError, match=r"(?s)no chain finished:\nchain 0 \(of 0 to 1\).*bounded .* is -1"
+    ):
+        schools.fit(**QUICK, inits={"mu": 0, "tau": -1.0, "eta": np.zeros(8)})
+
+
+@pytest.mark.stan
+def test_finished_chains_are_kept_when_another_fails(schools: hm.EightSchools) -> None:
+    good, bad = {"mu": 0, "tau": 1, "eta": np.zeros(8)}, {"mu": 0, "tau": -1, "eta": np.zeros(8)}
+    options = {**QUICK, "chains": 3}
+    with pytest.raises(SamplingError, match="2 of 3 chains finished and are kept") as caught:
+        schools.fit(**options, inits=[good, bad, good])
+    assert idatas.dataset(caught.value.idata, "posterior")["chain"].values.tolist() == [0, 2]
+
+    with pytest.warns(
+        DiagnosticWarning, match=r"(?s)chain 1 \(of 0 to 2\) .*holds the other 2 chains"
+    ):
+        idata = schools.fit(**options, inits=[good, bad, good], allow_failed_chains=True)
+    np.testing.assert_array_equal(theta(idata), theta(caught.value.idata))
+    assert idatas.attributes(idata)["failed_chains"] == 1
+
+
+def children(pid: int | None = None, chain: int | None = None) -> list[psutil.Process]:
+    """The CmdStan processes below a process."""
+    found = []
+    for child in psutil.Process(pid).children(recursive=True):
+        try:
+            command = child.cmdline()
+        except psutil.Error:
+            continue
+        if command[:1] == list(termination.leash()[:1]):
+            continue  # about to become one
+        if "method=sample" in command and (chain is None or f"id={chain}" in command):
+            found.append(child)
+    return found
+
+
+def waiting(condition: Any, seconds: float = 30) -> Any:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if got := condition():
+            return got
+        time.sleep(0.02)
+    raise AssertionError("waited in vain")
+
+
+@pytest.mark.stan
+def test_a_killed_chain_is_named_and_the_others_are_kept(schools: hm.EightSchools) -> None:
+    def kill_the_second() -> None:
+        waiting(lambda: children(chain=2))[0].kill()
+
+    killer = threading.Thread(target=kill_the_second)
+    killer.start()
+    with pytest.raises(
+        SamplingError, match=r"chain 1 \(of 0 to 2\) was killed by SIGKILL"
+    ) as caught:
+        schools.fit(**{**QUICK, "chains": 3, "draws": 20_000}, parallel_chains=3, pointwise=False)
+    killer.join()
+    assert theta(caught.value.idata).shape == (2, 20_000, 8)
+
+
+INTERRUPTED = """
+    import faulthandler, signal, sys
+    import hiermodels as hm
+    # Whoever runs the tests may ignore or block signals: nohup, a shell's background.
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.pthread_sigmask(signal.SIG_SETMASK, [])
+    faulthandler.register(signal.SIGUSR1)
+    model = hm.EightSchools(
+        hm.datasets.eight_schools(), effect="effect", se="se", group="school",
+        parameterization="noncentered",
+    )
+    try:
+        model.fit(chains=4, draws=2_000_000, seed=1, progress=False, parallel_chains=4, {executor})
+    except KeyboardInterrupt:
+        sys.exit(77)
+"""
+
+
+@pytest.mark.stan
+@pytest.mark.parametrize(
+    ("sign", "code"), [(signal.SIGINT, 77), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+)
+def test_a_signal_to_the_parent_ends_the_children_and_leaves_nothing(
+    tmp_path: Path, sign: signal.Signals, code: int
+) -> None:
+    script = tmp_path / "fit.py"
+    script.write_text(textwrap.dedent(INTERRUPTED.format(executor="")))
+    work = tmp_path / "tmp"
+    work.mkdir()
+    parent = subprocess.Popen([sys.executable, str(script)], env=os.environ | {"TMPDIR": str(work)})
+    try:
+        running = waiting(lambda: all_of(4, parent.pid))
+        # To the parent alone, as a notebook's kernel gets it; a terminal would tell all of them.
+        parent.send_signal(sign)
+        try:
+            assert parent.wait(timeout=20) == code
+        except subprocess.TimeoutExpired:
+            parent.send_signal(signal.SIGUSR1)  # it says where it is
+            time.sleep(2)
+            raise
+        _, alive = psutil.wait_procs(running, timeout=5)
+        assert not alive
+        assert not list(work.glob("hiermodels-*"))
+    finally:
+        parent.kill()
+        parent.wait()
+
+
+@pytest.mark.stan
+def test_output_dir_keeps_stans_files_and_two_fits_apart(
+    schools: hm.EightSchools, tmp_path: Path
+) -> None:
+    folder = tmp_path / "a folder" / "stan"
+    schools.fit(**QUICK, output_dir=folder)
+    schools.fit(**QUICK, output_dir=folder)
+    names = [p.name for p in folder.iterdir()]
+    assert len([n for n in names if n.endswith(".csv")]) == 4
+    assert len([n for n in names if n.endswith("_data.json")]) == 2
+    assert not [n for n in names if n.endswith(".stop")]
+
+
+@pytest.fixture
+def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    import tempfile
+
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    return tmp_path
+
+
+@pytest.mark.stan
+def test_a_fit_leaves_no_temporary_file(schools: hm.EightSchools, scratch: Path) -> None:
+    schools.fit(**QUICK)
+    with pytest.raises(SamplingError):
+        schools.fit(**QUICK, inits={"mu": 0, "tau": -1, "eta": np.zeros(8)})
+    assert not list(scratch.glob("hiermodels-*"))
+
+
+@pytest.mark.stan
+def test_inits_may_be_a_radius_or_a_function(schools: hm.EightSchools) -> None:
+    schools.fit(**QUICK, inits=0.5)
+    seen: list[int] = []
+
+    def start(number: int) -> dict[str, Any]:
+        seen.append(number)
+        return {"mu": float(number), "tau": 1.0, "eta": np.zeros(8)}
+
+    schools.fit(**QUICK, inits=start)
+    assert seen == [0, 1]
+
+
+@pytest.mark.stan
+def test_progress_shows_a_bar_where_it_is_wanted(
+    schools: hm.EightSchools, capfd: pytest.CaptureFixture[str]
+) -> None:
+    schools.fit(**{**QUICK, "draws": 20_000, "progress": True}, pointwise=False)
+    shown = capfd.readouterr()
+    assert "2 chains" in shown.err
+    assert "%|" in shown.err
+    schools.fit(**QUICK)
+    silent = capfd.readouterr()
+    assert silent.err == ""
+    assert silent.out == ""
+
+
+@pytest.mark.stan
+def test_progress_shows_a_bar_in_a_notebook() -> None:
+    import nbformat
+    from nbclient import NotebookClient
+
+    code = textwrap.dedent(
+        """
+        import warnings
+        import hiermodels as hm
+        warnings.simplefilter("error")
+        warnings.simplefilter("ignore", hm.HierModelsWarning)
+        model = hm.EightSchools(
+            hm.datasets.eight_schools(), effect="effect", se="se", group="school",
+            parameterization="noncentered",
+        )
+        idata = model.fit(chains=2, draws=20_000, seed=1, pointwise=False)
+        """
+    )
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code)])
+    NotebookClient(notebook, timeout=120, kernel_name="python3").execute()
+    text = "".join(o.get("text", "") for o in notebook.cells[0].outputs)
+    assert "2 chains" in text
+    assert "%|" in text
+
+
+def test_an_iteration_line_of_stan_is_how_far_a_chain_is(tmp_path: Path) -> None:
+    console = tmp_path / "console.txt"
+    console.write_text("Iteration:    1 / 2000 [  0%]  (Warmup)\nIteration: 1300 / 2000 [ 65%]\n")
+    assert chains.iterations(console) == 1300
+    assert chains.iterations(tmp_path / "none.txt") == 0
+
+
+def test_a_process_that_only_has_the_number_of_a_lost_chain_is_left_alone(tmp_path: Path) -> None:
+    bystander = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    try:
+        pid = tmp_path / "chain.pid"
+        pid.write_text(str(bystander.pid))
+        task = chains.Task(
+            0, ("exe",), tmp_path / "x.csv", tmp_path / "x.txt", pid, tmp_path / "s", 0, 1, ()
+        )
+        chains.end_orphan(task)
+        assert bystander.poll() is None
+        assert not pid.exists()
+    finally:
+        bystander.kill()
+        bystander.wait()
+
+
+def test_what_is_left_of_a_lost_chain_is_ended(tmp_path: Path) -> None:
+    task = sleeper(tmp_path, "import time; time.sleep(60)")
+    left = subprocess.Popen([*task.command, str(task.csv)])
+    try:
+        task.pid.write_text(str(left.pid))
+        chains.end_orphan(task)
+        assert left.wait(timeout=10) == -signal.SIGKILL
+        assert not task.pid.exists()
+    finally:
+        left.kill()
+        left.wait()
+
+
+@pytest.fixture(params=["woken", "polled"])
+def _either_way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both ways to wait for a process: Linux's, and that of systems that have no such thing."""
+    if request.param == "polled":
+        monkeypatch.delattr(os, "pidfd_open", raising=False)
+    elif not hasattr(os, "pidfd_open"):
+        pytest.skip("this system cannot wake who waits for a process")
+
+
+def sleeper(tmp_path: Path, code: str) -> chains.Task:
+    csv = tmp_path / "x.csv"
+    command = (sys.executable, "-c", code)
+    return chains.Task(
+        0, command, csv, tmp_path / "x.txt", tmp_path / "x.pid", tmp_path / "x.stop", 0, 1, ()
+    )
+
+
+@pytest.mark.usefixtures("_either_way")
+def test_a_chains_end_is_seen_with_its_exit_code(tmp_path: Path) -> None:
+    chain = chains.run_chain(sleeper(tmp_path, "import time; time.sleep(0.5); raise SystemExit(3)"))
+    assert chain.failure == "ended with exit code 3"
+    assert not (tmp_path / "x.pid").exists()
+
+
+@pytest.mark.usefixtures("_either_way")
+def test_a_stop_file_ends_a_chain(tmp_path: Path) -> None:
+    task = sleeper(tmp_path, "import time; time.sleep(60)")
+    threading.Timer(0.5, task.stop.touch).start()
+    began = time.monotonic()
+    assert chains.run_chain(task).failure == "was killed by SIGTERM"
+    assert time.monotonic() - began < 20
+
+
+@pytest.mark.usefixtures("_either_way")
+def test_waiting_for_a_chain_leaves_no_file_open(tmp_path: Path) -> None:
+    before = psutil.Process().num_fds()
+    for number in range(20):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        chains.run_chain(sleeper(folder, "pass"))
+    # Some of what other threads and the garbage collector open and close meanwhile is not ours.
+    assert psutil.Process().num_fds() - before < 10
+
+
+@pytest.mark.stan
+def test_stan_writes_as_many_digits_as_it_is_told_and_is_silent_without_a_bar(
+    schools: hm.EightSchools, tmp_path: Path
+) -> None:
+    from hiermodels.stan import programs
+
+    executable = programs.executable(schools.program_name(), progress=False).path
+    settings = sampling.Settings(chains=1, draws=50, warmup=50, seed=1)
+    start = [{"mu": 0.0, "tau": 1.0, "eta": np.zeros(8)}]
+    drawn = {}
+    for digits in (3, 12):
+        folder = tmp_path / str(digits)
+        (chain,) = sampling.sample(
+            executable,
+            schools.stan_data,
+            start,
+            settings,
+            significant_digits=digits,
+            progress=False,
+            output_dir=folder,
+        )
+        drawn[digits] = chain.draws[:, chain.columns.index("mu")]
+        (said,) = folder.glob("*.txt")
+        assert "Iteration" not in said.read_text()
+    np.testing.assert_allclose(drawn[3], drawn[12], rtol=0.005)
+    assert not np.allclose(drawn[3], drawn[12], rtol=1e-6)
+    with pytest.raises(OptionError, match="significant_digits must be from 1 to 18, got 19"):
+        sampling.sample(executable, {}, 1.0, settings, significant_digits=19)
+
+
+def test_arrays_come_back_in_stans_order_first_index_fastest() -> None:
+    names = ("lp__", "mu", "A.1.1", "A.2.1", "A.1.2", "A.2.2", "A.1.3", "A.2.3", "theta.1")
+    values = [np.arange(18.0).reshape(2, 9) + 100 * number for number in range(3)]
+    both = [chains.Chain(number, names, draws=x) for number, x in enumerate(values)]
+    got = sampling.unpack(both)
+    assert {name: x.shape for name, x in got.items()} == {
+        "lp__": (3, 2),
+        "mu": (3, 2),
+        "A": (3, 2, 2, 3),
+        "theta": (3, 2, 1),
+    }
+    assert got["A"][2, 1].tolist() == [[211, 213, 215], [212, 214, 216]]
+    assert got["mu"][:, 0].tolist() == [1, 101, 201]
+
+
+class Closing(Executor):
+    """Takes one task, and is shut down before the next."""
+
+    def __init__(self) -> None:
+        self.pool = ThreadPoolExecutor(1)
+        self.taken = 0
+
+    def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
+        self.taken += 1
+        if self.taken > 1:
+            waiting(children)
+            raise RuntimeError("cannot schedule new futures after shutdown")
+        return self.pool.submit(fn, *args, **kwargs)
+
+
+@pytest.mark.stan
+def test_an_executor_that_closes_midway_leaves_no_chain_running(
+    schools: hm.EightSchools, tmp_path: Path
+) -> None:
+    with pytest.raises(OptionError, match="it takes no tasks"):
+        schools.fit(**{**QUICK, "draws": 2_000_000}, executor=Closing(), output_dir=tmp_path)
+    waiting(lambda: not children())
+    assert not list(tmp_path.glob("*.stop"))
