@@ -42,7 +42,7 @@ def container(model: Any, *, chains: int = 4, draws: int = 1000, seed: int = 1) 
         stan |= {"mu": theta[:, 0], "beta": beta[:, 0]}
     else:
         stan |= {"theta": theta, "beta": beta}
-    if d.coefficients is None:
+    if d.scalar:
         name = "mu" if model.pooling == "complete" else "theta"
         stan[name] = stan[name][..., 0]
     if not rows.x.shape[1]:

@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from ..data.design import Design
 from ..errors import DataError, DataWarning, OptionError, listed
+from ..families.gaussian.moments import Moments
 from ..models.base import one_of
 from .results import (
     Array,
@@ -140,7 +140,7 @@ def anova(model: Any) -> Anova:
     return of_design(d)
 
 
-def of_design(d: Design) -> Anova:
+def of_design(d: Moments) -> Anova:
     """Analysis of variance of data with replication, where only the intercept varies."""
     J, N, n = d.J, d.N, d.sizes.astype(np.float64)
     sums = d.gram[:, 0, -1]  # of the response less its mean
@@ -278,14 +278,14 @@ def group_means(model: Any, level: float = 0.9, *, sd: str | None = None) -> Gro
     return GroupMeans(table=table, level=level, sd=sd, _about=about(d))
 
 
-def own_sds(d: Design) -> Array:
+def own_sds(d: Moments) -> Array:
     """Each group's own sd, NaN where it has one row, shape (J,)."""
     df = d.sizes - 1
     variance = np.divide(d.within.rss, df, out=np.full(d.J, np.nan), where=df > 0)
     return np.asarray(np.sqrt(variance))
 
 
-def known(d: Design) -> tuple[Array, Array]:
+def known(d: Moments) -> tuple[Array, Array]:
     """Estimates and their known standard errors, each of shape (J,)."""
     rows = d.rows("EightSchools")
     assert rows.se is not None  # noqa: S101 - for the type checker
@@ -301,7 +301,7 @@ def refuse_sd(sd: Any) -> None:
         )
 
 
-def need_own_sds(d: Design, what: str) -> Array:
+def need_own_sds(d: Moments, what: str) -> Array:
     """Each group's own sd, where each has one above 0.
 
     Raises
@@ -320,7 +320,7 @@ def need_own_sds(d: Design, what: str) -> Array:
     return own
 
 
-def _warn_of_single(d: Design) -> None:
+def _warn_of_single(d: Moments) -> None:
     single = d.sizes == 1
     if single.any():
         # Without any replication there is nothing to pool either.

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..data.design import Design
 from ..errors import DataWarning, listed
 from ..families.gaussian.least_squares import own_lines
+from ..families.gaussian.moments import Moments
 from ..models.base import one_of
 from .results import Array, Result, about, design_of, index_of
 
@@ -145,13 +145,13 @@ def lines(model: Any, *, common: bool = True, sd: str = "own") -> Lines:
     return found
 
 
-def _without_common(d: Design) -> Design:
+def _without_common(d: Moments) -> Moments:
     """The same data without the common columns; a common intercept stays."""
     kept = tuple(name for name in d.predictors if name == d.ones)
     return dataclasses.replace(d, predictors=kept, about=())  # no priors here
 
 
-def _in_the_way(d: Design, errors: Any) -> list[str]:
+def _in_the_way(d: Moments, errors: Any) -> list[str]:
     """Common columns without which more groups would have a line and its errors."""
     columns = [name for name in d.predictors if name != d.ones]
     if errors.all() or not columns:
@@ -161,7 +161,7 @@ def _in_the_way(d: Design, errors: Any) -> list[str]:
     return columns if (better & ~errors).any() else []
 
 
-def _solve(d: Design, has: Any) -> tuple[Array, Array]:
+def _solve(d: Moments, has: Any) -> tuple[Array, Array]:
     """Coefficients of the raw columns and A_j^-1, NaN where a group has none."""
     p = d.K + d.P
     centred, own = own_lines(d.gram[has], d.gram_within[has], d.intercept, d.fit_within)
@@ -172,7 +172,7 @@ def _solve(d: Design, has: Any) -> tuple[Array, Array]:
     return fit, inverse
 
 
-def _total(d: Design) -> Array:
+def _total(d: Moments) -> Array:
     """Sum of squares of each group's response, about its mean where there is an intercept.
 
     A factor with a column for every level is an intercept by another name.

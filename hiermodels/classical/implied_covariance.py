@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from ..data.design import Design
 from ..errors import OptionError, listed, suggest
+from ..families.gaussian.moments import Moments
 from . import analysis_of_variance as anovas
 from . import heterogeneity, mixed_models
 from .results import Array, Result, about, design_of, shown
@@ -116,7 +116,7 @@ def marginal_covariance(model: Any, groups: Any, *, estimates: Any = None) -> Ma
     return MarginalCovariance(table=pd.DataFrame(out, index, index), _about=about(d))
 
 
-def _places(d: Design, groups: Any) -> list[int]:
+def _places(d: Moments, groups: Any) -> list[int]:
     known = {label: j for j, label in enumerate(d.labels.tolist())}
     if isinstance(groups, np.ndarray) and groups.ndim == 0:  # it cannot be iterated over
         groups = groups.item()
@@ -151,9 +151,9 @@ def _near(label: Any, known: Mapping[Any, int]) -> str:
     return suggest(str(label), [name for name in known if isinstance(name, str)])
 
 
-def _rows(d: Design, j: int) -> tuple[Array, list[int]]:
+def _rows(d: Moments, j: int) -> tuple[Array, list[int]]:
     """The varying columns of a group's rows, and the rows' places."""
-    if d.residual == "known" or (d.coefficients is None and not d.in_memory):
+    if d.residual == "known" or (d.scalar and not d.in_memory):
         n = int(d.sizes[j])
         return np.ones((n, 1)), list(range(n))
     rows = d.rows("marginal_covariance of varying slopes")
@@ -161,9 +161,9 @@ def _rows(d: Design, j: int) -> tuple[Array, list[int]]:
     return rows.z[mine], rows.places[mine].tolist()
 
 
-def _given(model: Any, d: Design, estimates: Any) -> tuple[Array, Array]:
+def _given(model: Any, d: Moments, estimates: Any) -> tuple[Array, Array]:
     """Sigma, shape (K, K), and the residual variance of each group, shape (J,)."""
-    names = list(d.coefficients or ("tau",))
+    names = ["tau"] if d.scalar else list(d.coefficients)
     estimates = _by_reml(model, d, len(names)) if estimates is None else _means(estimates)
     tau = _numbers(estimates, "tau", names)
     Omega = _correlations(estimates, names)
@@ -174,7 +174,7 @@ def _given(model: Any, d: Design, estimates: Any) -> tuple[Array, Array]:
     return Sigma, np.broadcast_to(sigma**2, (d.J,))
 
 
-def _by_reml(model: Any, d: Design, K: int) -> Any:
+def _by_reml(model: Any, d: Moments, K: int) -> Any:
     if d.residual == "known":
         return heterogeneity.meta_analysis(model, "reml")
     if d.residual == "group":

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..data.design import PERFECT, Design
 from ..errors import DataError, DataWarning, DiagnosticWarning, OptionError, listed
 from ..families.gaussian import marginal
+from ..families.gaussian.moments import PERFECT, Moments
 from ..models.base import one_of
 from . import variance_components
 from .results import (
@@ -172,7 +172,7 @@ def mixed_model(model: Any, method: str = "reml", *, level: float = 0.9) -> Mixe
     return found
 
 
-def estimate(d: Design, method: str) -> Components:
+def estimate(d: Moments, method: str) -> Components:
     """Variance components of data that have them.
 
     Raises
@@ -196,13 +196,13 @@ def estimate(d: Design, method: str) -> Components:
     return variance_components.maximize(d, method)
 
 
-def covariance_of(d: Design, found: Components) -> Array:
+def covariance_of(d: Moments, found: Components) -> Array:
     """Covariance Sigma of the raw columns' effects, shape (K, K)."""
     root = d.at_zero[1][: d.K, : d.K] @ found.Lambda
     return np.asarray(root @ root.T)
 
 
-def _result(d: Design, found: Components, method: str, level: float) -> MixedModel:
+def _result(d: Moments, found: Components, method: str, level: float) -> MixedModel:
     shift, back = d.at_zero
     K, names = d.K, list(d.names)
     coefficients = shift + back @ found.centred
@@ -210,7 +210,7 @@ def _result(d: Design, found: Components, method: str, level: float) -> MixedMod
     tau, Omega = _sds_and_correlations(d, found)
     theta, theta_sd = _effects(d, found)
 
-    one_way = d.coefficients is None
+    one_way = d.scalar
     varying = ["theta"] if one_way else names[:K]
     labels = ["mu"] if one_way else [f"mu[{n}]" for n in names[:K]]
     labels += [f"beta[{n}]" for n in names[K:]]
@@ -250,7 +250,7 @@ def _result(d: Design, found: Components, method: str, level: float) -> MixedMod
     )
 
 
-def _sds_and_correlations(d: Design, found: Components) -> tuple[Array, Array]:
+def _sds_and_correlations(d: Moments, found: Components) -> tuple[Array, Array]:
     """Tau, shape (K,), and Omega, shape (K, K), which is NaN beside a tau of 0."""
     Sigma = covariance_of(d, found)
     length = np.where(d.size[: d.K] > 0, d.size[: d.K], 1.0)
@@ -263,7 +263,7 @@ def _sds_and_correlations(d: Design, found: Components) -> tuple[Array, Array]:
     return tau, np.clip(Omega, -1, 1)
 
 
-def _effects(d: Design, found: Components) -> tuple[Array, Array]:
+def _effects(d: Moments, found: Components) -> tuple[Array, Array]:
     """The groups' own coefficients and their conditional sds, each of shape (J, K)."""
     p = marginal.Population(found.centred[None], found.Lambda[None], np.array([[found.sigma**2]]))
     factored = marginal.factor(d.gram, p)

@@ -12,8 +12,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
-from ..data.design import Design
 from ..errors import DataError, OptionError, listed
+from ..families.gaussian.moments import Moments
 from ..models.base import Base
 
 Array = NDArray[np.float64]
@@ -65,7 +65,7 @@ def number(x: Any) -> str:
     return f"{x:.4g}"
 
 
-def design_of(model: Any, what: str, families: Mapping[str, str | None]) -> Design:
+def design_of(model: Any, what: str, families: Mapping[str, str | None]) -> Moments:
     """The data of a model, for an estimate that some of the families have.
 
     Parameters
@@ -110,7 +110,7 @@ def check_level(level: Any) -> float:
     return float(level)
 
 
-def need_replication(design: Design, what: str) -> None:
+def need_replication(design: Moments, what: str) -> None:
     """Refuse rows of which no two share a group.
 
     Raises
@@ -133,17 +133,17 @@ def interval(estimate: Any, se: Any, level: float, df: Any = math.inf) -> tuple[
     return estimate - half, estimate + half
 
 
-def index_of(design: Design) -> Any:
+def index_of(design: Moments) -> Any:
     """Labels of the groups as the index of a table."""
     return pd.Index(design.labels.tolist(), name=design.group)
 
 
-def means_of(design: Design) -> Array:
+def means_of(design: Moments) -> Array:
     """Mean response of each group, where nothing but the intercept varies, shape (J,)."""
     return np.asarray(design.offset[-1] + design.gram[:, 0, -1] / design.sizes)
 
 
-def about(design: Design) -> str:
+def about(design: Moments) -> str:
     """What was estimated from: ``y by group (N rows, J groups)``."""
     rows = "" if design.residual == "known" else f"{design.N} rows, "
     return f"{design.response} by {design.group} ({rows}{design.J} groups)"

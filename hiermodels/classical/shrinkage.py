@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..data.design import Design
 from ..errors import OptionError, suggest
+from ..families.gaussian.moments import Moments
 from ..models.base import one_of
 from . import analysis_of_variance, heterogeneity, mixed_models
 from .results import (
@@ -196,7 +196,7 @@ def _number(tau: Any, allowed: tuple[str, ...]) -> float:
     return float(tau)
 
 
-def _components(d: Design, method: str | float) -> tuple[float, float]:
+def _components(d: Moments, method: str | float) -> tuple[float, float]:
     """Tau, and the pooled sd that goes with it."""
     if method in ("reml", "ml"):
         found = mixed_models.estimate(d, str(method))

@@ -36,8 +36,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import optimize
 
-from ..data.design import Design
 from ..families.gaussian.least_squares import TOLERANCE
+from ..families.gaussian.moments import Moments
 
 Array = NDArray[np.float64]
 
@@ -96,12 +96,12 @@ class _At(NamedTuple):
     q: float
 
 
-def maximize(design: Design, method: str = "reml") -> Components:
+def maximize(design: Moments, method: str = "reml") -> Components:
     """Estimate the variance components, all of them together, by their likelihood.
 
     Parameters
     ----------
-    design : Design
+    design : Moments
         Data with replication, whose columns are linearly independent and do not fit the response
         perfectly.
     method : {"reml", "ml"}
@@ -140,7 +140,7 @@ class _Likelihood:
     Columns and response are scaled to a mean square of 1, the response after least squares.
     """
 
-    def __init__(self, design: Design, *, restricted: bool) -> None:
+    def __init__(self, design: Moments, *, restricted: bool) -> None:
         K, p, N = design.K, design.K + design.P, design.N
         total = np.diag(design.gram.sum(axis=0)).copy()
         total[-1] = design.pooled_rss
@@ -179,11 +179,11 @@ class _Likelihood:
         return _At(deviance, (D + D.T) / 2, fit, A, q)
 
 
-def _intercept_varies(design: Design) -> bool:
+def _intercept_varies(design: Moments) -> bool:
     return design.intercept is not None and design.intercept < design.K
 
 
-def _rows(design: Design) -> Array:
+def _rows(design: Moments) -> Array:
     """K rows of [z, x, y] of each group that have the cross-products of all its z.
 
     A varying intercept gives one row, sqrt(n) times the means; the others are those of the

@@ -48,7 +48,7 @@ def table(model: Base, fits: Mapping[str, Container]) -> pd.DataFrame:
     raw, se = raw_estimates(model)
     columns: dict[str, Any] = {}
     columns[group_column(model)] = np.repeat(d.labels, d.K)
-    if d.coefficients is not None:
+    if not d.scalar:
         columns["coefficient"] = np.tile(np.array(d.coefficients), d.J)
     columns |= {"n": np.repeat(d.sizes, d.K), "estimate": raw.ravel(), "se": se.ravel()}
     for name in STRATEGIES:
@@ -92,7 +92,7 @@ def raw_estimates(model: Base) -> tuple[Array, Array]:
         if d.J < 2:
             nothing = np.full((d.J, d.K), np.nan)
             return nothing, nothing
-        if d.coefficients is not None:
+        if not d.scalar:
             shared = d.residual == "common" and d.within.df.sum() > 0
             lines = classical.lines(model, sd="pooled" if shared else "own")
             names = list(d.coefficients)
@@ -140,7 +140,7 @@ def heterogeneity(model: Base, idata: Container) -> pd.DataFrame:
     posterior = idatas.dataset(idata, "posterior")
     draws = layout.draws(model, posterior)
     assert draws.tau is not None  # noqa: S101 - partial pooling has it
-    names = [""] if d.coefficients is None else [f"[{name}]" for name in d.coefficients]
+    names = [""] if d.scalar else [f"[{name}]" for name in d.coefficients]
     reported = np.asarray(posterior["tau"].values).reshape(-1, d.K)
     found = {f"tau{name}": reported[:, k] for k, name in enumerate(names)}
     if draws.sigma is None:
@@ -156,7 +156,7 @@ def heterogeneity(model: Base, idata: Container) -> pd.DataFrame:
             np.eye(d.K)[None] if draws.L_Omega is None else draws.L_Omega
         )
         Sigma = root @ np.swapaxes(root, 1, 2)
-        if d.coefficients is None:
+        if d.scalar:
             found["icc"] = Sigma[:, 0, 0] / (Sigma[:, 0, 0] + sigma2)
         else:
             shares = pooling_factors.variance_shares(d, Sigma, sigma2)

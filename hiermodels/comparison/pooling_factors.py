@@ -25,8 +25,8 @@ from ..families.gaussian import marginal
 from ..system.progress import processors
 
 if TYPE_CHECKING:
-    from ..data.design import Design
     from ..families.gaussian.marginal import Population
+    from ..families.gaussian.moments import Moments
 
 __all__ = ["factors", "over_all_groups", "pooling_factors", "typical_variance", "variance_shares"]
 
@@ -36,7 +36,7 @@ _FEWEST = 1000  # draws that quantiles are taken of at least ...
 _NUMBERS = 40_000_000  # ... and numbers that they are taken of at most, where that leaves so many
 
 
-def factors(design: Design, p: Population, groups: slice = slice(None)) -> list[Array]:
+def factors(design: Moments, p: Population, groups: slice = slice(None)) -> list[Array]:
     """Pooling factors of some groups: K arrays of shape (D, groups).
 
     Effects in the model's own coordinates have the prior variance tau_k^2 = sum over m of R_km^2,
@@ -54,12 +54,12 @@ def factors(design: Design, p: Population, groups: slice = slice(None)) -> list[
     ]
 
 
-def pooling_factors(design: Design, p: Population) -> dict[str, Array]:
+def pooling_factors(design: Moments, p: Population) -> dict[str, Array]:
     """Posterior mean and 5 % and 95 % quantiles of each pooling factor, streamed over the groups.
 
     Parameters
     ----------
-    design : Design
+    design : Moments
     p : Population
         D draws of the hyperparameters. Where there are many groups the quantiles are those of
         fewer draws, evenly spaced, 1000 at least.
@@ -109,7 +109,7 @@ def typical_variance(se: Array) -> float:
     return float((len(u) - 1) * u.sum() / (u.sum() ** 2 - (u**2).sum()))
 
 
-def variance_shares(design: Design, Sigma: Array, sigma2: Array) -> Array:
+def variance_shares(design: Moments, Sigma: Array, sigma2: Array) -> Array:
     """Share of the variance about the population line that each coefficient has, shape (D, K).
 
     A row's variance is z' Sigma z + sigma^2, on average over the rows trace(Sigma C) + sigma^2 with
@@ -120,7 +120,7 @@ def variance_shares(design: Design, Sigma: Array, sigma2: Array) -> Array:
 
     Parameters
     ----------
-    design : Design
+    design : Moments
     Sigma : array, shape (D, K, K)
         Covariance of the effects, in the model's own coordinates.
     sigma2 : array, shape (D,)
@@ -131,7 +131,7 @@ def variance_shares(design: Design, Sigma: Array, sigma2: Array) -> Array:
     return np.asarray(parts / (parts.sum(axis=1) + sigma2)[:, None])
 
 
-def mean_squares(design: Design) -> Array:
+def mean_squares(design: Moments) -> Array:
     """Mean of z z' over all rows, of the columns less the model's origin, shape (K, K)."""
     K = design.K
     means = design.means[:K]

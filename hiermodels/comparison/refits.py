@@ -18,11 +18,10 @@ from numpy.typing import NDArray
 from scipy import special
 
 from ..container import inference_data as idatas
-from ..data import design as designs
-from ..data.design import Design
 from ..data.rows import Rows
 from ..errors import DataWarning
 from ..families.gaussian import effects
+from ..families.gaussian.moments import Moments, of_arrays
 from ..models import layout
 
 if TYPE_CHECKING:
@@ -86,7 +85,7 @@ def without_rows(model: Model, places: list[int]) -> Model:
     kept[places] = False
     left = _some(rows, kept)
     labels = d.labels[np.unique(rows.index[kept])]
-    made = designs.of_arrays(
+    made = of_arrays(
         response=d.response,
         group=d.group,
         y=left.y,
@@ -205,7 +204,7 @@ def _some(rows: Rows, kept: NDArray[np.bool_]) -> Rows:
     )
 
 
-def _of(model: Model, design: Design) -> Model:
+def _of(model: Model, design: Moments) -> Model:
     """The same model of other data; priors are given, none is a default any more."""
     other = object.__new__(type(model))
     options = {**model._options, "priors": dict(model.priors)}

@@ -359,7 +359,7 @@ def _refitted(
 def _exact_terms(model: Model) -> Any:
     """All groups' terms by quadrature, where there is one, and it takes no longer than a refit."""
     d = model.design
-    if model.pooling != "partial" or d.coefficients is not None or d.residual == "group":
+    if model.pooling != "partial" or not d.scalar or d.residual == "group":
         return None
     if d.J > _MOST_BY_QUADRATURE:
         return None

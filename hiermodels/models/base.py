@@ -10,11 +10,11 @@ from functools import cached_property
 from typing import Any, ClassVar
 
 from ..container import inference_data as idatas
-from ..data.design import Design
 from ..errors import FrozenError, OptionError, shown, suggest
 from ..families.gaussian import propriety
 from ..families.gaussian.hyperparameters import Hyperparameters
 from ..families.gaussian.laplace import Standardization, standardize
+from ..families.gaussian.moments import Moments
 from ..families.gaussian.statistics import SufficientStatistics
 from ..priors.blocks import Block, Priors, check_given, no_place
 from ..stan import programs
@@ -48,7 +48,7 @@ class Base(ABC):
     stem: ClassVar[str]
 
     columns: dict[str, Any]
-    design: Design
+    design: Moments
     pooling: str
     parameterization: str
     parameterization_reason: str
@@ -61,7 +61,7 @@ class Base(ABC):
         frame: Any,
         columns: dict[str, Any],
         *,
-        design: Callable[[], Design],
+        design: Callable[[], Moments],
         pooling: str,
         parameterization: str,
         priors: Any,
@@ -81,7 +81,7 @@ class Base(ABC):
         self._configure(options, columns, design())
         self._check_places(options["priors"])
 
-    def _configure(self, options: dict[str, Any], columns: dict[str, Any], design: Design) -> None:
+    def _configure(self, options: dict[str, Any], columns: dict[str, Any], design: Moments) -> None:
         """Lay down a model of data that have been checked."""
         pooling, given = options["pooling"], options["priors"]
         fill = object.__setattr__
@@ -202,7 +202,7 @@ class Base(ABC):
         cls,
         columns: dict[str, Any],
         options: dict[str, Any],
-        design: Design,
+        design: Moments,
         standardization: Standardization | None,
     ) -> Any:
         """A model of data that were checked when another process made it.
@@ -298,7 +298,7 @@ class Base(ABC):
         coords: dict[str, Any] = {d.group: d.labels}
         if d.observation_dim != d.group and d.in_memory:
             coords["observation"] = d.rows("the coords").places
-        if d.coefficients is not None:
+        if not d.scalar:
             coords["coefficient"] = coords["coefficient_2"] = list(d.coefficients)
         if d.predictors:
             coords["predictor"] = list(d.predictors)
@@ -313,7 +313,7 @@ class Base(ABC):
     def dims(self) -> dict[str, tuple[str, ...]]:
         """Dims of each variable of the posterior, after chain and draw."""
         d = self.design
-        k = () if d.coefficients is None else ("coefficient",)
+        k = () if d.scalar else ("coefficient",)
         dims: dict[str, tuple[str, ...]] = {}
         if self.pooling != "none":
             dims["mu"] = k
@@ -324,7 +324,7 @@ class Base(ABC):
             dims["beta"] = (d.group, "predictor") if self.pooling == "none" else ("predictor",)
         if d.residual != "known":
             dims["sigma"] = (d.group,) if d.residual == "group" else ()
-        if self.pooling == "partial" and d.coefficients is not None and d.K > 1:
+        if self.pooling == "partial" and not d.scalar and d.K > 1:
             dims["Omega"] = ("coefficient", "coefficient_2")
         return dims
 

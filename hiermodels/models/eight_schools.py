@@ -11,9 +11,10 @@ import pandas as pd
 
 from ..data import columns as rules
 from ..data import frames, label_texts
-from ..data.design import Array, Design, of_arrays
+from ..data.design import Array
 from ..errors import DataError, listed
 from ..families.gaussian.laplace import Standardization
+from ..families.gaussian.moments import Moments, of_arrays
 from ..families.gaussian.observations import observe
 from ..families.gaussian.statistics import SufficientStatistics
 from ..priors.blocks import Block
@@ -82,7 +83,7 @@ class EightSchools(Model):
         priors: Mapping[str, Prior] | None = None,
         missing: str = "raise",
     ) -> None:
-        def design() -> Design:
+        def design() -> Moments:
             return _design(frame, effect, se, group, missing)
 
         self._setup(
@@ -156,7 +157,7 @@ def _scale(y: Array, se: Array) -> float:
     return math.sqrt(t / pairs.sum())
 
 
-def _design(frame: Any, effect: str, se: str, group: str, missing: str) -> Design:
+def _design(frame: Any, effect: str, se: str, group: str, missing: str) -> Moments:
     """The estimates as rows, one for each group."""
     before, given = 0, frame
     if isinstance(frame, SufficientStatistics):
@@ -194,13 +195,14 @@ def _design(frame: Any, effect: str, se: str, group: str, missing: str) -> Desig
         index=np.arange(len(order)),
         labels=table.groups.labels,
         z=np.ones((len(order), 1)),
-        coefficients=None,
+        coefficients=("Intercept",),
         x=np.empty((len(order), 0)),
         predictors=(),
         residual="known",
         se=errors[order],
         places=table.rows[order],
         dropped=before + table.dropped,
+        scalar=True,
     )
 
 

@@ -128,7 +128,7 @@ def dispersed(model: Base, rng: np.random.Generator) -> dict[str, Any]:
     if model.pooling == "none":
         own = fit + 0.3 * unit * rng.normal(size=(d.J, d.K + d.P))
         theta, beta = own[:, : d.K], own[:, d.K :]
-    if d.coefficients is None:
+    if d.scalar:
         # One coefficient: these programs have no dim for it, and no predictors.
         return {
             "mu": mu[0],

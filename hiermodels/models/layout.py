@@ -91,7 +91,7 @@ def posterior(
         stan["deviation"] = stan["theta"] - stan["mu"][:, :, None]
         dims["deviation"] = dims["theta"]
     if "eta" in include and "eta" in stan:
-        if d.coefficients is not None:  # a K x J matrix in Stan
+        if not d.scalar:  # a K x J matrix in Stan
             stan["eta"] = np.swapaxes(stan["eta"], -1, -2)
         dims["eta"] = dims["theta"]
     # Far from the columns' centre correlations are all but 1, and their factor has digits that they
@@ -163,7 +163,7 @@ def hyperparameters(model: Base, values: Values, shape: tuple[int, int]) -> dict
     """
     d = model.design
     out = {"mu": values.raw[:, : d.K], "tau": values.tau}
-    if d.coefficients is None:  # these programs have no dim for one coefficient
+    if d.scalar:  # these programs have no dim for one coefficient
         out = {name: x[:, 0] for name, x in out.items()}
     if values.sigma is not None:
         out["sigma"] = values.sigma
@@ -177,16 +177,16 @@ def hyperparameters(model: Base, values: Values, shape: tuple[int, int]) -> dict
 def group_effects(model: Base, theta: Array, shape: tuple[int, int]) -> Array:
     """Effects of shape (D, J, K) as Stan's ``theta``."""
     d = model.design
-    tail = (d.J,) if d.coefficients is None else (d.J, d.K)
+    tail = (d.J,) if d.scalar else (d.J, d.K)
     return theta.reshape(*shape, *tail)
 
 
 def effects_summary(model: Base, summary: Mapping[str, Array]) -> xr.Dataset:
     """Posterior mean, sd and quantiles of each group's effects: ``theta``, by statistic."""
     d = model.design
-    k = () if d.coefficients is None else ("coefficient",)
+    k = () if d.scalar else ("coefficient",)
     stacked = np.stack(list(summary.values()))
-    if d.coefficients is None:
+    if d.scalar:
         stacked = stacked[..., 0]
     out = labelled(model, {"theta": (("statistic", d.group, *k), stacked)}, chains=None)
     return out.assign_coords(statistic=list(summary))
@@ -285,7 +285,7 @@ def data(model: Base) -> dict[str, xr.Dataset]:
         constant[model.columns["se"]] = (row, rows.se)
     else:
         constant["group_index"] = (row, rows.index)
-    if d.coefficients is not None:
+    if not d.scalar:
         constant["z"] = ((*row, "coefficient"), rows.z)
     if d.predictors:
         constant["x"] = ((*row, "predictor"), rows.x)

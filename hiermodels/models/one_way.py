@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..data.design import Design
 from ..errors import DataError, OptionError, shown, suggest
 from ..families import responses
 from ..families.gaussian.laplace import Standardization, classes
+from ..families.gaussian.moments import Moments
 from ..families.gaussian.observations import observe
 from ..families.gaussian.statistics import SufficientStatistics
 from ..priors.blocks import Block
@@ -90,11 +90,17 @@ class OneWay(Model):
     ) -> None:
         check_sigma(sigma)
 
-        def design() -> Design:
+        def design() -> Moments:
             found = observe(frame, y=y, group=group, missing=missing)
             refuse_constant_response(found.statistics)
             responses.warn(found.statistics)
-            return found.design(None, (), "group" if sigma == "group" else "common", "Intercept")
+            return found.design(
+                ("Intercept",),
+                (),
+                "group" if sigma == "group" else "common",
+                "Intercept",
+                scalar=True,
+            )
 
         self._setup(
             frame,
@@ -170,7 +176,7 @@ def refuse_constant_response(found: SufficientStatistics) -> None:
         )
 
 
-def row_data(design: Design) -> dict[str, Any]:
+def row_data(design: Moments) -> dict[str, Any]:
     """Stan's data for rows in groups: response, groups, and the number of residual sds."""
     rows = design.rows("a program that works row by row")
     return {

@@ -80,7 +80,7 @@ def exact(
         return _exact_container(
             model, parts, {"effects": "draws"}, found, seed, pointwise, began, ()
         )
-    if d.coefficients is None:
+    if d.scalar:
         posterior = exact_posterior.posterior(model)
         u = posterior.draw(chains * draws, rng)
         found = {
@@ -167,9 +167,7 @@ def _regression_parts(
         whole = whole[:, :, 0]
     first = whole[..., : d.K]
     drawn = {
-        "mu" if model.pooling == "complete" else "theta": (
-            first[..., 0] if d.coefficients is None else first
-        ),
+        "mu" if model.pooling == "complete" else "theta": (first[..., 0] if d.scalar else first),
         "beta": whole[..., d.K :],
     }
     if d.residual != "known":

@@ -362,7 +362,7 @@ def _container(
         constant[d.group] = (row, new.labels[new.place])
     if new.rows.se is not None:
         constant[model.columns["se"]] = (row, new.rows.se)
-    if d.coefficients is not None:
+    if not d.scalar:
         constant["z"] = ((*row, "coefficient"), new.rows.z)
     if d.predictors:
         constant["x"] = ((*row, "predictor"), new.rows.x)

@@ -128,7 +128,7 @@ class _Facts:
     group: str
     se: str | None
     own_sigma: bool
-    coefficients: tuple[str, ...] | None
+    coefficients: tuple[str, ...]
     predictors: tuple[str, ...]
     N: int | None
     J: int | None
@@ -137,12 +137,12 @@ class _Facts:
 
     @property
     def K(self) -> int:
-        return 1 if self.coefficients is None else len(self.coefficients)
+        return len(self.coefficients)
 
     @property
     def mean_only(self) -> bool:
         """Whether theta is the mean of its group: nothing but the intercept varies."""
-        return self.coefficients in (None, ("Intercept",))
+        return self.coefficients == ("Intercept",)
 
 
 def _of_model(model: Base) -> _Facts:
@@ -178,7 +178,7 @@ def _of_container(idata: Container) -> _Facts:
         group=columns["group"],
         se=columns.get("se"),
         own_sigma=columns.get("sigma") == "group",
-        coefficients=coefficients or None,
+        coefficients=coefficients or ("Intercept",),
         predictors=_labels(idata, "predictor"),
         N=None if rows is None else int(rows),
         J=len(_labels(idata, columns["group"])) or None,
@@ -265,7 +265,7 @@ def _where(f: _Facts) -> list[tuple[str, str]]:
         rows = "" if f.N is None else f", i = 1, ..., {f.N}"
         said += [("y_i", f"{f.response} of row i{rows}"), ("j[i]", f"the {f.group} of row i{last}")]
         if not f.mean_only:
-            said.append(("z_i", f"row i of {_names(f.coefficients or (), f.origin)}"))
+            said.append(("z_i", f"row i of {_names(f.coefficients, f.origin)}"))
         if f.predictors:
             said.append(("x_i", f"row i of {_names(f.predictors, f.origin)}"))
     if f.pooling != "complete":

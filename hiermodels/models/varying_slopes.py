@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..data.design import Design
 from ..errors import DataError, DataWarning, OptionError, listed, shown
 from ..families import responses
 from ..families.gaussian.laplace import Standardization
 from ..families.gaussian.least_squares import least_squares
 from ..families.gaussian.marginal import forward
+from ..families.gaussian.moments import Moments
 from ..families.gaussian.observations import Observations, observe
 from ..priors.blocks import Block
 from ..priors.distributions import LKJ, Flat, HalfT, Normal
@@ -160,7 +160,7 @@ class VaryingSlopes(Model):
                 "varying must name at least one column where the intercept does not vary; got none"
             )
 
-        def coded(found: Observations) -> Design:
+        def coded(found: Observations) -> Moments:
             sources = found.statistics.sources
             z = tuple(c for v in varying for c in sources[v])
             x = tuple(c for v in common for c in sources[v])
@@ -176,7 +176,7 @@ class VaryingSlopes(Model):
             made = found.design(z, x, "group" if sigma == "group" else "common", ones)
             return made.at_centre() if intercept_at == "centre" else made
 
-        def design() -> Design:
+        def design() -> Moments:
             found = observe(
                 frame,
                 y=y,
@@ -332,7 +332,7 @@ def _names(role: str, names: Any) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _coded_in_full(design: Design, varying: Sequence[str], common: Sequence[str]) -> str | None:
+def _coded_in_full(design: Moments, varying: Sequence[str], common: Sequence[str]) -> str | None:
     """The factor that has a column for every level, as nothing else stands for its first.
 
     An intercept, or a constant column in its place, is the mean of the first level. Where there is
@@ -363,7 +363,7 @@ def _coded_in_full(design: Design, varying: Sequence[str], common: Sequence[str]
     return None if constant else next(iter((*vary, *free)), None)
 
 
-def _refuse_constant(design: Design) -> None:
+def _refuse_constant(design: Moments) -> None:
     names = [n for n in design.names if n != design.ones]
     still = design.constant | (design.size == 0)
     constant = [n for n in names if still[design.names.index(n)]]
@@ -375,12 +375,12 @@ def _refuse_constant(design: Design) -> None:
         )
 
 
-def _from_origin(design: Design) -> NDArray[np.float64]:
+def _from_origin(design: Moments) -> NDArray[np.float64]:
     """How far the columns' means lie from the origin; exactly 0 where they are the origin."""
     return np.asarray(design.means[:-1] - np.array(design.origin.at))
 
 
-def _warn_of_rows_of_zeros(design: Design) -> None:
+def _warn_of_rows_of_zeros(design: Moments) -> None:
     """Say where rows have no mean: all columns are 0 or 1, and all of them are 0 there."""
     found, names = design.statistics, design.names
     places = [found.columns.index(name) for name in names]
@@ -398,7 +398,7 @@ def _warn_of_rows_of_zeros(design: Design) -> None:
         )
 
 
-def _warn_of_far(design: Design) -> None:
+def _warn_of_far(design: Moments) -> None:
     """Say which columns lie so far from 0 that slope and intercept can hardly be told apart.
 
     Where columns are not centred the priors of the intercept are at 0. Where they are, nothing but

@@ -390,7 +390,7 @@ def _given_the_rest(model: Model, posterior: xr.Dataset) -> pd.DataFrame | None:
             places[part, k] = special.ndtr(zeta).mean(axis=1)
             squares[part, k] = special.chdtr(d.J, np.sum(zeta**2, axis=1))
     shape = (posterior.sizes["chain"], posterior.sizes["draw"])
-    names = list(d.coefficients or ())
+    names = [] if d.scalar else list(d.coefficients)
     series: dict[str, Array] = {}
     for word, values in (("place", places), ("spread", squares)):
         for k in range(d.K):

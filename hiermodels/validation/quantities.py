@@ -123,7 +123,7 @@ def _entries(model: Any, *, every: bool) -> tuple[tuple[str, str, tuple[int | No
         groups = sorted(some.tolist())
     groups.append(None)
     labels = {j: ANY if j is None else str(d.labels[j]) for j in groups}
-    names = {"coefficient": d.coefficients or (), "predictor": d.predictors}
+    names = {"coefficient": () if d.scalar else d.coefficients, "predictor": d.predictors}
     out: list[tuple[str, str, tuple[int | None, ...]]] = []
     for stem, dims in model.dims.items():
         if stem == "Omega":
@@ -288,7 +288,7 @@ def by_name(model: Any, draws: Draws) -> dict[str, Array]:
         x = getattr(draws, name)
         if x is None or name not in model.dims:
             continue
-        if name in ("mu", "tau", "theta") and d.coefficients is None:
+        if name in ("mu", "tau", "theta") and d.scalar:
             x = x[..., 0]
         out[name] = x[:, 0] if name == "sigma" and d.residual == "common" else x
     if draws.L_Omega is not None:

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from ..data.design import Design
 from ..engines.exact import posterior as exact
 from ..engines.exact import regressions
 from ..engines.exact.regressions import Sigma
 from ..families.gaussian import mixtures
+from ..families.gaussian.moments import Moments
 from ..priors.distributions import Flat
 
 if TYPE_CHECKING:
@@ -64,12 +64,12 @@ def twin(model: Base) -> Twin | None:
     d = model.design
     if model.pooling != "partial":
         return _of_regression(model)
-    if d.coefficients is not None or d.residual == "group":
+    if not d.scalar or d.residual == "group":
         return None
     return _of_one_way(exact.posterior(model))
 
 
-def places(design: Design) -> NDArray[np.int64]:
+def places(design: Moments) -> NDArray[np.int64]:
     """The groups whose effects are compared."""
     return np.unique(np.linspace(0, design.J - 1, min(design.J, MOST_EFFECTS)).astype(int))
 
@@ -127,7 +127,7 @@ def _of_regression(model: Base) -> Twin | None:
         group = "" if complete else str(d.labels[j])
         for k in range(d.K + d.P):
             name = block if k < d.K else "beta"
-            own = "" if d.coefficients is None and k < d.K else names[k]
+            own = "" if d.scalar and k < d.K else names[k]
             at = ", ".join(x for x in (group, own) if x)
             labels.append(f"{name}[{at}]" if at else name)
             parts.append((regression.sigma.weight, raw[:, k], sd[:, k]))

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..data.design import Design, of_arrays
 from ..errors import PriorError
 from ..families.gaussian.effects import Draws
+from ..families.gaussian.moments import Moments, of_arrays
 from ..priors.distributions import LKJ
 
 __all__ = ["check_proper", "digest", "parameters", "response", "with_response"]
@@ -151,7 +151,7 @@ def with_response(model: Any, y: Array) -> Any:
     return other
 
 
-def _with_response(design: Design, y: Array) -> Design:
+def _with_response(design: Moments, y: Array) -> Moments:
     rows = design.rows("simulated data")
     made = of_arrays(
         response=design.response,
@@ -171,7 +171,7 @@ def _with_response(design: Design, y: Array) -> Design:
     return replace(made, about=design.about)
 
 
-def digest(design: Design) -> str:
+def digest(design: Moments) -> str:
     """SHA-256 of all of a design but its response, in hexadecimal digits."""
     rows = design.rows("simulated data")
     found = hashlib.sha256(

@@ -15,10 +15,10 @@ import hiermodels as hm
 from hiermodels.classical import variance_components
 from hiermodels.classical.mixed_models import covariance_of
 from hiermodels.classical.variance_components import METHODS, maximize
-from hiermodels.data.design import Design
+from hiermodels.families.gaussian.moments import Moments
 
 
-def one_way(y: Any, group: Any) -> Design:
+def one_way(y: Any, group: Any) -> Moments:
     return hm.OneWay(pd.DataFrame({"y": y, "g": group}), y="y", group="g").design
 
 
@@ -31,7 +31,7 @@ def slopes(
     intercept: str = "varying",
     unit: float = 1.0,
     far: float = 0.0,
-) -> Design:
+) -> Moments:
     """Unequal groups, some of one row; a varying column for each tau after the first."""
     rng = np.random.default_rng(seed)
     sizes = rng.integers(1, 12, J)
@@ -50,7 +50,7 @@ def slopes(
         ).design
 
 
-def dense(d: Design, Sigma: Any, sigma: float, method: str) -> tuple[float, Any, Any]:
+def dense(d: Moments, Sigma: Any, sigma: float, method: str) -> tuple[float, Any, Any]:
     """Log likelihood, coefficients and their covariance by N x N matrices, from the rows."""
     rows = d.rows("a test")
     X, N = np.hstack([rows.z, rows.x]), d.N
@@ -153,7 +153,7 @@ def test_it_agrees_with_statsmodels_where_statsmodels_reaches_the_maximum(
 # ---- closed forms --------------------------------------------------------------------------------
 
 
-def balanced(seed: int, tau: float, J: int = 12, n: int = 7) -> tuple[Design, float, float]:
+def balanced(seed: int, tau: float, J: int = 12, n: int = 7) -> tuple[Moments, float, float]:
     """A balanced design, with its mean squares."""
     rng = np.random.default_rng(seed)
     y = 50 + tau * rng.normal(size=(J, 1)) + 3 * rng.normal(size=(J, n))

@@ -79,7 +79,7 @@ def test_stan_and_numpy_have_one_density_and_one_transformation(name: str) -> No
     values = hyper.values(u)
     # Stan's own columns, which are printed to twelve digits
     pairs = {"mu": values.raw[:, : d.K], "tau": values.tau}
-    if d.coefficients is not None:
+    if not d.scalar:
         pairs |= {"beta": values.raw[:, d.K :], "L_Omega": values.L_Omega}
     if values.sigma is not None:
         pairs["sigma"] = values.sigma

@@ -18,9 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from ...data.design import Design
 from ...families.gaussian import laplace, marginal
 from ...families.gaussian.hyperparameters import Hyperparameters
+from ...families.gaussian.moments import Moments
 from ...priors.blocks import Priors
 from ...priors.distributions import Flat, Normal, StudentT
 
@@ -85,7 +85,7 @@ class OneWayIntegral:
 
     Parameters
     ----------
-    design : Design
+    design : Moments
         With K = 1, P = 0 and a residual sd that is known, or common.
     priors : Priors
         Of mu, tau and, where it is not known, sigma.
@@ -93,7 +93,7 @@ class OneWayIntegral:
         Those of the components of mu's prior that count; by default all.
     """
 
-    design: Design
+    design: Moments
     priors: Priors
     kept: NDArray[np.int64] | None = None
 

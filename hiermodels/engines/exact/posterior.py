@@ -107,7 +107,7 @@ def refuse(model: Base) -> None:
             "as in hm.OneWay(frame, ...)"
         )
     d = model.design
-    if d.coefficients is not None:
+    if not d.scalar:
         raise OptionError(
             "exact.posterior is for EightSchools and OneWay, got VaryingSlopes; "
             "fit(engine='exact') draws from its posterior without a Markov chain"

@@ -30,10 +30,10 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from ...data.design import Design
 from ...data.rows import Rows
 from ...errors import DataError, OptionError, PriorError, listed
 from ...families.gaussian.laplace import Standardization
+from ...families.gaussian.moments import Moments
 from ...families.gaussian.statistics import ABOUT, ARRAYS, SufficientStatistics
 from ...priors.distributions import FAMILIES, Prior
 from ...version import __version__
@@ -71,7 +71,7 @@ class Checkpoint:
         Name of the model's class.
     columns, options : dict
         The model's arguments.
-    design : Design
+    design : Moments
         Its data.
     standardization : Standardization or None
         Of a marginal program.
@@ -91,7 +91,7 @@ class Checkpoint:
     family: str
     columns: dict[str, Any]
     options: dict[str, Any]
-    design: Design
+    design: Moments
     standardization: Standardization | None
     settings: sampling.Settings
     asked: dict[str, Any]
@@ -133,6 +133,8 @@ class Checkpoint:
                 "residual": d.residual,
                 "ones": d.ones,
                 "about": d.about,
+                "scalar": d.scalar,
+                "estimates": d.estimates,
                 "has_rows": d.has_rows,
                 "in_memory": d.in_memory,
             },
@@ -311,14 +313,16 @@ def _read(
     for name in ("sources", "levels"):
         known[name] = {key: tuple(value) for key, value in known[name].items()}
     found = SufficientStatistics(**known, **{n: _frozen(arrays[f"statistics.{n}"]) for n in ARRAYS})
-    design = Design(
-        found,
-        None if d["coefficients"] is None else tuple(d["coefficients"]),
-        tuple(d["predictors"]),
-        d["residual"],
-        d["ones"],
-        _source(d, arrays),
-        tuple(d.get("about", ())),
+    design = Moments(
+        statistics=found,
+        coefficients=tuple(d["coefficients"]),
+        predictors=tuple(d["predictors"]),
+        residual=d["residual"],
+        ones=d["ones"],
+        source=_source(d, arrays),
+        about=tuple(d["about"]),
+        scalar=d["scalar"],
+        estimates=d["estimates"],
     )
     standard = None
     if "standardization" in about:

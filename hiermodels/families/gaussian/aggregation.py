@@ -24,8 +24,8 @@ from ...data import columns as rules
 from ...data import files, frames, label_texts, labels, text_numbers
 from ...data.factors import has_order, levels_of
 from ...errors import DataError
-from . import moments
 from .statistics import SufficientStatistics, column_names, frozen, of_table
+from .sums import about_the_means, combined, square
 
 
 def sufficient_statistics(
@@ -394,7 +394,7 @@ class _Rows:
                 f"and then {rows}; cache it, or write it to a file first"
             )
         near, sums, triangle = np.split(numbers[:, 1:], [C, 2 * C], axis=1)
-        off, within = moments.about_the_means(sizes, sums, moments.square(triangle, C))
+        off, within = about_the_means(sizes, sums, square(triangle, C))
         group_means = (near - [part.mean for part in parts]) + off
 
         names = labels.of_series(found["g"], self.group)
@@ -402,7 +402,7 @@ class _Rows:
             names = names.in_order()
         # Two labels of the engine may be one of ours, such as 0.0 and -0.0.
         J = len(names.levels)
-        return names.levels, *moments.combined(names.index, J, sizes, group_means, within)
+        return names.levels, *combined(names.index, J, sizes, group_means, within)
 
     def values(self, part: _Column) -> Any:
         """The expression of a column's values."""

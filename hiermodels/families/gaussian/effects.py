@@ -12,11 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ...data.design import Design
 from ...data.rows import Rows
 from ...system.progress import processors
 from . import laplace, marginal, mixtures
 from .marginal import Population
+from .moments import Moments
 
 Array = NDArray[np.float64]
 
@@ -73,22 +73,22 @@ class Draws:
         )
 
 
-def pointwise_bytes(design: Design, draws: int) -> int:
+def pointwise_bytes(design: Moments, draws: int) -> int:
     """Bytes that log likelihood and replicated data by row take: 2 N x draws x 8."""
     return 2 * design.N * draws * 8
 
 
-def by_group_bytes(design: Design, draws: int) -> int:
+def by_group_bytes(design: Moments, draws: int) -> int:
     """Bytes that the log likelihood by group takes: J x draws x 8."""
     return design.J * draws * 8
 
 
-def effects_bytes(design: Design, draws: int) -> int:
+def effects_bytes(design: Moments, draws: int) -> int:
     """Bytes that the draws of all group effects take: J x K x draws x 8."""
     return design.J * design.K * draws * 8
 
 
-def draw_effects(design: Design, p: Population, seed: np.random.SeedSequence) -> Array:
+def draw_effects(design: Moments, p: Population, seed: np.random.SeedSequence) -> Array:
     """One exact conditional draw of all group effects for each draw, shape (D, J, K).
 
     theta_j | hyperparameters, y as in :mod:`~hiermodels.families.gaussian.marginal`, in the model's
@@ -117,7 +117,7 @@ _SUMMARY_NUMBERS = 10**9  # effects times draws that a summary goes through
 _FEWEST = 250  # draws of the hyperparameters that it takes all the same
 
 
-def summarize_effects(design: Design, p: Population) -> dict[str, Array]:
+def summarize_effects(design: Moments, p: Population) -> dict[str, Array]:
     """Mean, sd and quantiles of each group's effects, without drawing them.
 
     The posterior of theta_j is the mixture, over the draws of the hyperparameters, of its normal
@@ -134,13 +134,13 @@ def summarize_effects(design: Design, p: Population) -> dict[str, Array]:
     dict of str to array, each of shape (J, K)
         ``mean``, ``sd``, ``q5``, ``median``, ``q95``.
     """
-    if design.coefficients is None and design.residual == "common":
+    if design.scalar and design.residual == "common":
         return _summarize_by_size(design, p)
     thin = max(1, min(design.J * design.K * len(p) // _SUMMARY_NUMBERS + 1, len(p) // _FEWEST))
     return _summarize(design, design.gram, p[::thin])
 
 
-def _summarize(design: Design, gram: Array, p: Population) -> dict[str, Array]:
+def _summarize(design: Moments, gram: Array, p: Population) -> dict[str, Array]:
     """Summaries of the groups with these cross-products."""
     out = {name: np.empty((len(gram), design.K)) for name in ("mean", "sd", *QUANTILES)}
     w = np.full(len(p), 1 / len(p))
@@ -167,7 +167,7 @@ _FEWEST_AT_NODES = 1000  # draws of the hyperparameters that it takes all the sa
 _DIRECT = 200  # groups of one size that are summed up each by itself
 
 
-def _summarize_by_size(design: Design, p: Population) -> dict[str, Array]:
+def _summarize_by_size(design: Moments, p: Population) -> dict[str, Array]:
     gram, sizes = design.gram, design.sizes
     out = {name: np.empty((design.J, 1)) for name in ("mean", "sd", *QUANTILES)}
     direct = []
@@ -208,7 +208,7 @@ def _summarize_by_size(design: Design, p: Population) -> dict[str, Array]:
     return out
 
 
-def log_likelihood(design: Design, draws: Draws) -> Array:
+def log_likelihood(design: Moments, draws: Draws) -> Array:
     """Log density of each row given the parameters, shape (D, N).
 
     log N(y_i | x_i beta + z_i theta_{j[i]}, sigma_i)
@@ -223,7 +223,7 @@ def log_likelihood(design: Design, draws: Draws) -> Array:
 
 
 def pointwise(
-    design: Design, draws: Draws, seed: np.random.SeedSequence | None
+    design: Moments, draws: Draws, seed: np.random.SeedSequence | None
 ) -> tuple[Array, Array]:
     """Log likelihood of each row, and replicated data, one set a draw: each of shape (D, N).
 
@@ -260,7 +260,7 @@ def pointwise(
     return log_p, y_rep
 
 
-def log_likelihood_group(design: Design, draws: Draws) -> Array | None:
+def log_likelihood_group(design: Moments, draws: Draws) -> Array | None:
     """Log density of each group's rows given the hyperparameters, shape (D, J).
 
     The group effects are integrated out
@@ -270,11 +270,11 @@ def log_likelihood_group(design: Design, draws: Draws) -> Array | None:
     """
     if draws.mu is None:
         return None
-    given = laplace.by_group if design.coefficients is None else marginal.log_likelihood
+    given = laplace.by_group if design.scalar else marginal.log_likelihood
     return given(design, population(design, draws))
 
 
-def population(design: Design, draws: Draws) -> Population:
+def population(design: Moments, draws: Draws) -> Population:
     """The hyperparameters of draws, of the centred columns."""
     assert draws.mu is not None  # noqa: S101 - for the type checker
     n, K = len(draws), design.K

@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...data.design import Design
 from ...errors import OptionError
 from ...priors.blocks import Priors
 from ...priors.distributions import Uniform
+from .moments import Moments
 
 Array = NDArray[np.float64]
 
@@ -53,7 +53,7 @@ class Values:
 class Hyperparameters:
     """Layout of u, its transformations, and the prior of what it stands for."""
 
-    design: Design
+    design: Moments
     priors: Priors
 
     @property

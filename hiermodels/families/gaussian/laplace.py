@@ -18,9 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import optimize
 
-from ...data.design import Design
 from . import marginal
 from .hyperparameters import Hyperparameters, Values, on_the_line
+from .moments import Moments
 
 Array = NDArray[np.float64]
 
@@ -138,7 +138,7 @@ def guess(hyper: Hyperparameters) -> Array:
     return u
 
 
-def residual_sd(design: Design) -> float:
+def residual_sd(design: Moments) -> float:
     """Spread of the response about one least-squares fit to all rows; never 0."""
     known = 0.0
     if design.residual == "known":
@@ -148,7 +148,7 @@ def residual_sd(design: Design) -> float:
     return max(spread, 1e-3 * float(design.sds[-1]), 1e-100)
 
 
-def _coefficient_units(design: Design) -> dict[str, Array]:
+def _coefficient_units(design: Moments) -> dict[str, Array]:
     """What each coefficient would have to be to make the spread that there is."""
     d = design
     scale = np.where(d.sds[:-1] > 0, d.sds[:-1], np.where(d.size > 0, d.size, 1))
@@ -156,7 +156,7 @@ def _coefficient_units(design: Design) -> dict[str, Array]:
     return {"mu": unit[: d.K], "beta": unit[d.K :]}
 
 
-def _own_sds(design: Design) -> Array:
+def _own_sds(design: Moments) -> Array:
     """Residual sd of each group, drawn towards that of all where the group is small."""
     within = design.within
     df = np.maximum(within.df, 0)
@@ -172,7 +172,7 @@ _Density = Callable[[Array], tuple[float, Array]]
 def _densities(hyper: Hyperparameters, start: Array, unit: Array) -> _Density:
     """Log density p(u | y) up to a constant, and its gradient, at u = start + unit x."""
     design = hyper.design
-    likelihood = _classes(design) if design.coefficients is None else _groups(design)
+    likelihood = _classes(design) if design.scalar else _groups(design)
     forward = marginal.forward(design)
 
     def small(u: Array) -> tuple[Array, Array]:
@@ -198,7 +198,7 @@ def _densities(hyper: Hyperparameters, start: Array, unit: Array) -> _Density:
     return density
 
 
-def _classes(design: Design) -> _Density:
+def _classes(design: Moments) -> _Density:
     """Log likelihood of (mu, tau, sigma^2), where only the intercept varies.
 
     Groups of one size share one variance v = tau^2 + sigma^2/n:
@@ -230,7 +230,7 @@ def _classes(design: Design) -> _Density:
     return likelihood
 
 
-def classes(design: Design) -> tuple[Array, Array, Array, Array]:
+def classes(design: Moments) -> tuple[Array, Array, Array, Array]:
     """Groups of one mean each, by size: size, number, mean of their means, squares about it.
 
     Means are less what centring took off. With a residual sd of its own each group is a class.
@@ -245,7 +245,7 @@ def classes(design: Design) -> tuple[Array, Array, Array, Array]:
     return size, count.astype(np.float64), np.asarray(mean), np.asarray(ss, dtype=np.float64)
 
 
-def _groups(design: Design) -> _Density:
+def _groups(design: Moments) -> _Density:
     """Log likelihood of (mu, beta, Lambda, sigma^2) by group cross-products.
 
     With t = Lambda M^-1 v and s = M^-1 v: d/dmu = sum (b - A t) / sigma^2,
@@ -331,16 +331,16 @@ def log_posterior(hyper: Hyperparameters, u: Array) -> Array:
     with np.errstate(all="ignore"):
         values = hyper.values(u)
         prior = sum(hyper.log_prior(values).values()) + hyper.log_jacobian(u)
-        if d.coefficients is None and d.residual != "group":
+        if d.scalar and d.residual != "group":
             out = prior + _by_class(d, values)
         else:
             p = marginal.population(d, values.centred, values.tau, values.L_Omega, values.sigma)
-            one = d.coefficients is None
+            one = d.scalar
             out = prior + (by_group(d, p).sum(1) if one else marginal.total_log_likelihood(d, p))
     return np.where(np.isfinite(out), out, -np.inf)
 
 
-def by_group(design: Design, p: marginal.Population) -> Array:
+def by_group(design: Moments, p: marginal.Population) -> Array:
     """Log density of each group's rows where only the intercept varies, shape (D, J).
 
     That of marginal.log_likelihood, without its difference of large squares.
@@ -359,7 +359,7 @@ def by_group(design: Design, p: marginal.Population) -> Array:
     return np.asarray(-0.5 * out)
 
 
-def _by_class(design: Design, values: Values) -> Array:
+def _by_class(design: Moments, values: Values) -> Array:
     """Log likelihood where only the intercept varies, with all constants, shape (D,).
 
     -(J log 2 pi + sum count log v + sum (ss + count (ybar - mu)^2) / v) / 2, and within groups

@@ -22,8 +22,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ...data.design import Design
 from ...system.progress import processors
+from .moments import Moments
 
 Array = NDArray[np.float64]
 
@@ -68,7 +68,7 @@ class Population:
 
 
 def population(
-    design: Design, centred: Array, tau: Array, L_Omega: Array, sigma: Array | None
+    design: Moments, centred: Array, tau: Array, L_Omega: Array, sigma: Array | None
 ) -> Population:
     """Hyperparameters as :mod:`.hyperparameters` has them, made ready for the groups."""
     Lambda = forward(design) @ (tau[:, :, None] * L_Omega)
@@ -76,13 +76,13 @@ def population(
     return Population(centred, Lambda, variance)
 
 
-def forward(design: Design) -> Array:
+def forward(design: Moments) -> Array:
     """Matrix that takes effects in the model's coordinates to the centred columns', (K, K)."""
     K = design.K
     return np.asarray(np.linalg.inv(design.back[1][:K, :K]))
 
 
-def known_variance(design: Design) -> Array:
+def known_variance(design: Moments) -> Array:
     """Squares of the known standard errors, shape (J,)."""
     se = design.rows("a known standard error").se
     assert se is not None  # noqa: S101 - a design with known errors has them
@@ -164,7 +164,7 @@ def factor(G: Array, p: Population) -> Factored:
     return Factored([M[k, k] for k in range(K)], lower, v)
 
 
-def log_likelihood(design: Design, p: Population) -> Array:
+def log_likelihood(design: Moments, p: Population) -> Array:
     """Log density p(y_j | hyperparameters) of every draw and group, shape (D, J)."""
     out = np.empty((len(p), design.J))
 
@@ -175,7 +175,7 @@ def log_likelihood(design: Design, p: Population) -> Array:
     return out
 
 
-def total_log_likelihood(design: Design, p: Population) -> Array:
+def total_log_likelihood(design: Moments, p: Population) -> Array:
     """Log density p(y | hyperparameters) of every draw, shape (D,); NaN where it overflows."""
     out = np.empty(len(p))
 
@@ -187,7 +187,7 @@ def total_log_likelihood(design: Design, p: Population) -> Array:
     return out
 
 
-def generalized_products(design: Design, Lambda: Array, variance: Array) -> tuple[Array, Array]:
+def generalized_products(design: Moments, Lambda: Array, variance: Array) -> tuple[Array, Array]:
     """Cross-products of all columns and the response, weighted by their marginal covariance.
 
     With V_j = Z Lambda Lambda' Z' + sigma^2 I and W = [z, x, y] of group j, and U = Lambda' Z'W,
@@ -200,7 +200,7 @@ def generalized_products(design: Design, Lambda: Array, variance: Array) -> tupl
 
     Parameters
     ----------
-    design : Design
+    design : Moments
         With one residual sd for all groups.
     Lambda : array, shape (D, K, K)
     variance : array, shape (D, 1)
@@ -253,7 +253,7 @@ def side_by_side(work: Callable[[slice], None], columns: int, rows: int) -> None
         list(pool.map(work, parts))
 
 
-def _log_likelihood(design: Design, p: Population) -> Array:
+def _log_likelihood(design: Moments, p: Population) -> Array:
     f = factor(design.gram, p)
     g = np.hstack([-p.centred, np.ones((len(p), 1))])
     squares = (g[:, :, None] * g[:, None, :]).reshape(len(g), -1)
@@ -318,7 +318,7 @@ def root(back: tuple[Array, Array], p: Population) -> Array:
     return np.asarray(back[1][:K, :K] @ p.Lambda)
 
 
-def raw_effects(design: Design, p: Population, deviations: list[Array]) -> list[Array]:
+def raw_effects(design: Moments, p: Population, deviations: list[Array]) -> list[Array]:
     """Deviations of the centred columns' effects -> the raw columns' own coefficients theta."""
     return effects(design.at_zero, p, deviations)
 

@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...data import factors, frames, label_texts
-from ...data.design import Design, Residual
 from ...data.rows import Rows
 from ...errors import ColumnError, DataError, listed, suggest
 from . import aggregation, statistics
+from .moments import Moments, Residual
 from .statistics import SufficientStatistics
 
 Array = NDArray[np.float64]
@@ -48,25 +48,34 @@ class Observations:
 
     def design(
         self,
-        coefficients: tuple[str, ...] | None,
+        coefficients: tuple[str, ...],
         predictors: tuple[str, ...],
         residual: Residual,
         ones: str | None,
-    ) -> Design:
+        scalar: bool = False,
+    ) -> Moments:
         """A design of these data with the coefficients named.
 
         Parameters
         ----------
-        coefficients, predictors, residual, ones
-            As in :class:`~hiermodels.data.design.Design`.
+        coefficients, predictors, residual, ones, scalar
+            As in :class:`~hiermodels.families.gaussian.moments.Moments`.
         """
-        columns = ((coefficients or (ones,)), predictors)
+        columns = (coefficients, predictors)
         source: Any = None
         if self.table is not None:
             source = _rows(self.statistics, self.table, columns, ones)
         elif not isinstance(self.frame, SufficientStatistics):
             source = partial(_read, self.statistics, self.frame, columns, ones, self.missing)
-        return Design(self.statistics, coefficients, predictors, residual, ones, source)
+        return Moments(
+            statistics=self.statistics,
+            coefficients=coefficients,
+            predictors=predictors,
+            residual=residual,
+            ones=ones,
+            source=source,
+            scalar=scalar,
+        )
 
 
 def observe(

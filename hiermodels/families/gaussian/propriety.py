@@ -25,10 +25,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...data.design import PERFECT, Design
 from ...errors import DataError, DataWarning, ImproperPosteriorError, listed
 from ...priors.blocks import Priors
 from ...priors.distributions import Flat, GammaPrecision, InverseGamma, LogFlat, Prior
+from .moments import PERFECT, Moments
 
 # Squares within groups, as a share of those about the mean of all rows, below which too few digits
 # are left where group effects are integrated out: rounding is some 1e-16 of the whole. Six digits
@@ -36,7 +36,7 @@ from ...priors.distributions import Flat, GammaPrecision, InverseGamma, LogFlat,
 _DIGITS = {"response": 1e-11, "predictor": 1e-12}
 
 
-def check(design: Design, priors: Priors, pooling: str) -> None:
+def check(design: Moments, priors: Priors, pooling: str) -> None:
     """Refuse data and priors that have no proper posterior, or none that the data inform.
 
     Raises
@@ -68,7 +68,7 @@ def check(design: Design, priors: Priors, pooling: str) -> None:
     if pooling == "none":
         _check_own_regressions(design, priors)
     _check_sigma(design, priors["sigma"], pooling)
-    if pooling == "partial" and design.coefficients is not None:
+    if pooling == "partial" and not design.scalar:
         _check_digits(design)
 
 
@@ -76,7 +76,7 @@ def _of(priors: Priors, block: str) -> list[tuple[str, Prior]]:
     return [(n, p) for n, p in priors.flat().items() if n.partition("[")[0] == block]
 
 
-def _check_tau(name: str, prior: Prior, design: Design, flat_betas: bool) -> None:
+def _check_tau(name: str, prior: Prior, design: Moments, flat_betas: bool) -> None:
     if _infinite_at_zero(prior):
         raise ImproperPosteriorError(
             f"{name}: {prior} {_flat_on_log(prior)}, and the likelihood does not vanish as {name} "
@@ -87,8 +87,8 @@ def _check_tau(name: str, prior: Prior, design: Design, flat_betas: bool) -> Non
     if not isinstance(prior, Flat):
         return
     # A group whose rows cannot tell the coefficient from the others says nothing of its spread.
-    names = list(design.coefficients or ())
-    informing = design.identifying(names.index(name[4:-1]) if names else 0)
+    place = 0 if design.scalar else design.coefficients.index(name[4:-1])
+    informing = design.identifying(place)
     # Common columns that are constant within groups are further means, estimated from the groups.
     by_group = design.P - design.between_groups.common if flat_betas else 0
     least = design.K + 2 + by_group
@@ -113,14 +113,13 @@ def _flat_on_log(prior: Prior) -> str:
     return f"goes to infinity as x^-{2 * prior.numbers[0] + 1:g} at 0"
 
 
-def _check_columns(design: Design) -> None:
+def _check_columns(design: Moments) -> None:
     columns = design.K + design.P
     rank = design.columns_rank
     if rank < columns:
-        names = [*(design.coefficients or ()), *design.predictors]
         raise DataError(
             f"the columns must be linearly independent over the rows, got {columns} columns "
-            f"({listed(names)}) of rank {rank} in {design.N} rows; leave one out"
+            f"({listed(design.names)}) of rank {rank} in {design.N} rows; leave one out"
         )
     if rank >= design.N:
         raise DataError(
@@ -130,7 +129,7 @@ def _check_columns(design: Design) -> None:
         )
 
 
-def _check_slopes(design: Design) -> None:
+def _check_slopes(design: Moments) -> None:
     """Warn of columns whose slopes cannot vary by group: they are constant within the groups.
 
     A column of ones, and in place of an intercept an indicator, whose coefficients are levels, are
@@ -166,7 +165,7 @@ def _check_slopes(design: Design) -> None:
         )
 
 
-def _check_own_regressions(design: Design, priors: Priors) -> None:
+def _check_own_regressions(design: Moments, priors: Priors) -> None:
     within = design.within
     short = within.rank < within.columns
     if not short.any():
@@ -188,7 +187,7 @@ def _check_own_regressions(design: Design, priors: Priors) -> None:
     )
 
 
-def _check_sigma(design: Design, prior: Any, pooling: str) -> None:
+def _check_sigma(design: Moments, prior: Any, pooling: str) -> None:
     if design.residual == "group":
         # Also under complete pooling: the common line may run through one group's points.
         df, rss, least = design.within.df, design.within.rss, design.within.least
@@ -235,7 +234,7 @@ def _check_sigma(design: Design, prior: Any, pooling: str) -> None:
 
 
 def _check_perfect_fit(
-    design: Design,
+    design: Moments,
     prior: Prior,
     df: NDArray[np.int64],
     rss: NDArray[np.float64],
@@ -256,7 +255,7 @@ def _check_perfect_fit(
         )
 
 
-def _check_digits(design: Design) -> None:
+def _check_digits(design: Moments) -> None:
     """Refuse columns that vary between groups so much more than within that no digits are left.
 
     Group effects are integrated out by differences of squares about the means of all rows
@@ -283,7 +282,7 @@ def _check_digits(design: Design) -> None:
         )
 
 
-def _which(design: Design, mask: NDArray[np.bool_]) -> str:
+def _which(design: Moments, mask: NDArray[np.bool_]) -> str:
     """``" in group 'A'"`` where the mask is by group, nothing where it is for all rows."""
     if len(mask) == 1:
         return ""

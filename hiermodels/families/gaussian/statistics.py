@@ -22,7 +22,8 @@ from ...data import columns as rules
 from ...data import frames, label_texts
 from ...data.labels import whole
 from ...errors import ColumnError, DataError, OptionError, listed, suggest
-from . import moments, statistics_file
+from . import statistics_file
+from .sums import about_the_means, combined, square
 
 Array = NDArray[np.float64]
 
@@ -315,7 +316,7 @@ class SufficientStatistics:
         mine, yours = self.means, other.means
         centre = mine + (yours - mine) * (other.N / (self.N + other.N))
         parts = self.recentred(centre), other.recentred(centre)
-        sizes, group_means, within = moments.combined(
+        sizes, group_means, within = combined(
             codes,
             len(labels),
             np.concatenate([part.sizes for part in parts]),
@@ -407,9 +408,9 @@ class SufficientStatistics:
                 about[name] = {key: tuple(value) for key, value in about[name].items()}
             C = len(about["columns"])
             if "products" in arrays:
-                arrays |= _of_products(moments.square(arrays.pop("products"), C + 2))
+                arrays |= _of_products(square(arrays.pop("products"), C + 2))
             else:
-                arrays["within"] = moments.square(arrays["within"], C + 1)
+                arrays["within"] = square(arrays["within"], C + 1)
             return cls(**about, **arrays)
         except DataError:  # its reason is better than ours
             raise
@@ -457,7 +458,7 @@ def of_rows(
             sums[:, a] = np.bincount(index, d[a], J)
             for b in range(a + 1):
                 squares[:, a, b] = squares[:, b, a] = np.bincount(index, d[a] * d[b], J)
-        off, within = moments.about_the_means(sizes, sums, squares)
+        off, within = about_the_means(sizes, sums, squares)
         group_means = (near - centre) + off
     return SufficientStatistics(
         response=response,
@@ -479,7 +480,7 @@ def of_rows(
 def _of_products(products: Array) -> dict[str, NDArray[Any]]:
     """What a file of an earlier version has in place of means and products within."""
     sizes = np.rint(products[:, 0, 0]).astype(np.int64)
-    off, within = moments.about_the_means(sizes, products[:, 0, 1:], products[:, 1:, 1:])
+    off, within = about_the_means(sizes, products[:, 0, 1:], products[:, 1:, 1:])
     return {"sizes": sizes, "group_means": off, "within": within}
 
 

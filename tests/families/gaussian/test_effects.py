@@ -6,16 +6,16 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from hiermodels.data.design import Design, of_arrays
 from hiermodels.families.gaussian import effects, marginal
 from hiermodels.families.gaussian.effects import Draws
+from hiermodels.families.gaussian.moments import Moments, of_arrays
 
 D = 6
 
 
 def make(
     residual: str, K: int = 2, P: int = 1, J: int = 5, N: int = 31
-) -> tuple[Design, Draws, np.random.Generator]:
+) -> tuple[Moments, Draws, np.random.Generator]:
     rng = np.random.default_rng(K + 10 * P)
     if residual == "known":
         index = np.arange(J)
@@ -51,7 +51,7 @@ def make(
     return design, draws, rng
 
 
-def row_sd(design: Design, draws: Draws, d: int) -> np.ndarray:
+def row_sd(design: Moments, draws: Draws, d: int) -> np.ndarray:
     if draws.sigma is None:
         assert design.rows("a test").se is not None
         return design.rows("a test").se

@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from hiermodels.data.design import Design, of_arrays
 from hiermodels.families.gaussian import effects, marginal
+from hiermodels.families.gaussian.moments import Moments, of_arrays
 
 J = 6
 
 
 def make(
     residual: str, K: int = 2, P: int = 1, *, far: float = 0.0, ones: str = "z"
-) -> tuple[Design, dict[str, Any]]:
+) -> tuple[Moments, dict[str, Any]]:
     """Rows in six groups, one of them of one row, and hyperparameters of the raw columns."""
     rng = np.random.default_rng(10 * K + P)
     index = np.arange(J) if residual == "known" else np.concatenate([[5], np.repeat(range(5), 6)])
@@ -35,7 +35,8 @@ def make(
         index=index,
         labels=np.arange(J),
         z=z,
-        coefficients=None if residual == "known" else tuple(names[0]),
+        coefficients=("Intercept",) if residual == "known" else tuple(names[0]),
+        scalar=residual == "known",
         x=x,
         predictors=tuple(names[1]),
         residual=residual,  # type: ignore[arg-type]
@@ -69,7 +70,7 @@ def draws_of(raw: dict[str, Any], n: int = 1) -> effects.Draws:
     )
 
 
-def conditional(design: Design, raw: dict[str, Any], j: int) -> tuple[np.ndarray, np.ndarray]:
+def conditional(design: Moments, raw: dict[str, Any], j: int) -> tuple[np.ndarray, np.ndarray]:
     """Mean and covariance of theta_j by the normal's own conditioning, with n_j x n_j matrices."""
     rows = design.rows("a test")
     mine = rows.index == j
@@ -201,7 +202,7 @@ def test_a_mean_of_1e8_loses_no_digits() -> None:
 # ---- summaries of effects that are not drawn -----------------------------------------------------
 
 
-def hyper_draws(design: Design, raw: dict[str, Any], n: int, seed: int) -> marginal.Population:
+def hyper_draws(design: Moments, raw: dict[str, Any], n: int, seed: int) -> marginal.Population:
     rng = np.random.default_rng(seed)
     draws = draws_of(raw, n)
     assert draws.mu is not None
@@ -264,7 +265,8 @@ def test_many_groups_of_one_size_are_interpolated(monkeypatch: pytest.MonkeyPatc
         index=index,
         labels=np.arange(len(sizes)),
         z=np.ones((len(index), 1)),
-        coefficients=None,
+        coefficients=("Intercept",),
+        scalar=True,
         x=np.empty((len(index), 0)),
         predictors=(),
         residual="common",

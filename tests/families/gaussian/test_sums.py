@@ -7,7 +7,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from hiermodels.families.gaussian.moments import about_the_means, combined, square
+from hiermodels.families.gaussian.sums import about_the_means, combined, square
 from tests.families.gaussian.far_groups import SPREADS, exact_within, rows
 
 
