@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from ..errors import DataError, OptionError, listed
+from ..families.gaussian.family import closed_form
 from ..families.gaussian.moments import Moments
 from ..models.base import Base
 
@@ -65,8 +66,8 @@ def number(x: Any) -> str:
     return f"{x:.4g}"
 
 
-def design_of(model: Any, what: str, families: Mapping[str, str | None]) -> Moments:
-    """The data of a model, for an estimate that some of the families have.
+def design_of(model: Any, what: str, models: Mapping[str, str | None]) -> Moments:
+    """The data of a model, for an estimate that some of the models have.
 
     Parameters
     ----------
@@ -74,8 +75,8 @@ def design_of(model: Any, what: str, families: Mapping[str, str | None]) -> Mome
         What the user gave.
     what : str
         The function that was called.
-    families : mapping of str to str or None
-        Each family: None where the estimate is made for it, else what to do instead.
+    models : mapping of str to str or None
+        Each class of models: None where the estimate is made for it, else what to do instead.
 
     Raises
     ------
@@ -84,17 +85,17 @@ def design_of(model: Any, what: str, families: Mapping[str, str | None]) -> Mome
     DataError
         Fewer than 2 groups.
     """
-    mine = [name for name, instead in families.items() if instead is None]
-    wanted = f"{what} takes a model of family {' or '.join(mine)}"
+    mine = [name for name, instead in models.items() if instead is None]
+    wanted = f"{what} takes a model of class {' or '.join(mine)}"
     if not isinstance(model, Base):
         raise OptionError(
             f"{wanted}, got {type(model).__name__}; make one first, such as hm.OneWay(frame, "
             "y=..., group=...)"
         )
-    instead = families[model.family]
+    instead = models[model.name]
     if instead is not None:
-        raise OptionError(f"{wanted}, got {model.family}; {instead}")
-    d = model.design
+        raise OptionError(f"{wanted}, got {model.name}; {instead}")
+    d = closed_form(model, what, "hm.compare_pooling(model) compares the groups without that")
     if d.J < 2:
         raise DataError(
             f"{what} needs at least 2 groups, got 1 ({listed(d.labels)}): nothing can vary between "

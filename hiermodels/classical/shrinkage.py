@@ -128,13 +128,13 @@ def empirical_bayes(
         },
     )
     level = check_level(level)
-    allowed = TAUS[model.family]
+    allowed = TAUS[model.name]
     method: str | float = allowed[0] if tau is None else tau
     if not isinstance(method, str):
         method = _number(method, allowed)
     elif method not in allowed:
         raise OptionError(
-            f"tau must be a number or one of {', '.join(map(repr, allowed))} for {model.family}, "
+            f"tau must be a number or one of {', '.join(map(repr, allowed))} for {model.name}, "
             f"got {method!r}{suggest(method, allowed)}"
         )
     towards = None if mu is None else _mean(mu)

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import classical
 from ..container import inference_data as idatas
-from ..errors import DataError, DataWarning
 from ..families.gaussian import effects
+from ..families.gaussian.family import moments_of
 from ..models import layout
 from . import pooling_factors
 
@@ -22,7 +20,7 @@ if TYPE_CHECKING:
     from ..container.inference_data import Container
     from ..models.base import Base
 
-__all__ = ["heterogeneity", "raw_estimates", "table"]
+__all__ = ["heterogeneity", "table"]
 
 Array = NDArray[np.float64]
 
@@ -45,7 +43,7 @@ def table(model: Base, fits: Mapping[str, Container]) -> pd.DataFrame:
     import pandas as pd
 
     d = model.design
-    raw, se = raw_estimates(model)
+    raw, se = model.family.own_estimates(d)
     columns: dict[str, Any] = {}
     columns[group_column(model)] = np.repeat(d.labels, d.K)
     if not d.scalar:
@@ -58,7 +56,10 @@ def table(model: Base, fits: Mapping[str, Container]) -> pd.DataFrame:
             values = found.get(statistic)
             columns[f"{name}_{statistic}"] = nothing if values is None else values.ravel()
     draws = layout.draws(model, idatas.dataset(fits["partial"], "posterior"))
-    factors = pooling_factors.pooling_factors(d, effects.population(d, draws))
+    factors = dict.fromkeys(("mean", "q5", "q95"), np.full((d.J, d.K), np.nan))
+    if model.family.marginal:
+        m = moments_of(d)
+        factors = pooling_factors.pooling_factors(m, effects.population(m, draws))
     for statistic, values in factors.items():
         name = "pooling_factor" if statistic == "mean" else f"pooling_factor_{statistic}"
         columns[name] = values.ravel()
@@ -77,35 +78,6 @@ def group_column(model: Base) -> str:
     taken |= {f"{s}_{x}" for s in STRATEGIES for x in _STATISTICS}
     taken |= {"pooling_factor", "pooling_factor_q5", "pooling_factor_q95"}
     return f"{group}_group" if group in taken else group
-
-
-def raw_estimates(model: Base) -> tuple[Array, Array]:
-    """Each group's estimate by itself and its standard error, shape (J, K); NaN where it has none.
-
-    The given one with its known error; the mean of its rows, or the coefficients of its
-    least-squares line, with the residual sd that the groups share, or with its own, as
-    in the model.
-    """
-    d = model.design
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DataWarning)  # what has no estimate is NaN
-        if d.J < 2:
-            nothing = np.full((d.J, d.K), np.nan)
-            return nothing, nothing
-        if not d.scalar:
-            shared = d.residual == "common" and d.within.df.sum() > 0
-            lines = classical.lines(model, sd="pooled" if shared else "own")
-            names = list(d.coefficients)
-            return (
-                lines.coefficients[names].to_numpy(np.float64),
-                lines.standard_errors[names].to_numpy(np.float64),
-            )
-        sd = {"known": None, "common": "pooled", "group": "own"}[d.residual]
-        try:
-            means = classical.group_means(model, sd=sd).table
-        except DataError:  # no group has two rows, and nobody an sd
-            means = classical.group_means(model, sd="own").table
-    return means[["mean"]].to_numpy(np.float64), means[["se"]].to_numpy(np.float64)
 
 
 def _effects(idata: Container, J: int, K: int) -> dict[str, Array]:
@@ -143,24 +115,16 @@ def heterogeneity(model: Base, idata: Container) -> pd.DataFrame:
     names = [""] if d.scalar else [f"[{name}]" for name in d.coefficients]
     reported = np.asarray(posterior["tau"].values).reshape(-1, d.K)
     found = {f"tau{name}": reported[:, k] for k, name in enumerate(names)}
-    if draws.sigma is None:
-        rows = d.rows("I^2")
-        assert rows.se is not None  # noqa: S101 - known standard errors
-        tau2 = draws.tau[:, 0] ** 2
-        found["I2"] = tau2 / (tau2 + pooling_factors.typical_variance(rows.se))
+    variance = model.family.variance(d, draws.aux)
+    # Groups of unlike spread count by their rows.
+    within = variance @ (d.sizes / d.N if variance.shape[1] > 1 else np.ones(1))
+    root = draws.tau[:, :, None] * (np.eye(d.K)[None] if draws.L_Omega is None else draws.L_Omega)
+    Sigma = root @ np.swapaxes(root, 1, 2)
+    if d.scalar:
+        found[model.family.share] = Sigma[:, 0, 0] / (Sigma[:, 0, 0] + within)
     else:
-        # Groups of unlike spread count by their rows.
-        own = d.sizes / d.N if draws.sigma.shape[1] > 1 else np.ones(1)
-        sigma2 = draws.sigma**2 @ own
-        root = draws.tau[:, :, None] * (
-            np.eye(d.K)[None] if draws.L_Omega is None else draws.L_Omega
-        )
-        Sigma = root @ np.swapaxes(root, 1, 2)
-        if d.scalar:
-            found["icc"] = Sigma[:, 0, 0] / (Sigma[:, 0, 0] + sigma2)
-        else:
-            shares = pooling_factors.variance_shares(d, Sigma, sigma2)
-            found |= {f"share{name}": shares[:, k] for k, name in enumerate(names)}
+        shares = pooling_factors.variance_shares(d, Sigma, within)
+        found |= {f"share{name}": shares[:, k] for k, name in enumerate(names)}
     table = {
         name: [x.mean(), x.std(ddof=1), *np.quantile(x, list(_QUANTILES.values()))]
         for name, x in found.items()

@@ -25,10 +25,11 @@ from ..families.gaussian import marginal
 from ..system.progress import processors
 
 if TYPE_CHECKING:
+    from ..data.design import Design
     from ..families.gaussian.marginal import Population
     from ..families.gaussian.moments import Moments
 
-__all__ = ["factors", "over_all_groups", "pooling_factors", "typical_variance", "variance_shares"]
+__all__ = ["factors", "over_all_groups", "pooling_factors", "variance_shares"]
 
 Array = NDArray[np.float64]
 
@@ -100,16 +101,7 @@ def over_all_groups(deviations: Array) -> Array:
     return np.asarray(1 - of_means / np.maximum(means_of, 1e-300))
 
 
-def typical_variance(se: Array) -> float:
-    """The typical variance within, (J - 1) sum u / ((sum u)^2 - sum u^2) with u = 1/se^2.
-
-    (Higgins and Thompson 2002, Statistics in Medicine 21, 1539-1558, equation 9.)
-    """
-    u = 1 / np.asarray(se, dtype=np.float64) ** 2
-    return float((len(u) - 1) * u.sum() / (u.sum() ** 2 - (u**2).sum()))
-
-
-def variance_shares(design: Moments, Sigma: Array, sigma2: Array) -> Array:
+def variance_shares(design: Design, Sigma: Array, sigma2: Array) -> Array:
     """Share of the variance about the population line that each coefficient has, shape (D, K).
 
     A row's variance is z' Sigma z + sigma^2, on average over the rows trace(Sigma C) + sigma^2 with
@@ -120,23 +112,12 @@ def variance_shares(design: Moments, Sigma: Array, sigma2: Array) -> Array:
 
     Parameters
     ----------
-    design : Moments
+    design : Design
     Sigma : array, shape (D, K, K)
         Covariance of the effects, in the model's own coordinates.
     sigma2 : array, shape (D,)
         Residual variance, the mean over the rows where it differs.
     """
-    C = mean_squares(design)
+    C = design.products_about(design.origin.at)[: design.K, : design.K] / design.N
     parts = np.einsum("dkm,mk->dk", Sigma, C)
     return np.asarray(parts / (parts.sum(axis=1) + sigma2)[:, None])
-
-
-def mean_squares(design: Moments) -> Array:
-    """Mean of z z' over all rows, of the columns less the model's origin, shape (K, K)."""
-    K = design.K
-    means = design.means[:K]
-    z = design.gram[:, :K, :K].sum(axis=0) / design.N
-    # The cross-products are of columns less their offsets.
-    centred = means - design.offset[:K]
-    off = design.offset[:K] - np.array(design.origin.at[:K])
-    return np.asarray(z + np.outer(off, centred) + np.outer(centred, off) + np.outer(off, off))

@@ -18,10 +18,11 @@ from numpy.typing import NDArray
 from scipy import special
 
 from ..container import inference_data as idatas
+from ..data.design import Design
 from ..data.rows import Rows
 from ..errors import DataWarning
-from ..families.gaussian import effects
-from ..families.gaussian.moments import Moments, of_arrays
+from ..families.gaussian.moments import of_other_rows
+from ..families.pointwise import log_likelihood_group
 from ..models import layout
 
 if TYPE_CHECKING:
@@ -32,8 +33,6 @@ __all__ = ["add_by_group", "group_elpd", "row_elpd", "without_groups", "without_
 
 Array = NDArray[np.float64]
 Fit = Callable[[Any], Any]
-
-_LOG_2PI = math.log(2 * math.pi)
 
 
 def without_groups(model: Model, places: list[int]) -> Model:
@@ -85,21 +84,7 @@ def without_rows(model: Model, places: list[int]) -> Model:
     kept[places] = False
     left = _some(rows, kept)
     labels = d.labels[np.unique(rows.index[kept])]
-    made = of_arrays(
-        response=d.response,
-        group=d.group,
-        y=left.y,
-        index=left.index,
-        labels=labels,
-        z=left.z,
-        coefficients=d.coefficients,
-        x=left.x,
-        predictors=d.predictors,
-        residual=d.residual,
-        se=left.se,
-        places=left.places,
-    )
-    return _of(model, dataclasses.replace(made, about=d.about))
+    return _of(model, of_other_rows(d, left, labels))
 
 
 def group_elpd(model: Model, place: int, fit: Fit) -> float:
@@ -118,14 +103,14 @@ def group_elpd(model: Model, place: int, fit: Fit) -> float:
     """
     rest = without_groups(model, [place])
     drawn = layout.draws(rest, idatas.dataset(fit(rest), "posterior"))
-    if model.design.residual == "group":
+    if model.family.by_group:
         own = _from_priors(model, ["sigma"], len(drawn), np.random.default_rng(0))
         if own is None:
             return math.nan
         sigma = np.ones((len(drawn), model.design.J))
         sigma[:, place] = own[:, 0]
-        drawn = dataclasses.replace(drawn, sigma=sigma)
-    log_p = effects.log_likelihood_group(model.design, drawn)
+        drawn = dataclasses.replace(drawn, aux={"sigma": sigma})
+    log_p = log_likelihood_group(model.family, model.design, drawn)
     assert log_p is not None  # noqa: S101 - groups have a distribution with pooling
     return float(special.logsumexp(log_p[:, place]) - math.log(len(log_p)))
 
@@ -150,16 +135,17 @@ def row_elpd(model: Model, place: int, fit: Fit) -> float:
     drawn = layout.draws(rest, idatas.dataset(fit(rest), "posterior"))
     label, z, x = d.labels[rows.index[place]], rows.z[place], rows.x[place]
     (own,) = np.nonzero(rest.design.labels == label)
-    n, variance = len(drawn), np.zeros(len(drawn))
-    rng = np.random.default_rng(0)  # for what only its prior speaks of
-    effect, common, sigma = drawn.mu, drawn.beta, drawn.sigma
+    n, root = len(drawn), None
+    rng = np.random.default_rng(0)  # for what only its prior or its population speaks of
+    effect, common, aux = drawn.mu, drawn.beta, dict(drawn.aux)
     if len(own):
         j = int(own[0])
         if model.pooling != "complete":
             assert drawn.theta is not None  # noqa: S101 - asked for
             effect = drawn.theta[:, j]
         common = common[:, j] if common.ndim == 3 else common
-        sigma = sigma[:, [j]] if sigma is not None and d.residual == "group" else sigma
+        if model.family.by_group:
+            aux = {name: x[:, [j]] for name, x in aux.items()}
     else:
         if model.pooling == "none":
             line = _from_priors(model, ["theta", "beta"], n, rng)
@@ -170,19 +156,23 @@ def row_elpd(model: Model, place: int, fit: Fit) -> float:
             assert drawn.tau is not None  # noqa: S101 - partial pooling has it
             root = np.eye(d.K)[None] if drawn.L_Omega is None else drawn.L_Omega
             root = drawn.tau[:, :, None] * root
-            variance = np.sum(np.einsum("k,dkm->dm", z, root) ** 2, axis=1)
-        if d.residual == "group":
-            sigma = _from_priors(model, ["sigma"], n, rng)
-            if sigma is None:
-                return math.nan
+        if model.family.by_group:
+            for name in aux:
+                new = _from_priors(model, [name], n, rng)
+                if new is None:
+                    return math.nan
+                aux[name] = new
     assert effect is not None  # noqa: S101 - with pooling there is mu
-    mean = effect @ z + common @ x
-    if rows.se is not None:
-        variance = variance + rows.se[place] ** 2
+    eta = (effect @ z + common @ x)[:, None]
+    row = _some(rows, np.arange(d.N) == place)
+    if root is None:
+        log_p = model.family.log_density(row, eta, aux)
+    elif model.family.marginal:
+        variance = np.sum(np.einsum("k,dkm->dm", z, root) ** 2, axis=1)
+        log_p = model.family.log_density_about(row, eta, variance[:, None], aux)
     else:
-        assert sigma is not None  # noqa: S101 - it is not known
-        variance = variance + sigma[:, 0] ** 2
-    log_p = -0.5 * (_LOG_2PI + np.log(variance) + (rows.y[place] - mean) ** 2 / variance)
+        eta += np.einsum("k,dkm,dm->d", z, root, rng.standard_normal((n, d.K)))[:, None]
+        log_p = model.family.log_density(row, eta, aux)
     return float(special.logsumexp(log_p) - math.log(n))
 
 
@@ -204,13 +194,13 @@ def _some(rows: Rows, kept: NDArray[np.bool_]) -> Rows:
     )
 
 
-def _of(model: Model, design: Moments) -> Model:
+def _of(model: Model, design: Design) -> Model:
     """The same model of other data; priors are given, none is a default any more."""
     other = object.__new__(type(model))
     options = {**model._options, "priors": dict(model.priors)}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DataWarning)  # the whole model has given them
-        other._configure(options, model.columns, design)
+        other._configure(options, model.columns, design, model.family)
     return other
 
 

@@ -26,7 +26,7 @@ from ..errors import (
     PriorError,
     SamplingError,
 )
-from ..families.gaussian import effects
+from ..families.draws import POINTWISE_BUDGET, pointwise_bytes
 from ..models.base import one_of
 from ..models.model import Model
 from ..posterior import loo_comparison
@@ -277,7 +277,7 @@ def _add_pointwise(model: Model, idata: Container) -> None:
         if not idatas.has(idata, "log_likelihood_group"):
             refits.add_by_group(model, idata)
         return
-    if effects.pointwise_bytes(d, draws) <= effects.POINTWISE_BUDGET:
+    if pointwise_bytes(d, draws) <= POINTWISE_BUDGET:
         model.add_pointwise(idata)
     elif not idatas.has(idata, "log_likelihood_group"):
         refits.add_by_group(model, idata)
@@ -325,13 +325,13 @@ def _why_no_rows(model: Model) -> str:
         return "sufficient statistics hold no rows; pass the data frame itself"
     return (
         "the log likelihood by row takes more than "
-        f"{effects.POINTWISE_BUDGET / 2**20:.0f} MiB; pass fewer draws"
+        f"{POINTWISE_BUDGET / 2**20:.0f} MiB; pass fewer draws"
     )
 
 
 def units(model: Model) -> tuple[str, ...]:
     """What can be left out; a group that is one estimate is left out as a group."""
-    return ("group",) if model.design.residual == "known" else ("observation", "group")
+    return ("group",) if model.design.estimates else ("observation", "group")
 
 
 def _refitted(
@@ -359,7 +359,8 @@ def _refitted(
 def _exact_terms(model: Model) -> Any:
     """All groups' terms by quadrature, where there is one, and it takes no longer than a refit."""
     d = model.design
-    if model.pooling != "partial" or not d.scalar or d.residual == "group":
+    family = model.family
+    if model.pooling != "partial" or not (d.scalar and family.marginal) or family.by_group:
         return None
     if d.J > _MOST_BY_QUADRATURE:
         return None

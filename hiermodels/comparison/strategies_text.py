@@ -26,8 +26,8 @@ _NUMBERS = ["elpd", "se", "elpd_diff", "se_diff", "p_loo", "terms", "bad_k", "wo
 def title(c: PoolingComparison) -> str:
     """What was compared."""
     d = c.model.design
-    rows = "" if d.residual == "known" else f"{d.N} rows in "
-    return f"Pooling of {d.response} by {d.group}: {rows}{d.J} groups ({c.model.family})"
+    rows = "" if d.estimates else f"{d.N} rows in "
+    return f"Pooling of {d.response} by {d.group}: {rows}{d.J} groups ({c.model.name})"
 
 
 def heading(c: PoolingComparison, unit: str) -> str:

@@ -10,7 +10,7 @@ sampling is therefore written once, for this.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, TypeVar
@@ -221,6 +221,14 @@ class Design:
         totals = (self.sizes[:, None] * means).T @ means
         totals[1:, 1:] += self.statistics.within.sum(axis=0)
         return np.asarray(totals)
+
+    def products_about(self, at: Sequence[float]) -> Array:
+        """Cross-products of the K + P columns less some numbers, over all rows."""
+        places = self._places[:-1]
+        off = self._take(0, np.asarray(self.statistics.centre))[:-1] - np.array(at)
+        mixed = np.outer(off, self._totals[0, places])
+        G = self._totals[np.ix_(places, places)]
+        return np.asarray(G + mixed + mixed.T + self.N * np.outer(off, off))
 
     # ---- where the columns are counted from ---------------------------------------------------
 

@@ -1,1 +1,31 @@
-"""Response distributions: what a family is, and each of them."""
+"""Response distributions: ``hm.families.Gaussian(sigma="group")``, ``hm.families.KnownErrors``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..errors import OptionError
+from .family import Family
+from .gaussian.family import Gaussian
+from .gaussian.known_errors import KnownErrors
+
+__all__ = ["FAMILIES", "Family", "Gaussian", "KnownErrors", "named"]
+
+FAMILIES: dict[str, type[Family]] = {f.name: f for f in (Gaussian, KnownErrors)}
+"""Every family by its name, as the attributes of a container have it."""
+
+
+def named(name: str, options: dict[str, Any]) -> Family:
+    """A family by its name and its options.
+
+    Raises
+    ------
+    OptionError
+        There is none of that name.
+    """
+    if name not in FAMILIES:
+        raise OptionError(
+            f"there is no family {name!r}; there are {', '.join(FAMILIES)}; "
+            "hm.families.FAMILIES[name] = ... adds one that is defined elsewhere"
+        )
+    return FAMILIES[name](**options)

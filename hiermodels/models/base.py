@@ -7,16 +7,19 @@ import pickle
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import Any, ClassVar
 
 from ..container import inference_data as idatas
+from ..data.design import Design
 from ..errors import FrozenError, OptionError, shown, suggest
-from ..families.gaussian import propriety
+from ..families.family import Family, refuse_without_marginal
+from ..families.gaussian.family import closed_form
 from ..families.gaussian.hyperparameters import Hyperparameters
 from ..families.gaussian.laplace import Standardization, standardize
-from ..families.gaussian.moments import Moments
 from ..families.gaussian.statistics import SufficientStatistics
 from ..priors.blocks import Block, Priors, check_given, no_place
+from ..priors.distributions import Flat, HalfT, Normal
 from ..stan import programs
 
 POOLINGS = ("partial", "none", "complete")
@@ -34,6 +37,8 @@ class Base(ABC):
         The arguments that say which column is what.
     design : Design
         The checked data.
+    family : Family
+        Distribution of the response.
     pooling : {"partial", "none", "complete"}
         Pooling strategy.
     parameterization : str
@@ -44,11 +49,12 @@ class Base(ABC):
         The priors in force.
     """
 
-    family: ClassVar[str]
+    name: ClassVar[str]
     stem: ClassVar[str]
 
     columns: dict[str, Any]
-    design: Moments
+    design: Design
+    family: Family
     pooling: str
     parameterization: str
     parameterization_reason: str
@@ -61,33 +67,39 @@ class Base(ABC):
         frame: Any,
         columns: dict[str, Any],
         *,
-        design: Callable[[], Moments],
+        response: Family,
+        design: Callable[[], Design],
         pooling: str,
         parameterization: str,
         priors: Any,
         missing: str,
+        **more: Any,
     ) -> None:
         """Check the options, then the data, then the priors: cheapest first."""
         one_of("pooling", pooling, POOLINGS)
         one_of("parameterization", parameterization, PARAMETERIZATIONS)
         options = {
             "frame": frame,
+            **more,
             **columns,
             "pooling": pooling,
             "parameterization": parameterization,
             "priors": check_given(priors),
             "missing": missing,
         }
-        self._configure(options, columns, design())
+        self._configure(options, columns, design(), response)
         self._check_places(options["priors"])
 
-    def _configure(self, options: dict[str, Any], columns: dict[str, Any], design: Moments) -> None:
+    def _configure(
+        self, options: dict[str, Any], columns: dict[str, Any], design: Design, family: Family
+    ) -> None:
         """Lay down a model of data that have been checked."""
         pooling, given = options["pooling"], options["priors"]
         fill = object.__setattr__
         fill(self, "_options", options)
         fill(self, "columns", columns)
         fill(self, "design", design)
+        fill(self, "family", family)
         fill(self, "pooling", pooling)
         everywhere = {p: self._blocks(p) for p in POOLINGS}
         blocks, defaults = everywhere[pooling], self._default_priors()
@@ -103,7 +115,7 @@ class Base(ABC):
         in_force = {n: p for n, p in given.items() if n not in waiting}
         fill(self, "priors", Priors(blocks, defaults, in_force))
         self.priors.where.update(self._where())
-        propriety.check(design, self.priors, pooling)
+        family.propriety(design, self.priors, pooling)
         chosen, reason = self._choose(options["parameterization"])
         fill(self, "parameterization", chosen)
         fill(self, "parameterization_reason", reason)
@@ -149,7 +161,7 @@ class Base(ABC):
         Returns
         -------
         Model
-            Of the same family, checked anew. Factors keep the levels and the baseline that they
+            Of the same class, checked anew. Factors keep the levels and the baseline that they
             have in this model.
 
         Raises
@@ -170,7 +182,7 @@ class Base(ABC):
         if set(changes) <= _NOT_DATA:
             # The very data that this model has, whatever became of the frame since.
             other = object.__new__(type(self))
-            other._configure(options, self.columns, self.design)
+            other._configure(options, self.columns, self.design, self.family)
             if "pooling" not in changes:
                 # Those that wait for another pooling strategy are no mistake of this call.
                 before = self._options["priors"]
@@ -187,12 +199,12 @@ class Base(ABC):
         waiting = {n: p for n, p in options["priors"].items() if n not in places and n not in named}
         now = {n: p for n, p in options["priors"].items() if n not in waiting}
         frame = options.pop("frame")
-        family: Any = type(self)
-        anew = family.__new__(family)
+        kind: Any = type(self)
+        anew = kind.__new__(kind)
         # The levels of factors, and their baselines, belong to the model and not to its data: a
         # coefficient must not be another contrast under the same name.
         object.__setattr__(anew, "_like", self.design.statistics)
-        family.__init__(anew, frame, **{**options, "priors": now})
+        kind.__init__(anew, frame, **{**options, "priors": now})
         object.__delattr__(anew, "_like")
         anew._options["priors"] = {**waiting, **now}
         return anew
@@ -202,7 +214,8 @@ class Base(ABC):
         cls,
         columns: dict[str, Any],
         options: dict[str, Any],
-        design: Moments,
+        design: Design,
+        family: Family,
         standardization: Standardization | None,
     ) -> Any:
         """A model of data that were checked when another process made it.
@@ -210,7 +223,9 @@ class Base(ABC):
         Its standardization comes along, as it need not be found again to the last digit.
         """
         model = object.__new__(cls)
-        model._configure({"frame": design.statistics, **columns, **options}, columns, design)
+        model._configure(
+            {"frame": design.statistics, **columns, **options}, columns, design, family
+        )
         if standardization is not None:
             model.__dict__["standardization"] = standardization
         return model
@@ -220,19 +235,40 @@ class Base(ABC):
         columns = ", ".join(
             f"{k}={v!r}" for k, v in self.columns.items() if v and (k, v) != _USUAL_PLACE
         )
+        if (given := self._options.get("family")) is not None:
+            columns += f", family={given!r}"
         strategy = {"none": "no"}.get(self.pooling, self.pooling) + " pooling"
         strategy += f", {self.parameterization}" if self.pooling == "partial" else ""
-        return f"<{self.family}({columns}): {strategy}, {d.J} groups, {d.N} rows>"
+        return f"<{self.name}({columns}): {strategy}, {d.J} groups, {d.N} rows>"
 
     # ---- what a family fills in --------------------------------------------------------------
 
-    @abstractmethod
     def _blocks(self, pooling: str) -> tuple[Block, ...]:
         """Parameters with a prior, in the order of the program's ``lprior``."""
+        d = self.design
+        # Without common columns there is no beta, and one coefficient has no correlations.
+        beta = (Block("beta", "location", d.predictors),) if d.predictors else ()
+        rest = (*beta, *self.family.blocks())
+        coefficients = None if d.scalar else d.coefficients
+        if pooling == "none":
+            return (Block("theta", "location", coefficients), *rest)
+        mu = Block("mu", "location", coefficients)
+        if pooling == "complete":
+            return (mu, *rest)
+        Omega = (Block("Omega", "correlation"),) if d.K > 1 else ()
+        return (mu, Block("tau", "scale", coefficients), *Omega, *rest)
 
-    @abstractmethod
     def _default_priors(self) -> dict[str, Any]:
         """Default prior of every block of every pooling strategy."""
+        middle, spread = self.family.typical(self.design)
+        mu = Normal(middle, 2.5 * spread)
+        return {
+            "mu": mu,
+            "tau": HalfT(3, spread),
+            # Whether flat ones leave a posterior is known of families with a closed form.
+            "theta": Flat() if self.family.marginal else mu,
+            **self.family.default_priors(self.design),
+        }
 
     def _where(self) -> dict[str, str]:
         """In words, by full name, where priors are that are not of what a fit reports."""
@@ -257,11 +293,12 @@ class Base(ABC):
         """The Stan program: ``print(model.program)`` shows its source."""
         return programs.load(self.program_name())
 
-    def program_name(self, parameterization: str | None = None) -> str:
-        """Name of the Stan program, of another parameterization where one is given."""
+    def program_name(self, parameterization: str | None = None) -> str | Path:
+        """Name or file of the Stan program, of another parameterization where one is given."""
         if self.pooling == "partial":
-            return f"{self.stem}_{parameterization or self.parameterization}"
-        return f"{self.stem}_{'no' if self.pooling == 'none' else 'complete'}_pooling"
+            return self.family.program(self.stem, parameterization or self.parameterization)
+        form = "no_pooling" if self.pooling == "none" else "complete_pooling"
+        return self.family.program(self.stem, form)
 
     @property
     def stan_data(self) -> dict[str, Any]:
@@ -284,7 +321,10 @@ class Base(ABC):
     @cached_property
     def hyperparameters(self) -> Hyperparameters:
         """The hyperparameters of the marginal program on their unconstrained scale."""
-        return Hyperparameters(self.design, self.priors)
+        return Hyperparameters(
+            closed_form(self, "a marginal program", "use parameterization='noncentered'"),
+            self.priors,
+        )
 
     @cached_property
     def standardization(self) -> Standardization:
@@ -322,8 +362,7 @@ class Base(ABC):
         dims["theta"] = (d.group, *k)
         if d.predictors:
             dims["beta"] = (d.group, "predictor") if self.pooling == "none" else ("predictor",)
-        if d.residual != "known":
-            dims["sigma"] = (d.group,) if d.residual == "group" else ()
+        dims |= self.family.dims(d)
         if self.pooling == "partial" and not d.scalar and d.K > 1:
             dims["Omega"] = ("coefficient", "coefficient_2")
         return dims
@@ -331,8 +370,17 @@ class Base(ABC):
     def _choose(self, asked: str) -> tuple[str, str]:
         if self.pooling != "partial":
             return f"{self.pooling} pooling", "this pooling strategy has one parameterization"
+        if asked == "marginal":
+            refuse_without_marginal(
+                self.family, "parameterization='marginal'", "use 'noncentered' or 'centered'"
+            )
         if asked != "auto":
             return asked, "asked for"
+        if not self.family.marginal:
+            return "noncentered", (
+                f"auto: the group effects of the family {self.family} do not integrate out, and "
+                "most data sets leave tau near 0 possible"
+            )
         return "marginal", (
             "auto: the group effects integrate out of a Gaussian model, so NUTS sees the "
             "hyperparameters alone and theta is drawn exactly afterwards"

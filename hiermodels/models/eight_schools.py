@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,12 +12,12 @@ from ..data import columns as rules
 from ..data import frames, label_texts
 from ..data.design import Array
 from ..errors import DataError, listed
+from ..families.gaussian.known_errors import KnownErrors, errors_of
 from ..families.gaussian.laplace import Standardization
 from ..families.gaussian.moments import Moments, of_arrays
 from ..families.gaussian.observations import observe
 from ..families.gaussian.statistics import SufficientStatistics
-from ..priors.blocks import Block
-from ..priors.distributions import Flat, HalfT, Normal, Prior
+from ..priors.distributions import Prior
 from .model import Model
 
 
@@ -68,7 +67,7 @@ class EightSchools(Model):
         If the frame, a column, an option or a prior cannot be used; before anything is compiled.
     """
 
-    family = "EightSchools"
+    name = "EightSchools"
     stem = "eight_schools"
 
     def __init__(
@@ -89,6 +88,7 @@ class EightSchools(Model):
         self._setup(
             frame,
             {"effect": effect, "se": se, "group": group},
+            response=KnownErrors(se=se),
             design=design,
             pooling=pooling,
             parameterization=parameterization,
@@ -96,24 +96,11 @@ class EightSchools(Model):
             missing=missing,
         )
 
-    def _blocks(self, pooling: str) -> tuple[Block, ...]:
-        if pooling == "partial":
-            return Block("mu", "location"), Block("tau", "scale")
-        return (Block("theta" if pooling == "none" else "mu", "location"),)
-
-    def _default_priors(self) -> dict[str, Any]:
-        rows = self._rows
-        w = 1 / rows[1] ** 2
-        mean = float(np.sum(w * rows[0]) / np.sum(w))
-        scale = _scale(*rows)
-        return {"mu": Normal(mean, 2.5 * scale), "tau": HalfT(3, scale), "theta": Flat()}
-
     @property
     def _rows(self) -> tuple[Array, Array]:
         """Estimates and their standard errors."""
         rows = self.design.rows("EightSchools")
-        assert rows.se is not None  # noqa: S101 - for the type checker
-        return rows.y, rows.se
+        return rows.y, errors_of(rows)
 
     def _data(self) -> dict[str, Any]:
         y, se = self._rows
@@ -123,38 +110,6 @@ class EightSchools(Model):
         # The program's mu is that of the estimates as they are.
         centre = standard.centre + np.array([self.design.offset[-1], 0.0])
         return {**self._data(), "centre": centre, "root": standard.root}
-
-
-def _scale(y: Array, se: Array) -> float:
-    """Root mean square of the spread and the standard errors of the precise estimates together.
-
-    s^2 is n / (n - 1) times the mean of ((y_i - y_j)^2 + se_i^2 + se_j^2) / 2 over the pairs of
-    estimates, weighted by a_i a_j, where a_j is proportional to 1 / (se_j^2 + t)^2 and n = 1 / sum
-    a_j^2 is the effective number of studies. With equal standard errors that mean is the variance
-    of the estimates (divisor J - 1) plus se^2, and n = J. Where se_j^2 is far above t, a_j times
-    se_j^2 goes to 0: a study without information does not count. Where it is far below t, studies
-    count alike.
-
-    t is first the second smallest se^2, because one precise study by itself shows no spread; pairs
-    have the same reason. Then t is the mean that this gives: where precise estimates differ by far
-    more than their standard errors, less precise ones show the spread as well. The factor makes up
-    for few estimates, which are by chance nearer to each other than tau as often as not.
-
-    The estimate of Paule and Mandel would not do, as every study is one degree of freedom there,
-    with or without information. docs/default_priors.md has the coverage that was chosen by.
-    """
-    v = se**2
-    if len(v) == 1:
-        return float(se[0])
-    t = float(np.partition(v, 1)[1])
-    for _ in range(2):
-        a = (t / (v + t)) ** 2
-        a /= a.sum()
-        # Over pairs i < j, a_i a_j (y_i - y_j)^2 adds up to sum a_j (y_j - mean)^2, a_i a_j to
-        # sum a_j (1 - a_j) / 2 = (1 - 1 / n) / 2, and a_i a_j (v_i + v_j) to sum a_j (1 - a_j) v_j.
-        pairs = a * (1 - a)
-        t = float((a @ (y - a @ y) ** 2 + pairs @ v) / pairs.sum())
-    return math.sqrt(t / pairs.sum())
 
 
 def _design(frame: Any, effect: str, se: str, group: str, missing: str) -> Moments:

@@ -17,7 +17,8 @@ from ..container import inference_data as idatas
 from ..diagnostics import check as diagnostics
 from ..engines.nuts import chains, checkpoints, sampling
 from ..errors import PriorError, SamplingError
-from ..families.gaussian import effects
+from ..families.draws import POINTWISE_BUDGET, pointwise_bytes
+from ..families.pointwise import pointwise as pointwise_of
 from ..stan import programs
 from . import kept_effects, layout, provenance
 from .pointwise import pointwise_parts
@@ -77,6 +78,7 @@ def posterior(
             begun = checkpoints.Checkpoint(
                 folder=Path(os.path.expanduser(output_dir)).resolve(),
                 stem=sampling.new_stem(executable.path),
+                model=model.name,
                 family=model.family,
                 columns=model.columns,
                 options={k: model._options[k] for k in checkpoints.OPTIONS},
@@ -133,7 +135,7 @@ def _needs_rows(
     d = model.design
     if d.in_memory or not model.is_marginal:
         return d.has_rows
-    small = effects.pointwise_bytes(d, settings.chains * settings.draws) <= effects.POINTWISE_BUDGET
+    small = pointwise_bytes(d, settings.chains * settings.draws) <= POINTWISE_BUDGET
     asked = pointwise is True or (pointwise == "auto" and small and effects_kept == "draws")
     return d.has_rows and asked
 
@@ -312,7 +314,7 @@ def prior(
     }
     drawn = layout.posterior(model, stan, (), [0])
     own = np.random.SeedSequence([seed, 1])
-    _, y = effects.pointwise(model.design, layout.draws(model, drawn), own)
+    _, y = pointwise_of(model.family, model.design, layout.draws(model, drawn), own)
     parts = {
         "prior": drawn,
         "prior_predictive": layout.rows(model, y[None], [0]),

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ..errors import OptionError, suggest
 from ..families.gaussian.hyperparameters import upper_ends
-from ..families.gaussian.laplace import guess, residual_sd
+from ..families.gaussian.laplace import guess
 
 if TYPE_CHECKING:
     from .base import Base
@@ -88,7 +88,7 @@ def _standardized(model: Base, inits: Any, chains: int, seed: int) -> float | li
         known = {"mu", "tau", "Omega", "L_Omega", "beta", "sigma"} & {*model.dims, "L_Omega"}
         if "Omega" not in model.dims:
             known -= {"L_Omega"}
-        given = _dicts(inits, chains, model.program_name(), known)
+        given = _dicts(inits, chains, model.program.name, known)
         start = standard.centre if standard.found else guess(hyper)
         qs = [
             standard.invert(hyper.place(start, hyper.from_container(start, one))) for one in given
@@ -114,15 +114,13 @@ def dispersed(model: Base, rng: np.random.Generator) -> dict[str, Any]:
     each with noise of its own, so that R-hat compares chains that come from different places.
     """
     d = model.design
-    shift, back = d.back
-    fit = shift + back @ d.pooled_fit
-    spread = residual_sd(d)
+    fit, spread = model.family.rough(d)
     unit = spread / np.where(d.sds[:-1] > 0, d.sds[:-1], np.where(d.size > 0, d.size, 1.0))
     location = fit + 0.3 * unit * rng.normal(size=d.K + d.P)
     tau = _below_upper(model, "tau", unit[: d.K] * np.exp(rng.uniform(-2.0, -0.5, d.K)))
     eta = 0.5 * rng.normal(size=(d.J, d.K))
-    sds = d.J if d.residual == "group" else 1
-    sigma = _below_upper(model, "sigma", spread * np.exp(rng.uniform(-0.5, 0.5, sds)))
+    aux = model.family.start(d, spread, rng)
+    aux = {name: _below_upper(model, name, x) for name, x in aux.items()}
     mu, beta = location[: d.K], location[d.K :]
     theta = mu + tau * eta
     if model.pooling == "none":
@@ -135,7 +133,7 @@ def dispersed(model: Base, rng: np.random.Generator) -> dict[str, Any]:
             "tau": tau[0],
             "theta": theta[:, 0],
             "eta": eta[:, 0],
-            "sigma": sigma,
+            **aux,
         }
     return {
         "mu": mu,
@@ -144,7 +142,7 @@ def dispersed(model: Base, rng: np.random.Generator) -> dict[str, Any]:
         "theta": theta,
         "eta": eta.T,
         "beta": beta,
-        "sigma": sigma,
+        **aux,
     }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from ..container import inference_data as idatas
 from ..data import origins
-from ..families.gaussian import effects
+from ..families import pointwise as by_row
+from ..families.draws import Draws
 from ..families.gaussian.hyperparameters import Values
 
 if TYPE_CHECKING:
@@ -76,17 +77,19 @@ def posterior(
     """
     d = model.design
     stan, dims = _at_zero(model, stan), dict(model.dims)
-    if d.residual == "common":
-        stan["sigma"] = stan["sigma"][..., 0]
+    for name, own in model.family.dims(d).items():  # vectors in Stan
+        if not own and stan[name].ndim > 2:
+            stan[name] = stan[name][..., 0]
     if "theta" not in stan and model.pooling == "partial":
         del dims["theta"]  # summed up, or left out
     if model.pooling == "complete":
         mu = stan["mu"][:, :, None]
         stan["theta"] = np.repeat(mu, d.J, axis=2)
-    if model.stem == "one_way" and model.pooling == "partial":
-        tau = stan["tau"] if d.residual == "common" else stan["tau"][..., None]
-        stan["icc"] = tau**2 / (tau**2 + stan["sigma"] ** 2)
-        dims["icc"] = dims["sigma"]
+    if d.scalar and not d.estimates and model.pooling == "partial":
+        within = model.family.variance(d, {n: stan[n] for n in model.family.dims(d)})
+        tau = stan["tau"][..., None] if model.family.by_group else stan["tau"]
+        stan["icc"] = tau**2 / (tau**2 + within)
+        dims["icc"] = (d.group,) if model.family.by_group else ()
     if "deviation" in include and "theta" in stan and model.pooling == "partial":
         stan["deviation"] = stan["theta"] - stan["mu"][:, :, None]
         dims["deviation"] = dims["theta"]
@@ -192,24 +195,23 @@ def effects_summary(model: Base, summary: Mapping[str, Array]) -> xr.Dataset:
     return out.assign_coords(statistic=list(summary))
 
 
-def draws(model: Base, posterior: xr.Dataset) -> effects.Draws:
+def draws(model: Base, posterior: xr.Dataset) -> Draws:
     """A posterior's draws in the model's own coordinates, as :mod:`.effects` wants."""
     return _moved(raw_draws(model, posterior), model.design.origin.from_zero)
 
 
-def at_zero(model: Base, draws: effects.Draws) -> effects.Draws:
+def at_zero(model: Base, draws: Draws) -> Draws:
     """Draws in the model's own coordinates -> those of the raw columns, as in the container."""
     return _moved(draws, model.design.origin.to_zero)
 
 
-def _moved(
-    draws: effects.Draws, move: Callable[[dict[str, Array]], dict[str, Array]]
-) -> effects.Draws:
-    parts = {f.name: getattr(draws, f.name) for f in fields(draws)}
-    return replace(draws, **move({name: x for name, x in parts.items() if x is not None}))
+def _moved(draws: Draws, move: Callable[[dict[str, Array]], dict[str, Array]]) -> Draws:
+    parts = {name: x for name, x in draws.named().items() if name not in draws.aux}
+    moved: dict[str, Any] = move(parts)
+    return replace(draws, **moved)
 
 
-def raw_draws(model: Base, posterior: xr.Dataset) -> effects.Draws:
+def raw_draws(model: Base, posterior: xr.Dataset) -> Draws:
     """A posterior's arrays with the chains laid end to end: of the raw columns, as they are."""
     d = model.design
 
@@ -221,15 +223,16 @@ def raw_draws(model: Base, posterior: xr.Dataset) -> effects.Draws:
     n = posterior.sizes["chain"] * posterior.sizes["draw"]
     beta = flat("beta", *((d.J, d.P) if model.pooling == "none" else (d.P,)))
     Omega, factor = flat("Omega", d.K, d.K), flat("L_Omega", d.K, d.K)
+    aux = {b.name: flat(b.name, model.family.count(d)) for b in model.family.blocks()}
     root = factor if factor is not None or Omega is None else origins.root_of(Omega)
-    return effects.Draws(
+    return Draws(
         mu=flat("mu", d.K),
         tau=flat("tau", d.K),
         L_Omega=root,
         # Under complete pooling theta is mu, once for each group: mu alone says it.
         theta=None if model.pooling == "complete" else flat("theta", d.J, d.K),
         beta=np.zeros((n, 0)) if beta is None else beta,
-        sigma=flat("sigma", d.J if d.residual == "group" else 1),
+        aux={name: x for name, x in aux.items() if x is not None},
     )
 
 
@@ -244,7 +247,8 @@ def pointwise(model: Base, posterior: xr.Dataset, seed: int) -> dict[str, xr.Dat
     d = model.design
     shape = (posterior.sizes["chain"], posterior.sizes["draw"], d.N)
     chains = posterior["chain"].values.tolist()
-    log_p, y_rep = effects.pointwise(d, draws(model, posterior), np.random.SeedSequence([seed, 0]))
+    own = np.random.SeedSequence([seed, 0])
+    log_p, y_rep = by_row.pointwise(model.family, d, draws(model, posterior), own)
     return {
         "log_likelihood": rows(model, log_p.reshape(shape), chains),
         "posterior_predictive": rows(model, y_rep.reshape(shape), chains),
@@ -252,9 +256,9 @@ def pointwise(model: Base, posterior: xr.Dataset, seed: int) -> dict[str, xr.Dat
 
 
 def by_group(model: Base, posterior: xr.Dataset) -> dict[str, xr.Dataset]:
-    """``log_likelihood_group``; nothing without pooling, where groups have no distribution."""
+    """``log_likelihood_group``, where groups have a distribution that integrates out."""
     d = model.design
-    values = effects.log_likelihood_group(d, draws(model, posterior))
+    values = by_row.log_likelihood_group(model.family, d, draws(model, posterior))
     if values is None:
         return {}
     shape = (posterior.sizes["chain"], posterior.sizes["draw"], d.J)
@@ -267,7 +271,7 @@ def data(model: Base) -> dict[str, xr.Dataset]:
     """``observed_data`` (the response) and ``constant_data`` (what it is conditioned on)."""
     d = model.design
     sizes: dict[str, Any] = {}
-    if d.residual != "known":
+    if not d.estimates:
         sizes["group_size"] = ((d.group,), d.sizes)
     if not d.in_memory:
         # What stands for the rows that are not here.

@@ -17,6 +17,7 @@ from ..container import inference_data as idatas
 from ..engines import seeds
 from ..engines.nuts import sampling
 from ..errors import DiagnosticWarning, OptionError, shown
+from ..families.family import refuse_without_marginal
 from . import fitting, kept_effects, layout, other_engines, prediction
 from .base import Base, one_of
 from .inits import starts as inits_of
@@ -188,6 +189,7 @@ class Model(Base):
             save_warmup=save_warmup,
         )
         if engine != "nuts":
+            refuse_without_marginal(self.family, f"engine={engine!r}", "use engine='nuts'")
             other_engines.refuse_options(engine, asked)
             idatas.check_importable()
             # Whatever its parameterization for NUTS: the posterior is the same.

@@ -5,17 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..errors import DataError, OptionError, shown, suggest
-from ..families import responses
+from ..data.design import Design
+from ..errors import OptionError, shown
+from ..families.family import Family
+from ..families.gaussian.family import Gaussian, moments_of
+from ..families.gaussian.known_errors import KnownErrors
 from ..families.gaussian.laplace import Standardization, classes
-from ..families.gaussian.moments import Moments
 from ..families.gaussian.observations import observe
-from ..families.gaussian.statistics import SufficientStatistics
-from ..priors.blocks import Block
-from ..priors.distributions import Flat, HalfT, Normal, Prior
+from ..priors.distributions import Prior
 from .model import Model
-
-SIGMAS = ("common", "group")
 
 
 class OneWay(Model):
@@ -41,7 +39,9 @@ class OneWay(Model):
     group : str
         Column of the group labels.
     sigma : {"common", "group"}
-        One residual sd for all rows, or one for each group.
+        One residual sd for all rows, or one for each group: ``family=hm.families.Gaussian(sigma)``.
+    family : Family, optional
+        Distribution of the response; Gaussian by default.
     pooling : {"partial", "none", "complete"}
         Pooling strategy.
     parameterization : {"auto", "marginal", "centered", "noncentered"}
@@ -73,7 +73,7 @@ class OneWay(Model):
     The container has the intraclass correlation ``icc`` = tau^2 / (tau^2 + sigma^2) as well.
     """
 
-    family = "OneWay"
+    name = "OneWay"
     stem = "one_way"
 
     def __init__(
@@ -83,28 +83,25 @@ class OneWay(Model):
         y: str,
         group: str,
         sigma: str = "common",
+        family: Family | None = None,
         pooling: str = "partial",
         parameterization: str = "auto",
         priors: Mapping[str, Prior] | None = None,
         missing: str = "raise",
     ) -> None:
-        check_sigma(sigma)
+        response, column, more = chosen(family, sigma)
 
-        def design() -> Moments:
+        def design() -> Design:
             found = observe(frame, y=y, group=group, missing=missing)
-            refuse_constant_response(found.statistics)
-            responses.warn(found.statistics)
-            return found.design(
-                ("Intercept",),
-                (),
-                "group" if sigma == "group" else "common",
-                "Intercept",
-                scalar=True,
-            )
+            made = found.design(response, ("Intercept",), (), "Intercept", scalar=True)
+            response.check(made)
+            return made
 
         self._setup(
             frame,
-            {"y": y, "group": group, "sigma": sigma},
+            {"y": y, "group": group, **column},
+            **more,
+            response=response,
             design=design,
             pooling=pooling,
             parameterization=parameterization,
@@ -112,29 +109,14 @@ class OneWay(Model):
             missing=missing,
         )
 
-    def _blocks(self, pooling: str) -> tuple[Block, ...]:
-        sigma = Block("sigma", "scale")
-        if pooling == "partial":
-            return Block("mu", "location"), Block("tau", "scale"), sigma
-        return Block("theta" if pooling == "none" else "mu", "location"), sigma
-
-    def _default_priors(self) -> dict[str, Any]:
-        mean, sd = float(self.design.means[-1]), float(self.design.sds[-1])
-        return {
-            "mu": Normal(mean, 2.5 * sd),
-            "tau": HalfT(3, sd),
-            "sigma": HalfT(3, sd),
-            "theta": Flat(),
-        }
-
     def _data(self) -> dict[str, Any]:
-        return row_data(self.design)
+        return row_data(self.design, self.family)
 
     def _marginal_data(self, standard: Standardization) -> dict[str, Any]:
-        d = self.design
+        d = moments_of(self.design)
         n, count, ybar, ss_between = classes(d)
         rss = d.within.rss
-        common = d.residual == "common"
+        common = not self.family.by_group
         few = len(standard.root)
         return {
             "D": len(n),
@@ -154,35 +136,43 @@ class OneWay(Model):
         }
 
 
-def check_sigma(sigma: Any) -> None:
-    """Refuse a ``sigma=`` that is neither "common" nor "group"."""
-    if not isinstance(sigma, str) or sigma not in SIGMAS:
+def chosen(family: Any, sigma: Any) -> tuple[Family, dict[str, Any], dict[str, Any]]:
+    """The family of ``family=`` and ``sigma=``; what of them is a column; the other options.
+
+    Raises
+    ------
+    OptionError
+        It is no family, or one whose rows are estimates; or both say what the residual sds are.
+    """
+    if family is None:
+        return Gaussian(sigma), {"sigma": sigma}, {"family": None}
+    if not isinstance(family, Family):
         raise OptionError(
-            f"sigma must be 'common' or 'group', got {shown(sigma)}{suggest(str(sigma), SIGMAS)}"
+            f"family must be a family such as hm.families.Gaussian(sigma='group'), got "
+            f"{shown(family)}"
         )
-
-
-def refuse_constant_response(found: SufficientStatistics) -> None:
-    """Refuse a response that is constant: it would leave every sd at 0."""
-    name = found.response
-    if found.N < 2:
-        raise DataError(
-            f"y={name!r} must have at least 2 rows, got {found.N}; a spread needs two values"
+    if isinstance(family, KnownErrors):
+        raise OptionError(
+            "family: estimates with known standard errors are a model of their own; use "
+            f"hm.EightSchools(frame, effect=..., se={family.se!r}, group=...)"
         )
-    if found.minimum[-1] == found.maximum[-1]:
-        raise DataError(
-            f"y={name!r} must vary, got {found.minimum[-1]:g} in all {found.N} rows; "
-            "is it the right column?"
+    if sigma != "common":
+        raise OptionError(
+            f"sigma={shown(sigma)} must be left out where family= is given, got {family!r}; a "
+            "family has its own options, as in hm.families.Gaussian(sigma='group')"
         )
+    if isinstance(family, Gaussian):
+        return family, {"sigma": family.sigma}, {"family": None}
+    return family, {}, {"family": family, "sigma": "common"}
 
 
-def row_data(design: Moments) -> dict[str, Any]:
-    """Stan's data for rows in groups: response, groups, and the number of residual sds."""
+def row_data(design: Design, family: Family) -> dict[str, Any]:
+    """Stan's data for rows in groups: response, groups, and what the family adds."""
     rows = design.rows("a program that works row by row")
     return {
         "N": design.N,
         "J": design.J,
         "jj": rows.index + 1,
         "y": rows.y,
-        "S": design.J if design.residual == "group" else 1,
+        **family.stan_data(design),
     }

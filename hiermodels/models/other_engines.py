@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from ..container import inference_data as idatas
 from ..diagnostics import check as diagnostics
 from ..errors import ExactError, OptionError
+from ..families.gaussian.family import moments_of
 from . import kept_effects, layout, provenance
 from .pointwise import pointwise_parts
 
@@ -156,9 +157,9 @@ def _regression_parts(
             f"engine='exact' with pooling={model.pooling!r} needs normal or flat priors for the "
             "coefficients and, where they are common to all groups, one residual sd; got "
             f"{', '.join(map(str, dict.fromkeys(regressions.coefficient_priors(model))))} and "
-            f"sigma={model.design.residual!r}; use engine='nuts'"
+            f"{model.family!r}; use engine='nuts'"
         )
-    d, n = model.design, shape[0] * shape[1]
+    d, n = moments_of(model.design), shape[0] * shape[1]
     shift, back = d.back
     sigmas = [r.sigma.draw(n, rng) for r in found]
     raw = [shift + r.draw(s, rng) @ back.T for r, s in zip(found, sigmas, strict=True)]
@@ -170,7 +171,7 @@ def _regression_parts(
         "mu" if model.pooling == "complete" else "theta": (first[..., 0] if d.scalar else first),
         "beta": whole[..., d.K :],
     }
-    if d.residual != "known":
+    if model.family.blocks():
         drawn["sigma"] = np.stack(sigmas, axis=-1).reshape(*shape, -1)
     places = model.lprior_places()
     drawn["lprior"] = np.zeros((*shape, 1 + max(place for place, _ in places)))
@@ -276,7 +277,7 @@ def _gibbs_parts(
 
 
 def _refuse_own_sigmas(model: Base) -> None:
-    if model.design.residual == "group":
+    if model.family.by_group:
         raise OptionError(
             "engine='exact' needs one residual sd for all groups, got sigma='group'; use "
             "sigma='common', or engine='nuts'"

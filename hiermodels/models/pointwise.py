@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from ..container import inference_data as idatas
 from ..engines import seeds
 from ..errors import ContainerError
-from ..families.gaussian import effects
+from ..families import draws as sizes
 from . import layout
 from .provenance import refuse_other
 
@@ -27,18 +27,18 @@ def pointwise_parts(
     """Log likelihoods and replicated data as asked for, and what the attributes say of them."""
     d = model.design
     draws = posterior.sizes["chain"] * posterior.sizes["draw"]
-    budget = effects.POINTWISE_BUDGET if budget is None else budget
+    budget = sizes.POINTWISE_BUDGET if budget is None else budget
     mib = budget >> 20
     added: dict[str, xr.Dataset] = {}
     said = []
     has_effects = model.pooling == "complete" or "theta" in posterior
-    size = effects.by_group_bytes(d, draws)
+    size = sizes.by_group_bytes(d, draws)
     if asked is True or (asked == "auto" and size <= budget):
         added |= layout.by_group(model, posterior)
         said.append("log_likelihood_group is included" if added else "")
     else:
         said.append(_left_out("log_likelihood_group", asked, size, mib))
-    size = effects.pointwise_bytes(d, draws)
+    size = sizes.pointwise_bytes(d, draws)
     if not d.has_rows or not has_effects:
         lack = "the rows" if not d.has_rows else "draws of the effects"
         said.append(f"log_likelihood and posterior_predictive need {lack}")

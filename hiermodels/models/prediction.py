@@ -27,8 +27,9 @@ from ..container import inference_data as idatas
 from ..diagnostics import convergence
 from ..engines import seeds
 from ..errors import ContainerError, OptionError, count_of
-from ..families.gaussian import effects, marginal
-from ..families.gaussian.effects import Draws
+from ..families.draws import Draws, by_row, linear_predictor
+from ..families.family import Family
+from ..families.gaussian import marginal
 from ..system.progress import processors
 from ..version import __version__
 from . import new_rows
@@ -242,8 +243,9 @@ def predict(
     draws = groups.draws(model, posterior)
     if target == "average":
         draws = replace(draws, theta=None)
-    no_response = _why_no_response(model, target, new)
+    no_response = model.family.lacks(new.rows, target == "same", model.columns)
     expected, response = _drawn(
+        model.family,
         replace(new, rows=model.design.from_origin(new.rows)),
         draws,
         drawn_groups=len(new.labels) if target == "new" and draws.tau is not None else 0,
@@ -287,16 +289,8 @@ def _refuse_large(rows: int, draws: int) -> None:
         )
 
 
-def _why_no_response(model: Base, target: str, new: NewRows) -> str:
-    residual = model.design.residual
-    if residual == "known" and new.rows.se is None:
-        return f"the frame has no column {model.columns['se']!r} with their standard errors"
-    if residual == "group" and target != "same":
-        return "under sigma='group' only a group that was seen has a residual sd"
-    return ""
-
-
 def _drawn(
+    family: Family,
     new: NewRows,
     draws: Draws,
     *,
@@ -319,12 +313,11 @@ def _drawn(
         block = draws[part]
         if drawn_groups:
             block = replace(block, theta=_new_effects(block, drawn_groups, of_effects))
-        expected[part] = effects.row_mean(new.rows, block)
+        eta = linear_predictor(new.rows, block)
+        aux = by_row(block.aux, new.rows) if response is not None else {}
+        expected[part] = family.mean(new.rows, eta, aux)
         if response is not None:
-            out = response[part]
-            of_rows.standard_normal(out=out)
-            out *= effects.row_sd(new.rows, block)
-            out += expected[part]
+            response[part] = family.draw(new.rows, eta, aux, of_rows)
 
     with ThreadPoolExecutor(processors()) as pool:  # NumPy lets go of Python's lock
         list(pool.map(work, parts, seed.spawn(len(parts))))
@@ -376,7 +369,7 @@ def _container(
             "predictions_constant_data": idatas.labelled(constant, indexes),
         },
         {
-            "model": model.family,
+            "model": model.name,
             "columns": json.dumps(model.columns),
             "pooling": model.pooling,
             "target": target,

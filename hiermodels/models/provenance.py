@@ -12,6 +12,8 @@ from ..container import inference_data as idatas
 from ..data import origins
 from ..errors import ContainerError
 from ..families import responses
+from ..families.gaussian.family import Gaussian
+from ..families.gaussian.known_errors import KnownErrors
 from ..stan import programs
 from ..version import __version__
 from . import layout
@@ -26,7 +28,8 @@ def attributes(model: Base, seed: int) -> dict[str, Any]:
     """What the attributes of a container say, whatever made its draws."""
     moved = model.design.origin
     return {
-        "model": model.family,
+        "model": model.name,
+        **_family(model),
         "columns": json.dumps(model.columns),
         **({origins.ATTRIBUTE: moved.as_json()} if moved.moves else {}),
         "pooling": model.pooling,
@@ -44,10 +47,17 @@ def attributes(model: Base, seed: int) -> dict[str, Any]:
     }
 
 
+def _family(model: Base) -> dict[str, str]:
+    """The family of the response, where it is not what the class and the columns say."""
+    if isinstance(model.family, (Gaussian, KnownErrors)):
+        return {}
+    return {"family": model.family.name, "family_options": json.dumps(model.family.options)}
+
+
 def _look(model: Base) -> dict[str, str]:
     """What the response looks like, where a normal model is wrong for it."""
-    rows = model.design.residual != "known"  # not estimates
-    seen = responses.look(model.design.statistics) if rows else None
+    gaussian = isinstance(model.family, Gaussian)
+    seen = responses.look(model.design.statistics) if gaussian else None
     return {} if seen is None else {"response_look": str(seen)}
 
 
@@ -77,7 +87,12 @@ def refuse_other(model: Base, idata: Any, *, priors: bool = False) -> None:
     """
     idatas.dataset(idata, "posterior")
     attrs = idatas.attributes(idata)
-    same = {"model": model.family, "pooling": model.pooling}
+    same = {
+        "model": model.name,
+        "pooling": model.pooling,
+        **dict.fromkeys(("family", "family_options")),
+        **_family(model),
+    }
     columns = {"intercept_at": "zero", **json.loads(str(attrs.get("columns", "{}")))}
     mine = {"intercept_at": "zero", **json.loads(json.dumps(model.columns))}
     if not model.design.origin.moves and origins.ATTRIBUTE not in attrs:

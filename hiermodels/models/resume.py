@@ -80,8 +80,8 @@ def resume(
     settings, include = begun.settings, begun.asked["include"]
     parallel = sampling.check_parallel(parallel_chains, settings.chains, 1)
     idatas.check_importable()
-    model = _family(begun).rebuilt(
-        begun.columns, begun.options, begun.design, begun.standardization
+    model = _class(begun).rebuilt(
+        begun.columns, begun.options, begun.design, begun.family, begun.standardization
     )
 
     def tasks(executable: Path) -> list[chains.Task]:
@@ -104,7 +104,7 @@ def resume(
     there = {task.chain: chains.finished(task) for task in tasks(Path(name))}
     ran = {number: chain for number, chain in there.items() if chain is not None}
     if len(ran) < settings.chains:
-        executable = _same_executable(begun, progress)
+        executable = _same_executable(begun, model.program_name(), progress)
         with checkpoints.alone(folder, stem):
             missing = [task for task in tasks(executable) if task.chain not in ran]
             _make_room(missing)
@@ -129,22 +129,21 @@ def resume(
     return idata
 
 
-def _family(begun: Checkpoint) -> Any:
-    import hiermodels
+def _class(begun: Checkpoint) -> Any:
+    from .registry import MODELS
 
-    known = ("EightSchools", "OneWay", "VaryingSlopes")
-    if begun.family not in known:
+    if begun.model not in MODELS:
         raise OptionError(
-            f"the fit {begun.stem} must be of {', '.join(known)}, got {begun.family!r}; pick it up "
+            f"the fit {begun.stem} must be of {', '.join(MODELS)}, got {begun.model!r}; pick it up "
             "where that is defined"
         )
-    return getattr(hiermodels, begun.family)
+    return MODELS[begun.model]
 
 
-def _same_executable(begun: Checkpoint, progress: bool | None) -> Path:
+def _same_executable(begun: Checkpoint, name: str | Path, progress: bool | None) -> Path:
     """The executable that ran the other chains: another would not give the same draws."""
     said = begun.program
-    now = programs.executable(said["program"], progress=progress)
+    now = programs.executable(name, progress=progress)
     if now.key != said["key"]:
         raise OptionError(
             f"the chains that are missing must be run by the program that ran the others: "

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 from ..container import inference_data as idatas
 from ..data.origins import Origin, of_attributes
 from ..errors import ContainerError, OptionError
+from ..families import Family, Gaussian, KnownErrors, named
+from .registry import MODELS
 
 if TYPE_CHECKING:
     from ..container.inference_data import Container
@@ -20,7 +22,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Symbols", "in_symbols", "marked"]
 
-_FAMILIES = ("EightSchools", "OneWay", "VaryingSlopes")
 _GREEK = {
     "beta": "\u03b2",
     "mu": "\u03bc",
@@ -121,19 +122,23 @@ def in_symbols(what: Base | Container) -> Symbols:
 
 @dataclass(frozen=True)
 class _Facts:
-    """What a model's symbols follow from; ``se`` is the column of known standard errors."""
+    """What a model's symbols follow from."""
 
     pooling: str
     response: str
     group: str
-    se: str | None
-    own_sigma: bool
+    family: Family
     coefficients: tuple[str, ...]
     predictors: tuple[str, ...]
     N: int | None
     J: int | None
     priors: tuple[str, ...]
     origin: Origin
+
+    @property
+    def se(self) -> str | None:
+        """Column of known standard errors."""
+        return self.family.se if isinstance(self.family, KnownErrors) else None
 
     @property
     def K(self) -> int:
@@ -151,8 +156,7 @@ def _of_model(model: Base) -> _Facts:
         pooling=model.pooling,
         response=d.response,
         group=d.group,
-        se=model.columns.get("se"),
-        own_sigma=d.residual == "group",
+        family=model.family,
         coefficients=d.coefficients,
         predictors=d.predictors,
         N=d.N,
@@ -165,7 +169,7 @@ def _of_model(model: Base) -> _Facts:
 def _of_container(idata: Container) -> _Facts:
     attrs = idatas.attributes(idata)
     columns = json.loads(str(attrs.get("columns", "{}")))
-    if attrs.get("model") not in _FAMILIES or not {"group"} < set(columns):
+    if attrs.get("model") not in MODELS or not {"group"} < set(columns):
         raise ContainerError(
             "the container does not say which model it is a fit of (attributes 'model' and "
             "'columns'); model.fit() writes them"
@@ -176,8 +180,7 @@ def _of_container(idata: Container) -> _Facts:
         pooling=str(attrs.get("pooling", "partial")),
         response=columns.get("y") or columns["effect"],
         group=columns["group"],
-        se=columns.get("se"),
-        own_sigma=columns.get("sigma") == "group",
+        family=family_of(attrs),
         coefficients=coefficients or ("Intercept",),
         predictors=_labels(idata, "predictor"),
         N=None if rows is None else int(rows),
@@ -185,6 +188,16 @@ def _of_container(idata: Container) -> _Facts:
         priors=tuple(f"{name} ~ {prior}" for name, prior in priors_of(attrs).flat().items()),
         origin=of_attributes(attrs, coefficients, _labels(idata, "predictor")),
     )
+
+
+def family_of(attrs: Mapping[str, Any]) -> Family:
+    """The family of a fit, from what a container's attributes say of it."""
+    columns = json.loads(str(attrs.get("columns", "{}")))
+    if "family" in attrs:
+        return named(attrs["family"], json.loads(attrs["family_options"]))
+    if "se" in columns:
+        return KnownErrors(columns["se"])
+    return Gaussian(columns.get("sigma", "common"))
 
 
 def _labels(idata: Container, dim: str) -> tuple[str, ...]:
@@ -223,10 +236,8 @@ def priors_of(attrs: Mapping[str, Any]) -> Priors:
 
 
 def _known(f: _Facts) -> list[str]:
-    if f.pooling == "complete":
-        return ["y_j ~ N(mu, sigma_j)"]
-    lines = ["y_j ~ N(theta_j, sigma_j)"]
-    return [*lines, "theta_j ~ N(mu, tau)"] if f.pooling == "partial" else lines
+    line = f.family.symbols("mu" if f.pooling == "complete" else "theta_j", f.group)[0]
+    return [line, "theta_j ~ N(mu, tau)"] if f.pooling == "partial" else [line]
 
 
 def _rows(f: _Facts) -> list[str]:
@@ -237,8 +248,7 @@ def _rows(f: _Facts) -> list[str]:
         # Without pooling the common columns, too, have a coefficient for each group.
         beta = "beta_{j[i]}" if f.pooling == "none" else "beta"
         terms.append(f"{_vector('x', len(f.predictors))} {beta}")
-    sigma = "sigma_{j[i]}" if f.own_sigma else "sigma"
-    lines = [f"y_i ~ N({' + '.join(terms)}, {sigma})"]
+    lines = [f.family.symbols(" + ".join(terms), f.group)[0]]
     if f.pooling == "partial":
         spread = f"_{f.K}(mu, diag(tau) Omega diag(tau))" if f.K > 1 else "(mu, tau)"
         lines.append(f"theta_j ~ N{spread}")
@@ -259,7 +269,7 @@ def _where(f: _Facts) -> list[tuple[str, str]]:
     if f.se is not None:
         said += [
             ("y_j", f"{f.response}, the estimate of {f.group} j{last}"),
-            ("sigma_j", f"{f.se}, its known standard error"),
+            *f.family.symbols("theta_j", f.group)[1],
         ]
     else:
         rows = "" if f.N is None else f", i = 1, ..., {f.N}"
@@ -278,16 +288,15 @@ def _where(f: _Facts) -> list[tuple[str, str]]:
         where = f"in {f.group} j" if f.pooling == "none" else f"the same in every {f.group}"
         said.append((symbol, f"coefficient{_s(len(f.predictors))} of x, {where}"))
     if f.se is None:
-        whose = f" of {f.group} j" if f.own_sigma else ""
-        symbol = "sigma_j" if f.own_sigma else "sigma"
-        said.append((symbol, f"residual standard deviation{whose}"))
+        said += f.family.symbols("theta_{j[i]}", f.group)[1]
     if f.origin.moves and f.origin.anchor is not None:
         name = f.origin.names[f.origin.anchor]
         also = ", with its own tau and Omega" if f.pooling == "partial" and several else ""
         said.append(
             (name, f"height of a line at {f.origin}; a fit reports it where they are 0{also}")
         )
-    said.append(("N(m, s)", "normal with mean m and standard deviation s"))
+    if f.pooling == "partial" or f.family.marginal:
+        said.append(("N(m, s)", "normal with mean m and standard deviation s"))
     if several and f.pooling == "partial":
         said.append((f"N_{f.K}(m, S)", "multivariate normal with mean m and covariance matrix S"))
     return said

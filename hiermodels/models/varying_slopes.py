@@ -9,18 +9,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..data.design import Design
 from ..errors import DataError, DataWarning, OptionError, listed, shown
-from ..families import responses
+from ..families.family import Family
+from ..families.gaussian.family import moments_of
 from ..families.gaussian.laplace import Standardization
 from ..families.gaussian.least_squares import least_squares
 from ..families.gaussian.marginal import forward
-from ..families.gaussian.moments import Moments
 from ..families.gaussian.observations import Observations, observe
 from ..priors.blocks import Block
 from ..priors.distributions import LKJ, Flat, HalfT, Normal
 from .base import one_of
 from .model import Model
-from .one_way import check_sigma, refuse_constant_response, row_data
+from .one_way import chosen, row_data
 
 INTERCEPTS = ("varying", "common", "none")
 PLACES = ("centre", "zero")
@@ -72,7 +73,9 @@ class VaryingSlopes(Model):
         Where the priors of the intercept are: at the centre of the columns (their means over all
         rows), or where all columns are 0. See ``priors``.
     sigma : {"common", "group"}
-        One residual sd for all rows, or one for each group.
+        One residual sd for all rows, or one for each group: ``family=hm.families.Gaussian(sigma)``.
+    family : Family, optional
+        Distribution of the response; Gaussian by default.
     pooling : {"partial", "none", "complete"}
         Pooling strategy. Without pooling the common columns, too, have a coefficient for each
         group, because a shared one would pool; groups too small for that are refused by name.
@@ -126,7 +129,7 @@ class VaryingSlopes(Model):
     there is no intercept, have the same priors.
     """
 
-    family = "VaryingSlopes"
+    name = "VaryingSlopes"
     stem = "varying_slopes"
 
     def __init__(
@@ -140,12 +143,13 @@ class VaryingSlopes(Model):
         intercept: str = "varying",
         intercept_at: str = "centre",
         sigma: str = "common",
+        family: Family | None = None,
         pooling: str = "partial",
         parameterization: str = "auto",
         priors: Mapping[str, Any] | None = None,
         missing: str = "raise",
     ) -> None:
-        check_sigma(sigma)
+        response, column, more = chosen(family, sigma)
         one_of("intercept", intercept, INTERCEPTS)
         one_of("intercept_at", intercept_at, PLACES)
         varying, common = _names("varying", varying), _names("common", common)
@@ -160,7 +164,7 @@ class VaryingSlopes(Model):
                 "varying must name at least one column where the intercept does not vary; got none"
             )
 
-        def coded(found: Observations) -> Moments:
+        def coded(found: Observations) -> Design:
             sources = found.statistics.sources
             z = tuple(c for v in varying for c in sources[v])
             x = tuple(c for v in common for c in sources[v])
@@ -173,10 +177,10 @@ class VaryingSlopes(Model):
                     )
                 ones = "Intercept"
                 z, x = ((ones, *z), x) if intercept == "varying" else (z, (ones, *x))
-            made = found.design(z, x, "group" if sigma == "group" else "common", ones)
+            made = found.design(response, z, x, ones)
             return made.at_centre() if intercept_at == "centre" else made
 
-        def design() -> Moments:
+        def design() -> Design:
             found = observe(
                 frame,
                 y=y,
@@ -185,9 +189,8 @@ class VaryingSlopes(Model):
                 missing=missing,
                 like=self._like,
             )
-            refuse_constant_response(found.statistics)
-            responses.warn(found.statistics)
             made = coded(found)
+            response.check(made)
             if (full := _coded_in_full(made, varying, common)) is not None:
                 made = coded(found.coded_in_full(full))
             if made.ones is not None:
@@ -207,29 +210,16 @@ class VaryingSlopes(Model):
                 "common": common,
                 "intercept": intercept,
                 "intercept_at": intercept_at,
-                "sigma": sigma,
+                **column,
             },
+            **more,
+            response=response,
             design=design,
             pooling=pooling,
             parameterization=parameterization,
             priors=priors,
             missing=missing,
         )
-
-    def _blocks(self, pooling: str) -> tuple[Block, ...]:
-        coefficients = self.design.coefficients
-        # Without common columns there is no beta, and one coefficient has no correlations.
-        predictors = self.design.predictors
-        beta = (Block("beta", "location", predictors),) if predictors else ()
-        sigma = Block("sigma", "scale")
-        if pooling == "none":
-            return (Block("theta", "location", coefficients), *beta, sigma)
-        mu = Block("mu", "location", coefficients)
-        if pooling == "complete":
-            return (mu, *beta, sigma)
-        tau = Block("tau", "scale", coefficients)
-        Omega = (Block("Omega", "correlation"),) if self.design.K > 1 else ()
-        return (mu, tau, *Omega, *beta, sigma)
 
     def _where(self) -> dict[str, str]:
         """Where the priors are that are not of the raw columns' coefficients, by full name."""
@@ -242,15 +232,16 @@ class VaryingSlopes(Model):
     def lprior_places(self) -> list[tuple[int, Block]]:
         """Where each block stands in the program's ``lprior``, which has room for all of them."""
         order = {
-            "partial": ("mu", "tau", "Omega", "beta", "sigma"),
-            "none": ("theta", "beta", "sigma"),
-            "complete": ("mu", "beta", "sigma"),
+            "partial": ("mu", "tau", "Omega", "beta"),
+            "none": ("theta", "beta"),
+            "complete": ("mu", "beta"),
         }[self.pooling]
+        order = (*order, *(b.name for b in self.family.blocks()))
         return [(order.index(b.name), b) for b in self._blocks(self.pooling)]
 
     def _default_priors(self) -> dict[str, Any]:
         d = self.design
-        y_mean, y_sd = float(d.means[-1]), float(d.sds[-1])
+        y_mean, y_sd = self.family.typical(d)
         found = d.statistics
         levels = {c: found.sources[n] for n in found.in_full for c in found.sources[n]}
         location: dict[str, Normal] = {}
@@ -272,19 +263,20 @@ class VaryingSlopes(Model):
                 unit = y_sd / (float(d.sds[k]) or 1.0)  # a column of zeros is refused later
                 location[name] = Normal(0, 2.5 * unit)
                 scale[name] = HalfT(3, unit)
-        flat = dict.fromkeys(d.names, Flat())
+        # Whether flat ones leave a posterior is known of families with a closed form.
+        flat = dict.fromkeys(d.names, Flat()) if self.family.marginal else location
         return {
             "mu": location,
             "tau": scale,
             "Omega": LKJ(2),
             "beta": flat if self.pooling == "none" else location,
-            "sigma": HalfT(3, y_sd),
             "theta": flat,
+            **self.family.default_priors(d),
         }
 
     def _data(self) -> dict[str, Any]:
         d = self.design
-        rows, centred = row_data(d), d.rows_from_origin("the columns")
+        rows, centred = row_data(d, self.family), d.rows_from_origin("the columns")
         data = {**rows, "K": d.K, "P": d.P, "z": centred.z, "x": centred.x}
         return {**data, **self._absent()}
 
@@ -296,8 +288,8 @@ class VaryingSlopes(Model):
         return data if self.design.P else {**data, "beta_prior": [], "beta_hyper": []}
 
     def _marginal_data(self, standard: Standardization) -> dict[str, Any]:
-        d = self.design
-        K, J, common = d.K, d.J, d.residual == "common"
+        d = moments_of(self.design)
+        K, J, common = d.K, d.J, not self.family.by_group
         lower = np.tril_indices(K)
         products = d.gram.reshape(J, -1)
         shift, back = d.back
@@ -332,7 +324,7 @@ def _names(role: str, names: Any) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _coded_in_full(design: Moments, varying: Sequence[str], common: Sequence[str]) -> str | None:
+def _coded_in_full(design: Design, varying: Sequence[str], common: Sequence[str]) -> str | None:
     """The factor that has a column for every level, as nothing else stands for its first.
 
     An intercept, or a constant column in its place, is the mean of the first level. Where there is
@@ -363,7 +355,7 @@ def _coded_in_full(design: Moments, varying: Sequence[str], common: Sequence[str
     return None if constant else next(iter((*vary, *free)), None)
 
 
-def _refuse_constant(design: Moments) -> None:
+def _refuse_constant(design: Design) -> None:
     names = [n for n in design.names if n != design.ones]
     still = design.constant | (design.size == 0)
     constant = [n for n in names if still[design.names.index(n)]]
@@ -375,16 +367,16 @@ def _refuse_constant(design: Moments) -> None:
         )
 
 
-def _from_origin(design: Moments) -> NDArray[np.float64]:
+def _from_origin(design: Design) -> NDArray[np.float64]:
     """How far the columns' means lie from the origin; exactly 0 where they are the origin."""
     return np.asarray(design.means[:-1] - np.array(design.origin.at))
 
 
-def _warn_of_rows_of_zeros(design: Moments) -> None:
+def _warn_of_rows_of_zeros(design: Design) -> None:
     """Say where rows have no mean: all columns are 0 or 1, and all of them are 0 there."""
     found, names = design.statistics, design.names
     places = [found.columns.index(name) for name in names]
-    G, sums = design.gram.sum(axis=0)[:-1, :-1], design.means[:-1] * design.N
+    G, sums = design.products_about([0.0] * len(names)), design.means[:-1] * design.N
     zero_or_one = (found.minimum[places] == 0) & (found.maximum[places] == 1)
     if not np.all(zero_or_one & (np.abs(np.diagonal(G) - sums) <= 1e-9 * design.N)):
         return
@@ -398,7 +390,7 @@ def _warn_of_rows_of_zeros(design: Moments) -> None:
         )
 
 
-def _warn_of_far(design: Moments) -> None:
+def _warn_of_far(design: Design) -> None:
     """Say which columns lie so far from 0 that slope and intercept can hardly be told apart.
 
     Where columns are not centred the priors of the intercept are at 0. Where they are, nothing but

@@ -265,5 +265,5 @@ def _of_exact(posterior: ExactPosterior) -> _Against:
         float(table["complete_pooling"].iloc[0]),
         "complete pooling",
         d.response,
-        None if d.residual == "known" else d.sizes.astype(np.float64),
+        None if d.estimates else d.sizes.astype(np.float64),
     )

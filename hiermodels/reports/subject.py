@@ -202,9 +202,8 @@ class Subject:
         """The groups' own estimates and their standard errors, shape (J, K); needs the model."""
         if self.model is None:
             return None
-        from ..comparison.estimates import raw_estimates
 
-        return raw_estimates(self.model)
+        return self.model.family.own_estimates(self.model.design)
 
 
 def of(what: Any, model: Model | None) -> Subject:

@@ -92,13 +92,13 @@ def names() -> tuple[str, ...]:
 _names = names
 
 
-def load(name: str) -> Program:
+def load(name: str | Path) -> Program:
     """Read a program.
 
     Parameters
     ----------
-    name : str
-        One of :func:`names`.
+    name : str or Path
+        One of :func:`names`, or the file of a program that lies elsewhere.
 
     Returns
     -------
@@ -109,6 +109,8 @@ def load(name: str) -> Program:
     OptionError
         There is no program of that name.
     """
+    if isinstance(name, Path):
+        return Program(name.stem, name, name.read_text(encoding="utf-8"))
     known = names()
     if name not in known:
         raise OptionError(
@@ -170,7 +172,7 @@ class _Seen:
 _seen: dict[str, _Seen] = {}
 
 
-def executable(name: str, *, progress: bool | None = None) -> Executable:
+def executable(name: str | Path, *, progress: bool | None = None) -> Executable:
     """Give a program's executable: what came with the package, out of the cache, or compiled now.
 
     Where several processes want the same one, one compiles it and the others wait. Where there is
@@ -228,15 +230,20 @@ def compiled(name: str) -> Executable | None:
 
 
 def _executable(
-    name: str,
+    what: str | Path,
     progress: bool | None,
     children: set[subprocess.Popen[str]] | None,
     stopped: threading.Event | None,
 ) -> Executable:
+    program = load(what)
+    name = program.name
     seen = _seen.get(name)
-    if seen is not None and seen.state == _state(seen.watched):
+    if (
+        seen is not None
+        and seen.executable.program == program
+        and seen.state == _state(seen.watched)
+    ):
         return seen.executable
-    program = load(name)
     came = wheel.find(program)
     if came is not None:
         what = wheel.fault(came)

@@ -294,7 +294,7 @@ def _begun(
         "parameterization": model.parameterization,
         "priors": model.priors.as_json(),
         "engine": engine,
-        "program": model.program_name() if engine == "nuts" else "",
+        "program": model.program.name if engine == "nuts" else "",
         "program_sha256": model.program.digest if engine == "nuts" else "",
         "draws": draws,
         "options": dict(options),

@@ -33,6 +33,7 @@ from ..errors import (
     PriorError,
 )
 from ..families.gaussian import effects, marginal
+from ..families.gaussian.family import moments_of
 from . import reference, result
 
 if TYPE_CHECKING:
@@ -372,7 +373,9 @@ def _given_the_rest(model: Model, posterior: xr.Dataset) -> pd.DataFrame | None:
 
     if model.pooling != "partial" or "theta" not in posterior:
         return None
-    d = model.design
+    if not model.family.marginal:
+        return None
+    d = moments_of(model.design)
     draws, theta = layout.draws(model, posterior), layout.raw_draws(model, posterior).theta
     assert theta is not None  # noqa: S101 - it is in the posterior
     n = len(draws)
@@ -416,7 +419,8 @@ def _another_way(
     # Not a seed that a user would take: the same draws would agree with themselves.
     seed = int(np.random.SeedSequence([seed, 0xCE47]).generate_state(1)[0]) >> 1
     itself = idatas.attributes(idata).get("engine") == "exact"
-    if model.design.residual != "group" and model.pooling == "partial" and not itself:
+    exactly = model.family.marginal and not model.family.by_group
+    if exactly and model.pooling == "partial" and not itself:
         try:
             drawn = model.fit(
                 engine="exact", seed=seed, draws=_REFERENCE_DRAWS, pointwise=False, effects="draws"
@@ -432,6 +436,8 @@ def _another_way(
         return "a longer fit by the same program (this model has no other)", fit, bad
     used = idatas.attributes(idata).get("parameterization")
     others = [p for p in ("marginal", "centered", "noncentered") if p != used or itself]
+    if not model.family.marginal:
+        others.remove("marginal")
     if not model.design.has_rows:
         others = [p for p in others if p == "marginal"]
     notes: list[str] = []

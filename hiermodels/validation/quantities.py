@@ -15,7 +15,8 @@ import math
 import re
 import types
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
+from functools import partial
 from itertools import product
 from typing import Any
 
@@ -23,8 +24,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import OptionError, listed, suggest
-from ..families.gaussian import effects
-from ..families.gaussian.effects import Draws
+from ..families.draws import Draws
+from ..families.pointwise import log_likelihood
 from ..priors.distributions import LKJ
 
 __all__ = ["Quantities", "check", "choose", "digest", "values"]
@@ -176,10 +177,10 @@ def values(model: Any, chosen: Quantities, draws: Draws, group: int) -> Array:
         at = tuple(group if k is None else k for k in place)
         columns.append(np.moveaxis(named[stem], 0, -1)[at])
     if chosen.logs:
-        log_likelihood = effects.log_likelihood(model.design, draws).sum(axis=1)
-        logs = {LOG_LIKELIHOOD: log_likelihood}
+        likelihood = log_likelihood(model.family, model.design, draws).sum(axis=1)
+        logs = {LOG_LIKELIHOOD: likelihood}
         if LOG_JOINT in chosen.logs:
-            logs[LOG_JOINT] = log_likelihood + log_density(model, draws)
+            logs[LOG_JOINT] = likelihood + log_density(model, draws)
         columns += [logs[name] for name in chosen.logs]
     if chosen.functions:
         y = model.design.rows("the quantities").y
@@ -220,10 +221,8 @@ def check(model: Any, chosen: Quantities, drawn: Draws) -> None:
     """
     only = Quantities((), chosen.functions, ())
     for times in (1, 3):  # of three draws, as one that is not told from an axis may seem right
-        parts: dict[str, Any] = {f.name: getattr(drawn, f.name) for f in fields(Draws)}
-        for name, x in parts.items():
-            parts[name] = None if x is None else np.repeat(x, times, axis=0)
-        found = values(model, only, Draws(**parts), 0)
+        several = drawn.map(partial(np.repeat, repeats=times, axis=0))
+        found = values(model, only, several, 0)
         if not np.isfinite(found).all():
             names = np.array(only.names)[~np.isfinite(found).all(axis=0)]
             raise OptionError(
@@ -284,13 +283,11 @@ def by_name(model: Any, draws: Draws) -> dict[str, Array]:
 
     d, out = model.design, {}
     draws = groups.at_zero(model, draws)
-    for name in ("mu", "tau", "theta", "beta", "sigma"):
-        x = getattr(draws, name)
-        if x is None or name not in model.dims:
+    for name, x in draws.named().items():
+        if name == "L_Omega" or name not in model.dims:
             continue
-        if name in ("mu", "tau", "theta") and d.scalar:
-            x = x[..., 0]
-        out[name] = x[:, 0] if name == "sigma" and d.residual == "common" else x
+        one = d.scalar if name in ("mu", "tau", "theta") else name in draws.aux and x.shape[1] == 1
+        out[name] = x[..., 0] if one else x
     if draws.L_Omega is not None:
         out["Omega"] = draws.L_Omega @ np.swapaxes(draws.L_Omega, -1, -2)
     return out
@@ -306,7 +303,7 @@ def log_density(model: Any, draws: Draws) -> Array:
     out = np.zeros(len(draws))
     for name in model.priors:
         priors = model.priors.as_list(name)
-        x: Any = draws.L_Omega if name == "Omega" else getattr(draws, name)
+        x: Any = draws.L_Omega if name == "Omega" else draws.named()[name]
         if isinstance(priors[0], LKJ):
             out += priors[0].log_density(x)
             continue

@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from ..data.design import Design
 from ..engines.exact import posterior as exact
 from ..engines.exact import regressions
 from ..engines.exact.regressions import Sigma
 from ..families.gaussian import mixtures
-from ..families.gaussian.moments import Moments
+from ..families.gaussian.family import moments_of
 from ..priors.distributions import Flat
 
 if TYPE_CHECKING:
@@ -61,7 +62,9 @@ class Twin:
 
 def twin(model: Base) -> Twin | None:
     """The exact posterior of a model's scalars; None where there is none in closed form."""
-    d = model.design
+    if not model.family.marginal:
+        return None
+    d = moments_of(model.design)
     if model.pooling != "partial":
         return _of_regression(model)
     if not d.scalar or d.residual == "group":
@@ -69,7 +72,7 @@ def twin(model: Base) -> Twin | None:
     return _of_one_way(exact.posterior(model))
 
 
-def places(design: Moments) -> NDArray[np.int64]:
+def places(design: Design) -> NDArray[np.int64]:
     """The groups whose effects are compared."""
     return np.unique(np.linspace(0, design.J - 1, min(design.J, MOST_EFFECTS)).astype(int))
 
@@ -109,7 +112,7 @@ def _of_regression(model: Base) -> Twin | None:
     found = regressions.of_model(model)
     if found is None:
         return None
-    d, complete = model.design, model.pooling == "complete"
+    d, complete = moments_of(model.design), model.pooling == "complete"
     block, names = "mu" if complete else "theta", list(d.names)
     owner = {0: (found[0], 0)}  # of each group its regression, and its place among those
     if not complete:

@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..data.design import Design
 from ..errors import PriorError
-from ..families.gaussian.effects import Draws
-from ..families.gaussian.moments import Moments, of_arrays
+from ..families.draws import Draws, by_row
+from ..families.gaussian.moments import of_other_rows
 from ..priors.distributions import LKJ
 
 __all__ = ["check_proper", "digest", "parameters", "response", "with_response"]
@@ -51,7 +52,7 @@ def parameters(model: Any, rng: np.random.Generator) -> Draws:
     Returns
     -------
     Draws
-        Of length 1, shapes as in :class:`~hiermodels.families.gaussian.effects.Draws`.
+        Of length 1, shapes as in :class:`~hiermodels.families.draws.Draws`.
 
     Raises
     ------
@@ -61,7 +62,7 @@ def parameters(model: Any, rng: np.random.Generator) -> Draws:
     check_proper(model)
     d, pooling = model.design, model.pooling
     J, K, P = d.J, d.K, d.P
-    mu = tau = root = theta = sigma = None
+    mu = tau = root = theta = None
     if pooling != "none":
         mu = _of_prior(model, "mu", rng, (1, K))
     if pooling == "partial":
@@ -80,12 +81,11 @@ def parameters(model: Any, rng: np.random.Generator) -> Draws:
     beta = np.zeros((1, J, 0) if pooling == "none" else (1, 0))
     if P:
         beta = _of_prior(model, "beta", rng, (1, J, P) if pooling == "none" else (1, P))
-    if d.residual != "known":
-        sigma = _of_prior(model, "sigma", rng, (1, J if d.residual == "group" else 1))
-    drawn = Draws(mu=mu, tau=tau, L_Omega=root, theta=theta, beta=beta, sigma=sigma)
-    for name in ("mu", "tau", "theta", "beta", "sigma"):
-        values = getattr(drawn, name)
-        if values is not None and not np.isfinite(values).all():
+    shape = (1, model.family.count(d))
+    aux = {b.name: _of_prior(model, b.name, rng, shape) for b in model.family.blocks()}
+    drawn = Draws(mu=mu, tau=tau, L_Omega=root, theta=theta, beta=beta, aux=aux)
+    for name, values in drawn.named().items():
+        if not np.isfinite(values).all():
             raise PriorError(
                 f"{name}: its prior must have draws that a computer's numbers can hold, got "
                 "infinity; take a narrower prior"
@@ -119,12 +119,8 @@ def response(model: Any, given: Draws, rng: np.random.Generator) -> Array:
     rows = model.design.rows_from_origin("simulated data")
     theta = given.mu if given.theta is None else given.theta[0, rows.index]
     beta = given.beta[0, rows.index] if given.beta.ndim == 3 else given.beta
-    mean = np.sum(rows.z * theta, axis=1) + np.sum(rows.x * beta, axis=1)
-    if given.sigma is None:
-        sd = rows.se
-    else:
-        sd = given.sigma[0, rows.index] if given.sigma.shape[1] > 1 else given.sigma[0]
-    return np.asarray(rng.normal(mean, sd))
+    eta = np.sum(rows.z * theta, axis=1) + np.sum(rows.x * beta, axis=1)
+    return np.asarray(model.family.draw(rows, eta[None], by_row(given.aux, rows), rng)[0])
 
 
 def with_response(model: Any, y: Array) -> Any:
@@ -144,40 +140,20 @@ def with_response(model: Any, y: Array) -> Any:
     DataError, ImproperPosteriorError
         There is no posterior given this response.
     """
-    design = _with_response(model.design, y)
+    d = model.design
+    rows = replace(d.rows("simulated data"), y=y)
+    design = of_other_rows(d, rows, d.labels, d.dropped)
     options = {**model._options, "frame": design.statistics, "priors": dict(model.priors)}
     other = object.__new__(type(model))
-    other._configure(options, model.columns, design)
+    other._configure(options, model.columns, design, model.family)
     return other
 
 
-def _with_response(design: Moments, y: Array) -> Moments:
-    rows = design.rows("simulated data")
-    made = of_arrays(
-        response=design.response,
-        group=design.group,
-        y=y,
-        index=rows.index,
-        labels=design.labels,
-        z=rows.z,
-        coefficients=design.coefficients,
-        x=rows.x,
-        predictors=design.predictors,
-        residual=design.residual,
-        se=rows.se,
-        places=rows.places,
-        dropped=design.dropped,
-    )
-    return replace(made, about=design.about)
-
-
-def digest(design: Moments) -> str:
+def digest(design: Design) -> str:
     """SHA-256 of all of a design but its response, in hexadecimal digits."""
     rows = design.rows("simulated data")
     found = hashlib.sha256(
-        repr(
-            (design.response, design.group, design.labels.tolist(), design.names, design.residual)
-        ).encode()
+        repr((design.response, design.group, design.labels.tolist(), design.names)).encode()
     )
     for values in (rows.index, rows.z, rows.x, rows.se):
         if values is not None:

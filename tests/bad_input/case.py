@@ -153,7 +153,7 @@ def like_plain(
     """An answer that has the very draws of the plain data, in other units."""
 
     def check(posterior: Any, model: Any) -> None:
-        plain = _plain(model.family, False, model.pooling)
+        plain = _plain(model.name, False, model.pooling)
         for name in ("mu", "tau", "theta", "sigma"):
             if name not in plain:
                 continue

@@ -39,29 +39,33 @@ def posterior(model: Any, **values: Any) -> Any:
     return idatas.container({"posterior": xr.Dataset({n: (dims[n], whole[n]) for n in whole})}, {})
 
 
+def own_estimates(model):
+    return model.family.own_estimates(model.design)
+
+
 def test_raw_means_have_the_residual_sd_that_the_model_gives_them():
     grouped = rows().groupby("group")["y"]
     ssw, n = (grouped.var() * (grouped.size() - 1)).sum(), grouped.size()
-    mean, se = estimates.raw_estimates(one_way())
+    mean, se = own_estimates(one_way())
     np.testing.assert_allclose(mean[:, 0], grouped.mean())
     np.testing.assert_allclose(se[:, 0], np.sqrt(ssw / (n.sum() - 5) / n))
     # One sd for each group: a single row has none.
     with pytest.warns(hm.HierModelsWarning, match="without replication in group"):
         model = one_way(sigma="group", priors={"sigma": hm.HalfNormal(1)})
-    mean, se = estimates.raw_estimates(model)
+    mean, se = own_estimates(model)
     np.testing.assert_allclose(mean[:, 0], grouped.mean())
     np.testing.assert_allclose(se[:, 0], grouped.std() / np.sqrt(n))
     assert np.isnan(se[0, 0])
     with pytest.warns(hm.HierModelsWarning, match="without replication"):
         single = one_way(rows().groupby("group").head(1), priors={"sigma": hm.HalfNormal(1)})
-    mean, se = estimates.raw_estimates(single)
+    mean, se = own_estimates(single)
     np.testing.assert_allclose(mean[:, 0], grouped.first())
     assert np.isnan(se).all()
 
 
 def test_raw_lines_are_least_squares_by_group_where_there_is_a_line():
     model = slopes()
-    found, se = estimates.raw_estimates(model)
+    found, se = own_estimates(model)
     data = model.design.rows("")
     rss, df, unscaled = [], [], []
     for j in range(4):
@@ -76,7 +80,7 @@ def test_raw_lines_are_least_squares_by_group_where_there_is_a_line():
     np.testing.assert_allclose(se, np.sqrt(sum(rss) / sum(df)) * np.array(unscaled))
     with pytest.warns(hm.HierModelsWarning, match="without replication in group"):
         by_group = model.replace(sigma="group")
-    _, own = estimates.raw_estimates(by_group)
+    _, own = own_estimates(by_group)
     assert np.isnan(own[0]).all()
     np.testing.assert_allclose(own[3], np.sqrt(rss[3] / df[3]) * unscaled[3])
 

@@ -9,6 +9,7 @@ import hiermodels as hm
 from hiermodels.comparison import pooling_factors
 from hiermodels.container import inference_data as idatas
 from hiermodels.families.gaussian import effects, marginal
+from hiermodels.families.gaussian.known_errors import typical_variance
 from hiermodels.models import layout
 
 
@@ -100,9 +101,9 @@ def test_shares_of_the_variance_are_those_of_the_rows(at):
     assert shares.sum() == pytest.approx(explained / (explained + 1.4), rel=1e-12)
     C = z.T @ z / len(z)
     assert shares[1] == pytest.approx((Sigma @ C)[1, 1] / (explained + 1.4), rel=1e-12)
-    np.testing.assert_allclose(
-        pooling_factors.mean_squares(model.design), C, rtol=1e-12, atol=1e-12
-    )
+    d = model.design
+    squares = d.products_about(d.origin.at)[: d.K, : d.K] / d.N
+    np.testing.assert_allclose(squares, C, rtol=1e-12, atol=1e-12)
 
 
 def test_lambda_is_1_under_complete_pooling_and_0_under_none():
@@ -114,7 +115,7 @@ def test_lambda_is_1_under_complete_pooling_and_0_under_none():
 
 
 def test_the_typical_variance_of_equal_errors_is_theirs():
-    assert pooling_factors.typical_variance(np.full(6, 3.0)) == pytest.approx(9)
+    assert typical_variance(np.full(6, 3.0)) == pytest.approx(9)
     meta = hm.classical.meta_analysis(eight_schools(), "reml")
-    s2 = pooling_factors.typical_variance(hm.datasets.eight_schools()["se"])
+    s2 = typical_variance(hm.datasets.eight_schools()["se"])
     assert meta.H2 == pytest.approx(1 + meta.tau2 / s2)

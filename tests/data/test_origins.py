@@ -18,7 +18,7 @@ from hiermodels.container import inference_data as idatas
 from hiermodels.data import origins
 from hiermodels.engines.exact import regressions
 from hiermodels.engines.nuts import checkpoints
-from hiermodels.families.gaussian import effects
+from hiermodels.families.draws import linear_predictor
 from hiermodels.models import layout, provenance
 from hiermodels.posterior import loo as leave_one_out
 from hiermodels.posterior.loo_terms import without_prediction
@@ -68,7 +68,7 @@ def _moved(kind: str, c: float, frame=FRAME) -> pd.DataFrame:
 def _lines(model, idata) -> np.ndarray:
     """Every draw's expected response of every row."""
     d, draws = model.design, layout.raw_draws(model, idata.posterior)
-    return effects.row_mean(d.rows("the test"), draws)
+    return linear_predictor(d.rows("the test"), draws)
 
 
 def _alike(a, b, rtol=1e-9) -> None:
@@ -423,8 +423,8 @@ def test_simulated_data_keep_the_origin():
     other = simulation.with_response(model, y)
     assert other.design.about == model.design.about
     rows, raw = model.design.rows("the test"), layout.at_zero(model, drawn)
-    mean = effects.row_mean(rows, raw)[0]
-    _alike(mean, effects.row_mean(model.design.rows_from_origin("the test"), drawn)[0], 1e-9)
+    mean = linear_predictor(rows, raw)[0]
+    _alike(mean, linear_predictor(model.design.rows_from_origin("the test"), drawn)[0], 1e-9)
     assert simulation.digest(model.design) != simulation.digest(replace(model.design, about=()))
 
 

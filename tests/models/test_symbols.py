@@ -125,7 +125,7 @@ def test_a_fit_has_the_symbols_of_its_model(frame, pooling, tmp_path):
         ),
     ]
     for model in models:
-        if model.family == "VaryingSlopes" and pooling == "complete":
+        if model.name == "VaryingSlopes" and pooling == "complete":
             model = model.replace(priors={"mu": hm.Normal(0, 3), "beta": hm.Normal(0, 2.5)})
         idata = model.fit(engine="exact", seed=1, chains=2, draws=50)
         again = netcdf.load(netcdf.save(idata, tmp_path / "fit.nc"))

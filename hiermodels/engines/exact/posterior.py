@@ -23,6 +23,7 @@ from scipy import special
 
 from ...errors import DataError, OptionError, suggest
 from ...families.gaussian import marginal, mixtures
+from ...families.gaussian.family import closed_form, moments_of
 from ...families.gaussian.hyperparameters import on_the_line
 from . import draws as exact_draws
 from . import quadrature
@@ -31,7 +32,7 @@ from .loo import ExactLoo, leave_out
 from .marginals import Marginals
 
 if TYPE_CHECKING:
-    from ...models.base import Base
+    from ...families.family import Specification
     from .quadrature import Lattice
 
 __all__ = ["ExactLoo", "ExactPosterior", "posterior"]
@@ -41,7 +42,7 @@ Array = NDArray[np.float64]
 _QUANTILES = {"q5": 0.05, "median": 0.5, "q95": 0.95}
 
 
-def posterior(model: Base) -> ExactPosterior:
+def posterior(model: Specification) -> ExactPosterior:
     """The exact posterior of a one-way model.
 
     Parameters
@@ -71,7 +72,7 @@ def posterior(model: Base) -> ExactPosterior:
     0.4584
     """
     refuse(model)
-    integral = OneWayIntegral(model.design, model.priors)
+    integral = OneWayIntegral(moments_of(model.design), model.priors)
     start, width = integral.guess()
     # Moments of each standard deviation are followed as far as they exist.
     powers = [(4, 2, 1, 0)] * integral.dims
@@ -93,7 +94,7 @@ def posterior(model: Base) -> ExactPosterior:
     raise AssertionError  # pragma: no cover - the loop returns or raises
 
 
-def refuse(model: Base) -> None:
+def refuse(model: Specification) -> None:
     """Refuse a model that the quadrature is not for.
 
     Raises
@@ -106,7 +107,7 @@ def refuse(model: Base) -> None:
             f"an exact posterior is that of a model, got {type(model).__name__}; make one first, "
             "as in hm.OneWay(frame, ...)"
         )
-    d = model.design
+    d = closed_form(model, "an exact posterior", "model.fit(engine='nuts') draws from it")
     if not d.scalar:
         raise OptionError(
             "exact.posterior is for EightSchools and OneWay, got VaryingSlopes; "
@@ -135,7 +136,7 @@ class ExactPosterior:
 
     Attributes
     ----------
-    model : Base
+    model : Specification
     integral : OneWayIntegral
         The density of (tau, sigma).
     lattice : Lattice
@@ -144,7 +145,7 @@ class ExactPosterior:
         The highest power of tau, and of sigma, up to 4, that is sure to have a posterior mean.
     """
 
-    model: Base
+    model: Specification
     integral: OneWayIntegral
     lattice: Lattice
     moments: tuple[int, ...]
@@ -383,7 +384,7 @@ class ExactPosterior:
             E(theta_j | tau -> 0, y), the same for all; ``mean`` and ``sd`` of theta_j | y; and
             ``pooling_factor``, E(B_j | y).
         """
-        d = self.model.design
+        d = moments_of(self.model.design)
         own = self.integral.centre + d.gram[:, 0, 1] / d.sizes
         pooled, _, _ = self._given(self._next_to_nothing)
         se = self._standard_errors
@@ -402,7 +403,7 @@ class ExactPosterior:
     @cached_property
     def _standard_errors(self) -> Array:
         """Those of the groups' own estimates, at the posterior mean of sigma, shape (J,)."""
-        d = self.model.design
+        d = moments_of(self.model.design)
         if self.integral.dims == 1:
             return np.sqrt(marginal.known_variance(d))
         sigma = self.quantile("sigma", 0.5) if self.moments[1] < 1 else self.mean("sigma")

@@ -26,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...families.gaussian import marginal
+from ...families.gaussian.family import moments_of
 from ...families.gaussian.hyperparameters import (
     log_positive_jacobian,
     on_the_line,
@@ -38,7 +39,7 @@ from ...priors.distributions import Flat, Normal, Prior
 from . import quadrature
 
 if TYPE_CHECKING:
-    from ...models.base import Base
+    from ...families.family import Specification
 
 __all__ = ["Regressions", "Sigma", "coefficient_priors", "of_model"]
 
@@ -175,7 +176,7 @@ class Regressions:
         return self.sigma.table.log_total
 
 
-def coefficient_priors(model: Base) -> list[Prior]:
+def coefficient_priors(model: Specification) -> list[Prior]:
     """Priors of the K + P coefficients of a model without partial pooling, in their order."""
     d = model.design
     varying = model.priors.as_list("mu" if model.pooling == "complete" else "theta")
@@ -183,13 +184,13 @@ def coefficient_priors(model: Base) -> list[Prior]:
     return [*(varying * d.K if len(varying) == 1 else varying), *common][: d.K + d.P]
 
 
-def of_model(model: Base) -> list[Regressions] | None:
+def of_model(model: Specification) -> list[Regressions] | None:
     """The regressions that a model is, without partial pooling: those that share a sigma together.
 
     None where the coefficients are not normal given sigma, or where groups of unlike spread share
     their coefficients.
     """
-    d, pooled = model.design, model.pooling == "complete"
+    d, pooled = moments_of(model.design), model.pooling == "complete"
     priors = coefficient_priors(model)
     if not all(isinstance(p, (Normal, Flat)) for p in priors):
         return None
@@ -214,14 +215,14 @@ def of_model(model: Base) -> list[Regressions] | None:
 
 
 def _regressions(
-    model: Base,
+    model: Specification,
     priors: list[Prior],
     gram: Array,
     rows: NDArray[np.int64],
     groups: NDArray[np.int64] | None,
     fit: Array,
 ) -> Regressions:
-    d, p = model.design, len(priors)
+    d, p = moments_of(model.design), len(priors)
     p0 = np.array([p.sd**-2 if isinstance(p, Normal) else 0.0 for p in priors])
     m0 = np.array([p.mean if isinstance(p, Normal) else 0.0 for p in priors])
     shift, back = d.back
@@ -268,7 +269,7 @@ def _regressions(
     return replace(made, sigma=_sigma(model, made))
 
 
-def _sigma(model: Base, found: Regressions) -> Sigma:
+def _sigma(model: Specification, found: Regressions) -> Sigma:
     """The posterior of the residual sd that regressions share."""
     prior, upper = model.priors["sigma"], upper_ends(model.priors, "sigma", 1)
 

@@ -20,12 +20,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ...errors import DataError, OptionError, PriorError
+from ...families.gaussian.family import closed_form
 from ...priors import distributions as families
 from ...priors.distributions import Prior
 from .distributions import Gamma, InverseGamma, Normal
 
 if TYPE_CHECKING:
-    from ...models.base import Base
+    from ...families.family import Specification
 
 __all__ = [
     "Data",
@@ -85,7 +86,7 @@ class Data:
             )
 
     @classmethod
-    def of(cls, model: Base, *, about: float = 0.0) -> Data:
+    def of(cls, model: Specification, *, about: float = 0.0) -> Data:
         """The data of a model.
 
         Parameters
@@ -102,26 +103,26 @@ class Data:
             Not a model, another family, another pooling strategy, or one sigma for each group.
         """
         # Of the type: a data frame may have a column of that name.
-        family = getattr(type(model), "family", None)
-        if family is None:
+        name = getattr(type(model), "name", None)
+        if name is None:
             raise OptionError(
-                f"Gibbs data are of a model of family OneWay, got {type(model).__name__}; make one "
+                f"Gibbs data are of a model of class OneWay, got {type(model).__name__}; make one "
                 "first, hm.OneWay(frame, y=..., group=...)"
             )
-        if family != "OneWay":
+        if name != "OneWay":
             raise OptionError(
-                f"engine='gibbs' is for OneWay, got {family}; use engine='exact' or 'nuts'"
+                f"engine='gibbs' is for OneWay, got {name}; use engine='exact' or 'nuts'"
             )
-        for name, got, wanted in (
+        d = closed_form(model, "engine='gibbs'", "use engine='nuts'")
+        for option, got, wanted in (
             ("pooling", model.pooling, "partial"),
-            ("sigma", model.design.residual, "common"),
+            ("sigma", d.residual, "common"),
         ):
             if got != wanted:
                 raise OptionError(
-                    f"{name}: engine='gibbs' takes {name}={wanted!r}, got {got!r}; use "
-                    f"engine='nuts', or model.replace({name}={wanted!r})"
+                    f"{option}: engine='gibbs' takes {option}={wanted!r}, got {got!r}; use "
+                    f"engine='nuts', or model.replace({option}={wanted!r})"
                 )
-        d = model.design
         # The design's sums are already less its offset: only what is left of it is added.
         ybar = (d.offset[-1] - about) + d.gram[:, 0, -1] / d.sizes
         return cls(d.sizes.astype(np.float64), ybar, d.within.rss.sum())

@@ -30,16 +30,18 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from ... import families
+from ...data.design import Design
 from ...data.rows import Rows
 from ...errors import DataError, OptionError, PriorError, listed
+from ...families.family import Family
 from ...families.gaussian.laplace import Standardization
-from ...families.gaussian.moments import Moments
 from ...families.gaussian.statistics import ABOUT, ARRAYS, SufficientStatistics
 from ...priors.distributions import FAMILIES, Prior
 from ...version import __version__
 from . import chains, sampling
 
-FORMAT = "hiermodels fit 2"
+FORMAT = "hiermodels fit 3"
 OPTIONS = ("pooling", "parameterization", "priors", "missing")
 """Arguments of a model beside its data and columns."""
 _END = "_fit.npz"
@@ -67,11 +69,13 @@ class Checkpoint:
         Where its files are.
     stem : str
         What their names begin with.
-    family : str
+    model : str
         Name of the model's class.
+    family : Family
+        Distribution of the response.
     columns, options : dict
         The model's arguments.
-    design : Moments
+    design : Design
         Its data.
     standardization : Standardization or None
         Of a marginal program.
@@ -88,10 +92,11 @@ class Checkpoint:
 
     folder: Path
     stem: str
-    family: str
+    model: str
+    family: Family
     columns: dict[str, Any]
     options: dict[str, Any]
-    design: Moments
+    design: Design
     standardization: Standardization | None
     settings: sampling.Settings
     asked: dict[str, Any]
@@ -124,13 +129,13 @@ class Checkpoint:
         about: dict[str, Any] = {
             "format": FORMAT,
             "hiermodels_version": __version__,
-            "model": {"family": self.family, "columns": self.columns},
+            "model": {"name": self.model, "columns": self.columns},
+            "family": {"name": self.family.name, "options": self.family.options},
             "options": {**self.options, "priors": _plain(self.options["priors"])},
             "design": {
                 **{n: getattr(d.statistics, n) for n in ABOUT},
                 "coefficients": d.coefficients,
                 "predictors": d.predictors,
-                "residual": d.residual,
                 "ones": d.ones,
                 "about": d.about,
                 "scalar": d.scalar,
@@ -313,11 +318,11 @@ def _read(
     for name in ("sources", "levels"):
         known[name] = {key: tuple(value) for key, value in known[name].items()}
     found = SufficientStatistics(**known, **{n: _frozen(arrays[f"statistics.{n}"]) for n in ARRAYS})
-    design = Moments(
+    family = families.named(**about["family"])
+    design = family.design(
         statistics=found,
         coefficients=tuple(d["coefficients"]),
         predictors=tuple(d["predictors"]),
-        residual=d["residual"],
         ones=d["ones"],
         source=_source(d, arrays),
         about=tuple(d["about"]),
@@ -337,7 +342,8 @@ def _read(
     return Checkpoint(
         folder=folder,
         stem=stem,
-        family=about["model"]["family"],
+        model=about["model"]["name"],
+        family=family,
         columns=columns,
         options=options,
         design=design,

@@ -1,91 +1,22 @@
-"""What follows from posterior draws, computed in NumPy: group effects, log likelihoods, new data.
+"""What follows from draws of the hyperparameters: group effects, log likelihoods by group.
 
 Everything works on D draws at once, in blocks that bound the memory of what is in between.
 """
 
 from __future__ import annotations
 
-import math
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ...data.rows import Rows
 from ...system.progress import processors
+from ..draws import Draws
 from . import laplace, marginal, mixtures
 from .marginal import Population
 from .moments import Moments
 
 Array = NDArray[np.float64]
-
-POINTWISE_BUDGET = 2**28
-"""Bytes (256 MiB) that log likelihoods and replicated data may take in a container unasked."""
-
-EFFECTS_BUDGET = 2**30
-"""Bytes (1 GiB) that the draws of all group effects may take in a container."""
-
-
-@dataclass(frozen=True)
-class Draws:
-    """D draws of a model's parameters, chains laid end to end.
-
-    They are in the model's own coordinates (``design.origin``), except where it says otherwise.
-
-    Attributes
-    ----------
-    mu, tau : array, shape (D, K), or None
-        Population means and standard deviations; tau is None without partial pooling, mu is None
-        without any pooling.
-    L_Omega : array, shape (D, K, K), or None
-        Cholesky factor (any root will do) of the correlations; None where K is 1 or without
-        partial pooling.
-    theta : array, shape (D, J, K), or None
-        The groups' own coefficients; None under complete pooling, where all are mu.
-    beta : array, shape (D, P), or (D, J, P) without any pooling
-        Common coefficients.
-    sigma : array, shape (D, 1) or (D, J), or None
-        Residual sds; None where the standard errors are known.
-    """
-
-    mu: Array | None
-    tau: Array | None
-    L_Omega: Array | None
-    theta: Array | None
-    beta: Array
-    sigma: Array | None
-
-    def __len__(self) -> int:
-        return len(self.beta)
-
-    def __getitem__(self, part: slice) -> Draws:
-        def cut(values: Array | None) -> Array | None:
-            return None if values is None else values[part]
-
-        return Draws(
-            cut(self.mu),
-            cut(self.tau),
-            cut(self.L_Omega),
-            cut(self.theta),
-            self.beta[part],
-            cut(self.sigma),
-        )
-
-
-def pointwise_bytes(design: Moments, draws: int) -> int:
-    """Bytes that log likelihood and replicated data by row take: 2 N x draws x 8."""
-    return 2 * design.N * draws * 8
-
-
-def by_group_bytes(design: Moments, draws: int) -> int:
-    """Bytes that the log likelihood by group takes: J x draws x 8."""
-    return design.J * draws * 8
-
-
-def effects_bytes(design: Moments, draws: int) -> int:
-    """Bytes that the draws of all group effects take: J x K x draws x 8."""
-    return design.J * design.K * draws * 8
 
 
 def draw_effects(design: Moments, p: Population, seed: np.random.SeedSequence) -> Array:
@@ -208,58 +139,6 @@ def _summarize_by_size(design: Moments, p: Population) -> dict[str, Array]:
     return out
 
 
-def log_likelihood(design: Moments, draws: Draws) -> Array:
-    """Log density of each row given the parameters, shape (D, N).
-
-    log N(y_i | x_i beta + z_i theta_{j[i]}, sigma_i)
-        = -log(2 pi)/2 - log sigma_i - ((y_i - yhat_i) / sigma_i)^2 / 2
-
-    Raises
-    ------
-    DataError
-        There are no rows.
-    """
-    return pointwise(design, draws, None)[0]
-
-
-def pointwise(
-    design: Moments, draws: Draws, seed: np.random.SeedSequence | None
-) -> tuple[Array, Array]:
-    """Log likelihood of each row, and replicated data, one set a draw: each of shape (D, N).
-
-    y_rep_i ~ N(yhat_i, sigma_i). Without a seed the replicated data are empty.
-
-    Raises
-    ------
-    DataError
-        There are no rows.
-    """
-    rows = design.rows_from_origin("what is computed row by row")
-    log_p = np.empty((len(draws), design.N))
-    y_rep = np.empty((len(draws), design.N) if seed is not None else (0, design.N))
-    parts = list(marginal.blocks(design.N, len(draws)))
-    seeds = [None] * len(parts) if seed is None else seed.spawn(len(parts))
-
-    def work(part: slice, own: np.random.SeedSequence | None) -> None:
-        block = draws[part]
-        mean, sd = row_mean(rows, block), row_sd(rows, block)
-        out = log_p[part]
-        np.subtract(rows.y, mean, out=out)
-        out /= sd
-        out *= out
-        out *= -0.5
-        out -= 0.5 * math.log(2 * math.pi) + np.log(sd)
-        if own is not None:
-            new = y_rep[part]
-            np.random.default_rng(own).standard_normal(out=new)
-            new *= sd
-            new += mean
-
-    with ThreadPoolExecutor(processors()) as pool:
-        list(pool.map(work, parts, seeds))
-    return log_p, y_rep
-
-
 def log_likelihood_group(design: Moments, draws: Draws) -> Array | None:
     """Log density of each group's rows given the hyperparameters, shape (D, J).
 
@@ -284,31 +163,3 @@ def population(design: Moments, draws: Draws) -> Population:
     tau = np.zeros((n, K)) if draws.tau is None else draws.tau
     root = np.broadcast_to(np.eye(K), (n, K, K)) if draws.L_Omega is None else draws.L_Omega
     return marginal.population(design, centred, tau, root, draws.sigma)
-
-
-def row_mean(rows: Rows, draws: Draws) -> Array:
-    """Mean of each row, shape (D, N): x_i beta + z_i theta_{j[i]}.
-
-    Rows and draws must be of one origin (:meth:`hiermodels.data.design.Design.from_origin`).
-    """
-    if draws.beta.ndim == 3:  # one for each group
-        mean = np.zeros((len(draws), len(rows.y)))
-        for p in range(rows.x.shape[1]):
-            mean += draws.beta[:, rows.index, p] * rows.x[:, p]
-    else:
-        mean = draws.beta @ rows.x.T
-    if draws.theta is None:
-        assert draws.mu is not None  # noqa: S101 - complete pooling has mu
-        return np.asarray(mean + draws.mu @ rows.z.T)
-    for k in range(rows.z.shape[1]):
-        own = np.ascontiguousarray(draws.theta[:, :, k]).take(rows.index, axis=1)
-        mean += own * rows.z[:, k]
-    return np.asarray(mean)
-
-
-def row_sd(rows: Rows, draws: Draws) -> Array:
-    """Residual sd of each row, shape (D, N), or (D, 1) or (1, N) where that says it all."""
-    if draws.sigma is None:
-        assert rows.se is not None  # noqa: S101 - known standard errors
-        return rows.se[None, :]
-    return draws.sigma if draws.sigma.shape[1] == 1 else draws.sigma[:, rows.index]

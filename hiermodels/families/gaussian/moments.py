@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ...data.design import ROUNDING, Design
+from ...data.design import ROUNDING, D, Design
 from ...data.rows import Rows
 from . import statistics
 from .least_squares import TOLERANCE, eliminate, least_squares
@@ -316,28 +316,47 @@ def of_arrays(
 
     A column of ``z`` or ``x`` named ``"Intercept"`` that is 1 in all rows is the constant.
     """
-    names = (*coefficients, *predictors)
-    columns = dict(zip(names, np.hstack([z, x]).T, strict=True))
-    ones = "Intercept" if "Intercept" in columns and np.all(columns["Intercept"] == 1) else None
-    if ones is not None:
-        del columns[ones]
-    places = np.arange(len(y)) if places is None else places
+    rows = Rows(y, index, z, x, np.arange(len(y)) if places is None else places, se)
+    found, ones = _statistics(rows, (*coefficients, *predictors), response, group, labels, dropped)
     return Moments(
-        statistics=statistics.of_rows(
-            columns,
-            y,
-            index,
-            response=response,
-            group=group,
-            labels=labels,
-            sources={name: (name,) for name in columns},
-            dropped=dropped,
-        ),
+        statistics=found,
         coefficients=coefficients,
         predictors=predictors,
         residual=residual,
         ones=ones,
-        source=Rows(y, index, z, x, places, se),
+        source=rows,
         scalar=scalar,
         estimates=se is not None,
     )
+
+
+def of_other_rows(design: D, rows: Rows, labels: NDArray[Any], dropped: int = 0) -> D:
+    """The same design of other rows: some of its own, or its own with another response."""
+    found, ones = _statistics(rows, design.names, design.response, design.group, labels, dropped)
+    return replace(design, statistics=found, ones=ones, source=rows)
+
+
+def _statistics(
+    rows: Rows,
+    names: tuple[str, ...],
+    response: str,
+    group: str,
+    labels: NDArray[Any],
+    dropped: int,
+) -> tuple[SufficientStatistics, str | None]:
+    """Their statistics, and the name of the constant column."""
+    columns = dict(zip(names, np.hstack([rows.z, rows.x]).T, strict=True))
+    ones = "Intercept" if "Intercept" in columns and np.all(columns["Intercept"] == 1) else None
+    if ones is not None:
+        del columns[ones]
+    found = statistics.of_rows(
+        columns,
+        rows.y,
+        rows.index,
+        response=response,
+        group=group,
+        labels=labels,
+        sources={name: (name,) for name in columns},
+        dropped=dropped,
+    )
+    return found, ones

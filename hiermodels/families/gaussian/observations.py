@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...data import factors, frames, label_texts
+from ...data.design import Design
 from ...data.rows import Rows
 from ...errors import ColumnError, DataError, listed, suggest
+from ..family import Family
 from . import aggregation, statistics
-from .moments import Moments, Residual
 from .statistics import SufficientStatistics
 
 Array = NDArray[np.float64]
@@ -48,18 +49,20 @@ class Observations:
 
     def design(
         self,
+        family: Family,
         coefficients: tuple[str, ...],
         predictors: tuple[str, ...],
-        residual: Residual,
         ones: str | None,
         scalar: bool = False,
-    ) -> Moments:
+    ) -> Design:
         """A design of these data with the coefficients named.
 
         Parameters
         ----------
-        coefficients, predictors, residual, ones, scalar
-            As in :class:`~hiermodels.families.gaussian.moments.Moments`.
+        family : Family
+            Distribution of the response.
+        coefficients, predictors, ones, scalar
+            As in :class:`~hiermodels.data.design.Design`.
         """
         columns = (coefficients, predictors)
         source: Any = None
@@ -67,11 +70,10 @@ class Observations:
             source = _rows(self.statistics, self.table, columns, ones)
         elif not isinstance(self.frame, SufficientStatistics):
             source = partial(_read, self.statistics, self.frame, columns, ones, self.missing)
-        return Moments(
+        return family.design(
             statistics=self.statistics,
             coefficients=coefficients,
             predictors=predictors,
-            residual=residual,
             ones=ones,
             source=source,
             scalar=scalar,

@@ -11,6 +11,7 @@ import pytest
 from scipy import integrate, special, stats
 
 import hiermodels as hm
+from hiermodels.container import inference_data
 from hiermodels.errors import DataError, ExactError, OptionError
 from tests import reference
 
@@ -439,7 +440,7 @@ def test_pairs_agree_with_draws_and_with_each_other():
     np.testing.assert_allclose((pairs + pairs.T)[off], 1, atol=1e-12)
     assert np.isnan(np.diag(pairs)).all()
     idata = posterior.model.fit(engine="exact", seed=1, pointwise=False)
-    theta = hm.inference_data.dataset(idata, "posterior")["theta"].to_numpy().reshape(-1, 6)
+    theta = inference_data.dataset(idata, "posterior")["theta"].to_numpy().reshape(-1, 6)
     share = (theta[:, 1] > theta[:, 4]).mean()
     assert abs(share - pairs[1, 4]) < 4 * np.sqrt(pairs[1, 4] * (1 - pairs[1, 4]) / len(theta))
 

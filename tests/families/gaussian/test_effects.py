@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from hiermodels.families import Gaussian, KnownErrors
+from hiermodels.families.draws import Draws
 from hiermodels.families.gaussian import effects, marginal
-from hiermodels.families.gaussian.effects import Draws
 from hiermodels.families.gaussian.moments import Moments, of_arrays
+from hiermodels.families.pointwise import log_likelihood, pointwise
 
 D = 6
 
@@ -46,9 +48,13 @@ def make(
         L_Omega=np.linalg.cholesky(S / sd[:, :, None] / sd[:, None, :]),
         theta=rng.normal(size=(D, J, K)),
         beta=rng.normal(size=(D, P)),
-        sigma=None if sds is None else rng.gamma(2, size=(D, sds)),
+        aux={} if sds is None else {"sigma": rng.gamma(2, size=(D, sds))},
     )
     return design, draws, rng
+
+
+def family(design: Moments) -> Gaussian | KnownErrors:
+    return KnownErrors("se") if design.residual == "known" else Gaussian(design.residual)
 
 
 def row_sd(design: Moments, draws: Draws, d: int) -> np.ndarray:
@@ -66,7 +72,7 @@ def test_log_likelihood_is_the_normal_log_density_of_each_row(
     residual: str, K: int, P: int
 ) -> None:
     design, draws, _ = make(residual, K, P)
-    got = effects.log_likelihood(design, draws)
+    got = log_likelihood(family(design), design, draws)
     assert draws.theta is not None
     for d in range(D):
         mean = design.rows("a test").x @ draws.beta[d] + np.sum(
@@ -100,8 +106,8 @@ def test_log_likelihood_of_a_group_is_the_multivariate_normal_log_density(
 
 def test_complete_pooling_has_one_line_for_all_and_sums_over_rows_by_group() -> None:
     design, draws, _ = make("common")
-    pooled = Draws(draws.mu, None, None, None, draws.beta, draws.sigma)
-    rows = effects.log_likelihood(design, pooled)
+    pooled = Draws(draws.mu, None, None, None, draws.beta, draws.aux)
+    rows = log_likelihood(family(design), design, pooled)
     groups = effects.log_likelihood_group(design, pooled)
     assert groups is not None
     for j in range(design.J):
@@ -112,20 +118,23 @@ def test_complete_pooling_has_one_line_for_all_and_sums_over_rows_by_group() -> 
 
 def test_no_pooling_has_no_density_of_a_group() -> None:
     design, draws, rng = make("common")
-    own = Draws(None, None, None, draws.theta, rng.normal(size=(D, 5, 1)), draws.sigma)
+    own = Draws(None, None, None, draws.theta, rng.normal(size=(D, 5, 1)), draws.aux)
     assert effects.log_likelihood_group(design, own) is None
     mean = own.beta[2][design.rows("a test").index, 0] * design.rows("a test").x[:, 0]
     mean += np.sum(design.rows("a test").z * own.theta[2][design.rows("a test").index], axis=1)  # type: ignore[index]
     exact = stats.norm(mean, row_sd(design, own, 2)).logpdf(design.rows("a test").y)
-    np.testing.assert_allclose(effects.log_likelihood(design, own)[2], exact, atol=1e-9)
+    np.testing.assert_allclose(log_likelihood(family(design), design, own)[2], exact, atol=1e-9)
 
 
 def test_blocks_of_draws_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     design, draws, _ = make("group", 3, 2)
-    whole = effects.log_likelihood(design, draws), effects.log_likelihood_group(design, draws)
+    whole = (
+        log_likelihood(family(design), design, draws),
+        effects.log_likelihood_group(design, draws),
+    )
     monkeypatch.setattr(marginal, "BLOCK", 1)
     # Equal to rounding: matrix products may sum in another order.
-    np.testing.assert_allclose(effects.log_likelihood(design, draws), whole[0], rtol=1e-12)
+    np.testing.assert_allclose(log_likelihood(family(design), design, draws), whole[0], rtol=1e-12)
     np.testing.assert_allclose(effects.log_likelihood_group(design, draws), whole[1], rtol=1e-12)
 
 
@@ -133,8 +142,8 @@ def test_replicated_data_have_the_mean_and_sd_of_their_row() -> None:
     design, draws, _ = make("group")
     n = 20_000
     one = draws[:1]
-    many = Draws(*(None if v is None else np.repeat(v, n, axis=0) for v in vars(one).values()))
-    _, y = effects.pointwise(design, many, np.random.SeedSequence(5))
+    many = one.map(lambda x: np.repeat(x, n, axis=0))
+    _, y = pointwise(family(design), design, many, np.random.SeedSequence(5))
     assert one.theta is not None
     mean = design.rows("a test").x @ one.beta[0] + np.sum(
         design.rows("a test").z * one.theta[0][design.rows("a test").index], axis=1

@@ -16,6 +16,7 @@ from hiermodels.engines.exact import posterior as exact
 from hiermodels.engines.exact import regressions
 from hiermodels.engines.gibbs.conditionals import Data
 from hiermodels.errors import DataError
+from hiermodels.families.draws import Draws
 from hiermodels.families.gaussian import effects, laplace, marginal
 from hiermodels.families.gaussian.hyperparameters import Hyperparameters
 from tests.families.gaussian.far_groups import SPREADS, exact_residual, exact_within, rows
@@ -139,9 +140,9 @@ def test_the_likelihood_of_a_group_is_that_of_its_rows(spread: float) -> None:
     )
     for option in ("common", "group"):
         model = one_way(frame, sigma=option)
-        draws = effects.Draws(
+        draws = Draws(
             np.zeros((1, 1)), np.full((1, 1), tau), None, None, np.empty((1, 0)),
-            np.full((1, 1 if option == "common" else 6), sigma),
+            {"sigma": np.full((1, 1 if option == "common" else 6), sigma)},
         )  # fmt: skip
         found = effects.log_likelihood_group(model.design, draws)
         assert found is not None
@@ -201,9 +202,9 @@ def test_the_marginal_likelihood_of_slopes_keeps_six_digits(spread: float) -> No
                 math.log(2 * math.pi) + math.log(pivot[k]) + float(pivot[-1] ** 2 / pivot[k])
             )
     d = slopes(frame, varying=["w"], intercept_at="zero").design
-    draws = effects.Draws(
+    draws = Draws(
         np.array([mu], float), np.array([tau], float), np.eye(2)[None], None, np.empty((1, 0)),
-        np.array([[float(sigma)]]),
+        {"sigma": np.array([[float(sigma)]])},
     )  # fmt: skip
     found = effects.log_likelihood_group(d, draws)
     assert found is not None

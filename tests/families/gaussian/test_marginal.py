@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from hiermodels.families.draws import Draws
 from hiermodels.families.gaussian import effects, marginal
 from hiermodels.families.gaussian.moments import Moments, of_arrays
 
@@ -56,17 +57,17 @@ def make(
     return design, raw
 
 
-def draws_of(raw: dict[str, Any], n: int = 1) -> effects.Draws:
+def draws_of(raw: dict[str, Any], n: int = 1) -> Draws:
     def repeat(v: np.ndarray | None) -> Any:
         return None if v is None else np.repeat(v[None], n, axis=0)
 
-    return effects.Draws(
+    return Draws(
         repeat(raw["mu"]),
         repeat(raw["tau"]),
         repeat(np.linalg.cholesky(raw["Omega"])),
         None,
         repeat(raw["beta"]),
-        repeat(raw["sigma"]),
+        {} if raw["sigma"] is None else {"sigma": repeat(raw["sigma"])},
     )
 
 
@@ -209,15 +210,13 @@ def hyper_draws(design: Moments, raw: dict[str, Any], n: int, seed: int) -> marg
     assert draws.tau is not None
     return effects.population(
         design,
-        effects.Draws(
+        Draws(
             draws.mu + 0.2 * rng.normal(size=draws.mu.shape),
             draws.tau * np.exp(0.3 * rng.normal(size=draws.tau.shape)),
             draws.L_Omega,
             None,
             draws.beta + 0.1 * rng.normal(size=draws.beta.shape),
-            None
-            if draws.sigma is None
-            else draws.sigma * np.exp(0.1 * rng.normal(size=draws.sigma.shape)),
+            {n: x * np.exp(0.1 * rng.normal(size=x.shape)) for n, x in draws.aux.items()},
         ),
     )
 
