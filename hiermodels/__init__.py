@@ -90,6 +90,7 @@ _MODULES = {
     "datasets": "datasets",
     "errors": "errors",
     "exact": "engines.exact.posterior",
+    "families": "families",
     "gibbs": "engines.gibbs.sampler",
     "plots": "plots",
     "priors": "priors",
@@ -140,6 +141,7 @@ __all__ = [
     "differences",
     "errors",
     "exact",
+    "families",
     "fit_many",
     "gibbs",
     "in_symbols",
@@ -174,7 +176,7 @@ def __dir__() -> list[str]:
 
 
 if TYPE_CHECKING:
-    from . import classical, datasets, errors, plots, priors
+    from . import classical, datasets, errors, families, plots, priors
     from .comparison.priors import PriorComparison, compare_priors
     from .comparison.strategies import PoolingComparison, compare_pooling
     from .container.netcdf import load

@@ -187,3 +187,31 @@ def _name(item: object, most: int = 100) -> str:
     # NumPy's strings would print as np.str_('A').
     text = repr(str(item)) if isinstance(item, str) else str(item)
     return text if len(text) <= most else f"{text[: most // 2]}... ({len(text)} letters)"
+
+
+def refuse_without_marginal(family: object, what: str, instead: str) -> None:
+    """Refuse what needs group effects that integrate out, for a family whose effects do not.
+
+    All such refusals are this one. A model asks by its family
+    (:func:`hiermodels.families.family.refuse_without_marginal`), a container by its attribute
+    ``family``, which only fits of such families have.
+
+    Parameters
+    ----------
+    family : object
+        The family or its name; None has a closed form.
+    what : str
+        What was asked for, as the subject of the message.
+    instead : str
+        What can be used in its stead.
+
+    Raises
+    ------
+    OptionError
+        There is no closed form.
+    """
+    if family is not None:
+        raise OptionError(
+            f"{what} needs group effects that integrate out in closed form, as those of a "
+            f"Gaussian family do; those of the family {family} do not: {instead}"
+        )

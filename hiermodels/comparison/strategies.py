@@ -26,7 +26,7 @@ from ..errors import (
     PriorError,
     SamplingError,
 )
-from ..families.draws import POINTWISE_BUDGET, pointwise_bytes
+from ..families import draws as sizes
 from ..models.base import one_of
 from ..models.model import Model
 from ..posterior import loo_comparison
@@ -64,7 +64,8 @@ class PoolingComparison:
         ``sigma="group"``); under each strategy ``<strategy>_mean``, ``_sd``, ``_q5``, ``_q95`` of
         theta (central 90 % interval); ``pooling_factor``, ``pooling_factor_q5``,
         ``pooling_factor_q95`` (:mod:`hiermodels.comparison.pooling_factors`), those of an intercept
-        of its heights at the centre of the columns; ``rank`` by partial pooling, 1 the largest.
+        of its heights at the centre of the columns, NaN for families whose group effects do not
+        integrate out in closed form; ``rank`` by partial pooling, 1 the largest.
     elpd : DataFrame
         One row for each unit and strategy (columns ``unit``, ``pooling``), best first in each unit:
         ``elpd``, the expected log predictive density of a new one by leaving each out, and its
@@ -277,7 +278,7 @@ def _add_pointwise(model: Model, idata: Container) -> None:
         if not idatas.has(idata, "log_likelihood_group"):
             refits.add_by_group(model, idata)
         return
-    if pointwise_bytes(d, draws) <= POINTWISE_BUDGET:
+    if sizes.pointwise_bytes(d, draws) <= sizes.POINTWISE_BUDGET:
         model.add_pointwise(idata)
     elif not idatas.has(idata, "log_likelihood_group"):
         refits.add_by_group(model, idata)
@@ -305,7 +306,7 @@ def _scores(
                 continue
             try:
                 found = loo(idata, unit=unit)
-            except ContainerError as error:
+            except (ContainerError, OptionError) as error:
                 notes.append(f"{CALLED[name]}: no {unit} is left out: {error}")
                 continue
             if refit == "bad" and len(found.bad):
@@ -325,7 +326,7 @@ def _why_no_rows(model: Model) -> str:
         return "sufficient statistics hold no rows; pass the data frame itself"
     return (
         "the log likelihood by row takes more than "
-        f"{POINTWISE_BUDGET / 2**20:.0f} MiB; pass fewer draws"
+        f"{sizes.POINTWISE_BUDGET / 2**20:.0f} MiB; pass fewer draws"
     )
 
 

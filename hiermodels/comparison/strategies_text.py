@@ -27,7 +27,8 @@ def title(c: PoolingComparison) -> str:
     """What was compared."""
     d = c.model.design
     rows = "" if d.estimates else f"{d.N} rows in "
-    return f"Pooling of {d.response} by {d.group}: {rows}{d.J} groups ({c.model.name})"
+    family = f", family {c.model.family}" if c.model.family.attributes else ""
+    return f"Pooling of {d.response} by {d.group}: {rows}{d.J} groups ({c.model.name}{family})"
 
 
 def heading(c: PoolingComparison, unit: str) -> str:
@@ -106,6 +107,8 @@ def conclusions(c: PoolingComparison) -> list[str]:
             if name is None
             else e.loc[e["coefficient"] == name, "pooling_factor"]
         )
+        if factor.isna().all():  # the effects do not integrate out
+            continue
         of = "" if name is None else f" of {name}"
         said.append(
             f"Pooling factors{of} go from {factor.min():.2f} to {factor.max():.2f}, median "

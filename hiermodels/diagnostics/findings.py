@@ -168,7 +168,7 @@ def _divergences(counted: str, fit: Fit) -> Finding:
         if place.small and fit.parameterization == "centered":
             message = (
                 f"{where}: the funnel of the centered program, into which the sampler does not "
-                "follow; the marginal program has none"
+                f"follow; the {'marginal' if fit.marginal else 'noncentered'} program has none"
             )
         elif not place.small and fit.parameterization == "noncentered":
             message = (

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..container import inference_data
 from ..container.rows import FittedRows, fitted_rows
-from ..errors import ContainerError
+from ..errors import ContainerError, refuse_without_marginal
 from . import convergence
 
 if TYPE_CHECKING:
@@ -126,7 +126,11 @@ def measure(idata: Container) -> Measured:
     from ..data import origins
 
     posterior = inference_data.dataset(idata, "posterior")
-    pooling = inference_data.attributes(idata).get("pooling")
+    attrs = inference_data.attributes(idata)
+    refuse_without_marginal(
+        attrs.get("family"), "the influence of rows", "hm.loo(idata) has a Pareto k for each row"
+    )
+    pooling = attrs.get("pooling")
     if pooling != "partial":
         raise ContainerError(
             f"the influence of rows needs a fit with partial pooling, got pooling={pooling!r}; "

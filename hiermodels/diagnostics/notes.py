@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from ..container import inference_data
 from ..container import rows as fitted_rows
-from ..errors import ContainerError, count_of
+from ..errors import ContainerError, OptionError, count_of
 from .findings import Finding
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ def single_rows(idata: Container, fit: Fit) -> Iterable[Finding]:
 
     try:
         found = influence.measure(idata)
-    except ContainerError:  # no effects, or another package's container
+    except (ContainerError, OptionError):  # no effects, another family or another package
         return
     rows = found.rows
     largest = np.abs(found.shift).max(axis=1)

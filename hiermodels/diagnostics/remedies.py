@@ -69,8 +69,13 @@ class Fit:
 
     @property
     def partial(self) -> bool:
-        """Whether the groups are pooled partially, so that there is a marginal program."""
+        """Whether the groups are pooled partially."""
         return self.attrs.get("pooling") == "partial"
+
+    @property
+    def marginal(self) -> bool:
+        """Whether the group effects integrate out, so that there is a marginal program."""
+        return "family" not in self.attrs
 
     @cached_property
     def tau(self) -> dict[str, NDArray[np.float64]]:
@@ -128,7 +133,7 @@ def steadier(fit: Fit, place: Place | None = None, near_zero: str = "") -> tuple
         return _again("engine='exact'", "engine='nuts'")
     steps = _parameterizations(fit, small=bool(near_zero) or (place is not None and place.small))
     if place is not None and not place.small and fit.parameterization == "centered":
-        steps = steps[:1]  # noncentered is worse there
+        steps = [s for s in steps if "noncentered" not in s]  # worse there
     if fit.engine == "nuts" and float(fit.attrs.get("adapt_delta", 0.8)) < 0.99:
         steps.append("adapt_delta=0.99")
     if fit.tau:
@@ -198,11 +203,12 @@ def _parameterizations(fit: Fit, *, small: bool) -> list[str]:
     """
     if fit.engine != "nuts" or not fit.partial:
         return []
+    marginal = ["parameterization='marginal'"] if fit.marginal else []
     if fit.parameterization == "centered":
-        return ["parameterization='marginal'", "parameterization='noncentered'"]
+        return [*marginal, "parameterization='noncentered'"]
     if fit.parameterization != "noncentered":
         return []
-    steps = ["parameterization='marginal'"]
+    steps = marginal
     if not small:
         steps.append("parameterization='centered' where groups carry much data")
     return steps

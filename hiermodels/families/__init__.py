@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from typing import Any
 
 from ..errors import OptionError
@@ -9,7 +11,7 @@ from .family import Family
 from .gaussian.family import Gaussian
 from .gaussian.known_errors import KnownErrors
 
-__all__ = ["FAMILIES", "Family", "Gaussian", "KnownErrors", "named"]
+__all__ = ["FAMILIES", "Family", "Gaussian", "KnownErrors", "named", "of_attributes"]
 
 FAMILIES: dict[str, type[Family]] = {f.name: f for f in (Gaussian, KnownErrors)}
 """Every family by its name, as the attributes of a container have it."""
@@ -29,3 +31,19 @@ def named(name: str, options: dict[str, Any]) -> Family:
             "hm.families.FAMILIES[name] = ... adds one that is defined elsewhere"
         )
     return FAMILIES[name](**options)
+
+
+def of_attributes(attrs: Mapping[str, Any]) -> Family:
+    """The family of a fit, from what its container's attributes say.
+
+    Raises
+    ------
+    OptionError
+        It is not one of :data:`FAMILIES`.
+    """
+    if "family" in attrs:
+        return named(str(attrs["family"]), json.loads(attrs["family_options"]))
+    columns = json.loads(str(attrs.get("columns", "{}")))
+    if "se" in columns:
+        return KnownErrors(columns["se"])
+    return Gaussian(columns.get("sigma", "common"))

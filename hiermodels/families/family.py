@@ -12,6 +12,7 @@ needs that closed form go through :func:`refuse_without_marginal`.
 
 from __future__ import annotations
 
+import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -21,9 +22,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from .. import errors
 from ..data.design import Design
 from ..data.rows import Rows
-from ..errors import OptionError, PriorError
+from ..errors import PriorError
 from ..priors.blocks import Block, Priors
 
 if TYPE_CHECKING:
@@ -47,16 +49,24 @@ class Family(ABC):
         Name in messages, attributes of containers, and Stan programs.
     marginal : bool
         Whether the group effects integrate out in closed form.
+    estimates : bool
+        Whether each group is one row, an estimate.
     share : str
         Name of the share of the variance that lies between groups.
     """
 
     name: ClassVar[str]
     marginal: ClassVar[bool] = False
+    estimates: ClassVar[bool] = False
     share: ClassVar[str] = "icc"
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def attributes(self) -> dict[str, str]:
+        """What a container's attributes say about the family, where its columns do not say it."""
+        return {"family": self.name, "family_options": json.dumps(self.options)}
 
     @property
     def options(self) -> dict[str, Any]:
@@ -72,6 +82,10 @@ class Family(ABC):
     @abstractmethod
     def check(self, design: Design) -> None:
         """Refuse, or warn about, a response that the family is wrong for."""
+
+    def look(self, design: Design) -> str | None:
+        """What the response looks like, where the family may be wrong for it."""
+        return None
 
     @abstractmethod
     def program(self, stem: str, form: str) -> str | Path:
@@ -230,28 +244,6 @@ class Specification(Protocol):
         """Distribution of the response."""
 
 
-def refuse_without_marginal(family: Family | str | None, what: str, instead: str) -> None:
-    """Refuse what needs group effects that integrate out, for a family whose effects do not.
-
-    This is the one place of such refusals.
-
-    Parameters
-    ----------
-    family : Family, str or None
-        The family, or the name that a container's attributes have for it; None has a closed form.
-    what : str
-        What was asked for, as the subject of the message.
-    instead : str
-        What can be used in its stead.
-
-    Raises
-    ------
-    OptionError
-        The family has no closed form.
-    """
-    if family is None or (isinstance(family, Family) and family.marginal):
-        return
-    raise OptionError(
-        f"{what} needs group effects that integrate out in closed form, as those of a Gaussian "
-        f"family do, and those of the family {family} do not; {instead}"
-    )
+def refuse_without_marginal(family: Family, what: str, instead: str) -> None:
+    """Refuse what needs a closed form; arguments as in ``errors.refuse_without_marginal``."""
+    errors.refuse_without_marginal(None if family.marginal else family, what, instead)

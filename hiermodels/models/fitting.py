@@ -17,7 +17,7 @@ from ..container import inference_data as idatas
 from ..diagnostics import check as diagnostics
 from ..engines.nuts import chains, checkpoints, sampling
 from ..errors import PriorError, SamplingError
-from ..families.draws import POINTWISE_BUDGET, pointwise_bytes
+from ..families import draws as sizes
 from ..families.pointwise import pointwise as pointwise_of
 from ..stan import programs
 from . import kept_effects, layout, provenance
@@ -135,7 +135,7 @@ def _needs_rows(
     d = model.design
     if d.in_memory or not model.is_marginal:
         return d.has_rows
-    small = pointwise_bytes(d, settings.chains * settings.draws) <= POINTWISE_BUDGET
+    small = sizes.pointwise_bytes(d, settings.chains * settings.draws) <= sizes.POINTWISE_BUDGET
     asked = pointwise is True or (pointwise == "auto" and small and effects_kept == "draws")
     return d.has_rows and asked
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import OptionError
-from ..families import draws as draws_module
+from ..families import draws as sizes
 from ..families.gaussian import effects, marginal
 from ..families.gaussian.family import moments_of
 from . import layout
@@ -46,7 +46,7 @@ def effects_to_keep(
         model.design.rows("a program that works row by row")
     kept = asked
     if asked == "auto":
-        small = draws_module.effects_bytes(model.design, draws) <= draws_module.EFFECTS_BUDGET
+        small = sizes.effects_bytes(model.design, draws) <= sizes.EFFECTS_BUDGET
         kept = "draws" if small or not model.is_marginal else "summary"
     if kept != "draws" and not model.is_marginal:
         raise OptionError(
@@ -95,7 +95,7 @@ def parts_of(
         else:
             summary = effects.summarize_effects(d, p)
             parts["effects_summary"] = layout.effects_summary(model, summary)
-            said["effects_bytes_as_draws"] = draws_module.effects_bytes(d, len(u))
+            said["effects_bytes_as_draws"] = sizes.effects_bytes(d, len(u))
     parts["posterior"] = layout.posterior(model, drawn, include, numbers)
     parts["log_prior"] = layout.log_prior_of(model, values, shape, numbers)
     return parts, said

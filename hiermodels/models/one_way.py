@@ -9,7 +9,6 @@ from ..data.design import Design
 from ..errors import OptionError, shown
 from ..families.family import Family
 from ..families.gaussian.family import Gaussian, moments_of
-from ..families.gaussian.known_errors import KnownErrors
 from ..families.gaussian.laplace import Standardization, classes
 from ..families.gaussian.observations import observe
 from ..priors.distributions import Prior
@@ -151,10 +150,10 @@ def chosen(family: Any, sigma: Any) -> tuple[Family, dict[str, Any], dict[str, A
             f"family must be a family such as hm.families.Gaussian(sigma='group'), got "
             f"{shown(family)}"
         )
-    if isinstance(family, KnownErrors):
+    if family.estimates:
         raise OptionError(
             "family: estimates with known standard errors are a model of their own; use "
-            f"hm.EightSchools(frame, effect=..., se={family.se!r}, group=...)"
+            "hm.EightSchools(frame, effect=..., se=..., group=...)"
         )
     if sigma != "common":
         raise OptionError(

@@ -35,7 +35,13 @@ def pointwise_parts(
     size = sizes.by_group_bytes(d, draws)
     if asked is True or (asked == "auto" and size <= budget):
         added |= layout.by_group(model, posterior)
-        said.append("log_likelihood_group is included" if added else "")
+        if added:
+            said.append("log_likelihood_group is included")
+        elif model.pooling == "partial":
+            said.append(
+                f"log_likelihood_group: the effects of the family {model.family} do not integrate "
+                "out in closed form"
+            )
     else:
         said.append(_left_out("log_likelihood_group", asked, size, mib))
     size = sizes.pointwise_bytes(d, draws)

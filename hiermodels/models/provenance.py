@@ -11,9 +11,6 @@ import numpy as np
 from ..container import inference_data as idatas
 from ..data import origins
 from ..errors import ContainerError
-from ..families import responses
-from ..families.gaussian.family import Gaussian
-from ..families.gaussian.known_errors import KnownErrors
 from ..stan import programs
 from ..version import __version__
 from . import layout
@@ -26,10 +23,10 @@ if TYPE_CHECKING:
 
 def attributes(model: Base, seed: int) -> dict[str, Any]:
     """What the attributes of a container say, whatever made its draws."""
-    moved = model.design.origin
+    moved, look = model.design.origin, model.family.look(model.design)
     return {
         "model": model.name,
-        **_family(model),
+        **model.family.attributes,
         "columns": json.dumps(model.columns),
         **({origins.ATTRIBUTE: moved.as_json()} if moved.moves else {}),
         "pooling": model.pooling,
@@ -38,27 +35,13 @@ def attributes(model: Base, seed: int) -> dict[str, Any]:
         "priors": json.dumps(model.priors.as_json()),
         "rows": model.design.N,
         "rows_dropped": model.design.dropped,
-        **_look(model),
+        **({} if look is None else {"response_look": look}),
         "seed": seed,
         "hiermodels_version": __version__,
         "inference_library": "hiermodels",
         "inference_library_version": __version__,
         "created_at": datetime.now(timezone.utc).isoformat(timespec="seconds"),
     }
-
-
-def _family(model: Base) -> dict[str, str]:
-    """The family of the response, where it is not what the class and the columns say."""
-    if isinstance(model.family, (Gaussian, KnownErrors)):
-        return {}
-    return {"family": model.family.name, "family_options": json.dumps(model.family.options)}
-
-
-def _look(model: Base) -> dict[str, str]:
-    """What the response looks like, where a normal model is wrong for it."""
-    gaussian = isinstance(model.family, Gaussian)
-    seen = responses.look(model.design.statistics) if gaussian else None
-    return {} if seen is None else {"response_look": str(seen)}
 
 
 def of_program(executable: programs.Executable) -> dict[str, Any]:
@@ -91,7 +74,7 @@ def refuse_other(model: Base, idata: Any, *, priors: bool = False) -> None:
         "model": model.name,
         "pooling": model.pooling,
         **dict.fromkeys(("family", "family_options")),
-        **_family(model),
+        **model.family.attributes,
     }
     columns = {"intercept_at": "zero", **json.loads(str(attrs.get("columns", "{}")))}
     mine = {"intercept_at": "zero", **json.loads(json.dumps(model.columns))}

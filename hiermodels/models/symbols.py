@@ -9,10 +9,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from .. import families
 from ..container import inference_data as idatas
 from ..data.origins import Origin, of_attributes
 from ..errors import ContainerError, OptionError
-from ..families import Family, Gaussian, KnownErrors, named
+from ..families import Family
 from .registry import MODELS
 
 if TYPE_CHECKING:
@@ -113,7 +114,7 @@ def in_symbols(what: Base | Container) -> Symbols:
             f"in_symbols takes a model or a fit of one, got {type(what).__name__}; make a model "
             "first, as in hm.OneWay(frame, ...)"
         )
-    lines = _known(facts) if facts.se is not None else _rows(facts)
+    lines = _known(facts) if facts.family.estimates else _rows(facts)
     return Symbols(tuple(lines), facts.priors, tuple(_where(facts)))
 
 
@@ -134,11 +135,6 @@ class _Facts:
     J: int | None
     priors: tuple[str, ...]
     origin: Origin
-
-    @property
-    def se(self) -> str | None:
-        """Column of known standard errors."""
-        return self.family.se if isinstance(self.family, KnownErrors) else None
 
     @property
     def K(self) -> int:
@@ -180,7 +176,7 @@ def _of_container(idata: Container) -> _Facts:
         pooling=str(attrs.get("pooling", "partial")),
         response=columns.get("y") or columns["effect"],
         group=columns["group"],
-        family=family_of(attrs),
+        family=families.of_attributes(attrs),
         coefficients=coefficients or ("Intercept",),
         predictors=_labels(idata, "predictor"),
         N=None if rows is None else int(rows),
@@ -188,16 +184,6 @@ def _of_container(idata: Container) -> _Facts:
         priors=tuple(f"{name} ~ {prior}" for name, prior in priors_of(attrs).flat().items()),
         origin=of_attributes(attrs, coefficients, _labels(idata, "predictor")),
     )
-
-
-def family_of(attrs: Mapping[str, Any]) -> Family:
-    """The family of a fit, from what a container's attributes say of it."""
-    columns = json.loads(str(attrs.get("columns", "{}")))
-    if "family" in attrs:
-        return named(attrs["family"], json.loads(attrs["family_options"]))
-    if "se" in columns:
-        return KnownErrors(columns["se"])
-    return Gaussian(columns.get("sigma", "common"))
 
 
 def _labels(idata: Container, dim: str) -> tuple[str, ...]:
@@ -266,7 +252,7 @@ def _where(f: _Facts) -> list[tuple[str, str]]:
     last = "" if f.J is None else f", j = 1, ..., {f.J}"
     several = f.K > 1
     said = []
-    if f.se is not None:
+    if f.family.estimates:
         said += [
             ("y_j", f"{f.response}, the estimate of {f.group} j{last}"),
             *f.family.symbols("theta_j", f.group)[1],
@@ -280,14 +266,14 @@ def _where(f: _Facts) -> list[tuple[str, str]]:
             said.append(("x_i", f"row i of {_names(f.predictors, f.origin)}"))
     if f.pooling != "complete":
         noun = "coefficients" if several else "mean" if f.mean_only else "coefficient"
-        noun = f"true {f.response}" if f.se is not None else noun
+        noun = f"true {f.response}" if f.family.estimates else noun
         said.append(("theta_j", f"{noun} of {f.group} j"))
     said += _population(f, several)
     if f.predictors:
         symbol = "beta_j" if f.pooling == "none" else "beta"
         where = f"in {f.group} j" if f.pooling == "none" else f"the same in every {f.group}"
         said.append((symbol, f"coefficient{_s(len(f.predictors))} of x, {where}"))
-    if f.se is None:
+    if not f.family.estimates:
         said += f.family.symbols("theta_{j[i]}", f.group)[1]
     if f.origin.moves and f.origin.anchor is not None:
         name = f.origin.names[f.origin.anchor]

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ..container import inference_data
 from ..diagnostics import summary as summaries
-from ..errors import ContainerError, OptionError, listed, suggest
+from ..errors import ContainerError, OptionError, listed, refuse_without_marginal, suggest
 from . import rows
 
 if TYPE_CHECKING:
@@ -270,6 +270,8 @@ def raw(idata: Container, effects: Effects, var: str | None, what: str) -> Array
     OptionError
         ``var`` is not in ``observed_data``, or is needed.
     """
+    family = inference_data.attributes(idata).get("family")
+    refuse_without_marginal(family, what, "hm.plots.forest(idata) draws the effects")
     if effects.coefficient is not None:
         found = rows.read(idata, what)
         own = rows.by_group(found, rows.common(idata))

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..container import inference_data
-from ..errors import ContainerError
+from ..errors import ContainerError, refuse_without_marginal
 
 if TYPE_CHECKING:
     from ..container.inference_data import Container
@@ -96,6 +96,8 @@ def read(idata: Container, what: str) -> Rows:
     ContainerError
         The container holds none, or those of another family.
     """
+    family = inference_data.attributes(idata).get("family")
+    refuse_without_marginal(family, what, "hm.plots.forest(idata) draws the effects")
     index = group_index(idata, what)
     constant = inference_data.dataset(idata, "constant_data")
     if "z" not in constant:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..container import inference_data
-from ..errors import ContainerError, listed
+from ..errors import ContainerError, listed, refuse_without_marginal
 
 if TYPE_CHECKING:
     import numpy as np
@@ -58,6 +58,9 @@ def likelihood(idata: Container, posterior: xr.Dataset, asked: str) -> tuple[str
             ds = inference_data.dataset(idata, groups[kind])
             totals = [_total(ds, str(name), posterior, groups[kind]) for name in ds.data_vars]
             return kind, sum(totals[1:], totals[0])
+    if kinds == ["group"] and inference_data.attributes(idata).get("pooling") == "partial":
+        family = inference_data.attributes(idata).get("family")
+        refuse_without_marginal(family, "likelihood='group'", "use likelihood='row'")
     wanted = " or ".join(repr(groups[kind]) for kind in kinds)
     step = "model.add_pointwise(idata) adds it"
     if kinds == ["group"] and inference_data.attributes(idata).get("pooling") == "none":

@@ -28,7 +28,7 @@ from ..container import inference_data as idatas
 from ..container import psis
 from ..data import origins
 from ..diagnostics import convergence
-from ..errors import ContainerError, OptionError, suggest
+from ..errors import ContainerError, OptionError, refuse_without_marginal, suggest
 from . import loo_terms
 from .loo_terms import Observed
 
@@ -270,6 +270,8 @@ def _log_likelihood(idata: Container, attrs: dict[str, Any], unit: str) -> xr.Da
             f"pooling='none': groups have no distribution in common that it could come from{prior}"
             "; use unit='observation', or pooling='partial'"
         )
+    if unit == "group" and attrs.get("pooling") == "partial":
+        refuse_without_marginal(attrs.get("family"), "unit='group'", "use unit='observation'")
     if not idatas.has(idata, group):
         # One of the two names begins with the other.
         said = str(attrs.get("pointwise", "")).split("; ")
@@ -360,13 +362,14 @@ def _next_step(attrs: dict[str, Any], unit: str) -> str:
     """What to do where the weights fail, aware of the model."""
     model, pooling = attrs.get("model"), attrs.get("pooling")
     common = json.loads(attrs.get("columns", "{}")).get("sigma", "common") == "common"
+    closed = "family" not in attrs
     steps = []
-    if pooling == "partial" and model in ("EightSchools", "OneWay") and common:
+    if closed and pooling == "partial" and model in ("EightSchools", "OneWay") and common:
         steps.append(f"hm.exact.posterior(model).loo({unit!r}) has the exact terms")
     if unit == "observation" and pooling in ("partial", "complete"):
         if model == "EightSchools":
             steps.append("unit='group' leaves out the same, its effect integrated out")
-        else:
+        elif closed or pooling == "complete":
             steps.append("unit='group', the prediction of new groups, may do, and fares better")
     what = "groups" if unit == "group" else "rows"
     how = ", as hm.compare_pooling(model, refit='bad') does" if model else ""

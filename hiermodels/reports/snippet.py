@@ -7,6 +7,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from .. import families
 from ..families.gaussian.statistics import SufficientStatistics
 from ..models import symbols
 
@@ -117,6 +118,8 @@ def _of_fit(subject: Subject) -> _Made | None:
     if attrs.get("rows_dropped"):
         options["missing"] = "drop"
     arguments = _columns(options)
+    if "family" in attrs:
+        arguments["family"] = repr(families.of_attributes(attrs))
     priors = symbols.priors_of(attrs)
     if priors:
         arguments["priors"] = _priors(priors, 4)

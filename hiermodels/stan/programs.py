@@ -317,7 +317,7 @@ def _remember(result: Executable, depends_on: Iterable[Path]) -> Executable:
     watched = (result.path, result.program.path, *result.program.includes, *depends_on)
     state = _state(watched)
     # The file may have changed while an earlier state of it was compiled.
-    if load(result.program.name).digest == result.program.digest:
+    if load(result.program.path).digest == result.program.digest:
         _seen[result.program.name] = _Seen(result, watched, state)
     return result
 

@@ -13,7 +13,7 @@ import hiermodels as hm
 from hiermodels.comparison import refits
 from hiermodels.container import inference_data as idatas
 from hiermodels.errors import ImproperPosteriorError, OptionError, SamplingError
-from hiermodels.families.gaussian import effects
+from hiermodels.families import draws as sizes
 from hiermodels.models import other_engines as engines
 
 PRIORS = {"mu": hm.Normal(0, 5), "tau": hm.HalfCauchy(5)}
@@ -289,7 +289,7 @@ def test_statistics_alone_are_compared_by_groups():
 
 def test_rows_that_take_too_much_memory_are_not_left_out(monkeypatch):
     frame, _ = hm.datasets.simulate_one_way(groups=12, size=7, mu=3, tau=1, sigma=1, seed=2)
-    monkeypatch.setattr(effects, "POINTWISE_BUDGET", 2**20)
+    monkeypatch.setattr(sizes, "POINTWISE_BUDGET", 2**20)
     monkeypatch.setattr(engines, "EXACT_POINTWISE_BUDGET", 2**20)
     c = hm.compare_pooling(hm.OneWay(frame, y="y", group="group"), seed=1)
     assert any("takes more than 1 MiB; pass fewer draws" in note for note in c.notes)

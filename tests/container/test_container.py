@@ -213,10 +213,10 @@ def test_helpers_deviations_and_warmup_come_on_request() -> None:
 def test_pointwise_groups_are_left_out_above_the_budget_and_added_by_one_call(
     fits: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from hiermodels.families.gaussian import effects
+    from hiermodels.families import draws as sizes
 
     model = one_way()
-    monkeypatch.setattr(effects, "POINTWISE_BUDGET", 1000)
+    monkeypatch.setattr(sizes, "POINTWISE_BUDGET", 1000)
     idata = model.fit(seed=1, **QUICK)
     assert not idatas.has(idata, "log_likelihood")
     said = idatas.attributes(idata)["pointwise"]

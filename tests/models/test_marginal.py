@@ -13,6 +13,7 @@ import hiermodels as hm
 from hiermodels.container import inference_data as idatas
 from hiermodels.engines.nuts import sampling
 from hiermodels.errors import DataError, OptionError
+from hiermodels.families import draws as sizes
 from hiermodels.families.gaussian import marginal
 from hiermodels.models.inits import starts
 from hiermodels.stan import programs
@@ -238,9 +239,8 @@ def test_a_picture_of_effects_that_were_summed_up(rows: bool) -> None:
 
 @pytest.mark.stan
 def test_above_the_budget_effects_are_summed_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    from hiermodels.families.gaussian import effects
 
-    monkeypatch.setattr(effects, "EFFECTS_BUDGET", 1000)
+    monkeypatch.setattr(sizes, "EFFECTS_BUDGET", 1000)
     fitted = one_way().fit(seed=407, progress=False)
     assert idatas.attributes(fitted)["effects"] == "summary"
     assert idatas.attributes(fitted)["effects_bytes_as_draws"] == 9 * 4000 * 8

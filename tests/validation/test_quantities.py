@@ -35,8 +35,9 @@ def drawn(model: Any, times: int = 3) -> Any:
         values = [getattr(one, name) for one in all_]
         return None if values[0] is None else np.concatenate(values)
 
-    names = ("mu", "tau", "L_Omega", "theta", "beta", "sigma")
-    return type(all_[0])(**{name: stacked(name) for name in names})
+    names = ("mu", "tau", "L_Omega", "theta", "beta")
+    aux = {n: np.concatenate([one.aux[n] for one in all_]) for n in all_[0].aux}
+    return type(all_[0])(**{name: stacked(name) for name in names}, aux=aux)
 
 
 def test_every_scalar_is_ranked_and_a_group_that_stands_for_any() -> None:

@@ -45,6 +45,11 @@ class NormalFamily(Family):
         """A design with the cross-products that the likelihood needs."""
         return Moments(**parts, residual=self.residual)
 
+    @property
+    def attributes(self) -> dict[str, str]:
+        """Nothing: the columns say what the residual sds are."""
+        return {}
+
     def program(self, stem: str, form: str) -> str:
         """Name of the Stan program."""
         return f"{stem}_{form}"
@@ -142,6 +147,11 @@ class Gaussian(NormalFamily):
                 "is it the right column?"
             )
         responses.warn(found)
+
+    def look(self, design: Design) -> str | None:
+        """What the response looks like, where a normal distribution is wrong for it."""
+        seen = responses.look(design.statistics)
+        return None if seen is None else str(seen)
 
     def blocks(self) -> tuple[Block, ...]:
         """The residual sds."""

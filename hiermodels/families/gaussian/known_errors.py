@@ -35,6 +35,7 @@ class KnownErrors(NormalFamily):
     se: str
 
     name: ClassVar[str] = "KnownErrors"
+    estimates: ClassVar[bool] = True
     share: ClassVar[str] = "I2"
 
     @property
