@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ..errors import OptionError
 from ..families import draws as sizes
+from ..families.family import refuse_without_marginal
 from ..families.gaussian import effects, marginal
 from ..families.gaussian.family import moments_of
 from . import layout
@@ -49,6 +50,7 @@ def effects_to_keep(
         small = sizes.effects_bytes(model.design, draws) <= sizes.EFFECTS_BUDGET
         kept = "draws" if small or not model.is_marginal else "summary"
     if kept != "draws" and not model.is_marginal:
+        refuse_without_marginal(model.family, f"effects={asked!r}", "use effects='draws'")
         raise OptionError(
             f"effects={asked!r} is for marginal programs, got parameterization="
             f"{model.parameterization!r}; use parameterization='marginal', or effects='draws'"
