@@ -35,8 +35,8 @@ import pandas as pd
 from ..errors import DataError, listed, shown
 from ..system import ownership, temporary
 from ..system.termination import answer, stoppable
-from . import columns as rules
 from . import labels as label_rules
+from . import numerals
 
 _Path = str | os.PathLike[str]
 
@@ -358,7 +358,7 @@ def _rule(column: str, kind: str, label: bool, written: bool) -> tuple[str, list
         ]
         return text, whole
     # Zeros in front are those of a code: 01 and 1 are two levels.
-    is_one = f"regexp_matches({column}, '{rules.NUMBER}')"
+    is_one = f"regexp_matches({column}, '{numerals.NUMBER}')"
     is_one += f" and not regexp_matches({column}, '^\\s*0[0-9]+\\s*$')"
     numbers = (f"bool_and({is_one})", f"{column}::double")
     return text, [numbers, (f"bool_and({column} in {TRUTH})", f"{column}::boolean")] * written

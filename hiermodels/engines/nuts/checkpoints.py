@@ -37,6 +37,7 @@ from ...families.gaussian.laplace import Standardization
 from ...families.gaussian.statistics import ABOUT, ARRAYS, SufficientStatistics
 from ...priors.distributions import FAMILIES, Prior
 from ...version import __version__
+from ..settings import Settings
 from . import chains, sampling
 
 FORMAT = "hiermodels fit 2"
@@ -93,7 +94,7 @@ class Checkpoint:
     options: dict[str, Any]
     design: Design
     standardization: Standardization | None
-    settings: sampling.Settings
+    settings: Settings
     asked: dict[str, Any]
     radius: float | None
     program: dict[str, str]
@@ -338,7 +339,7 @@ def _read(
         options=options,
         design=design,
         standardization=standard,
-        settings=sampling.Settings(**about["settings"]),
+        settings=Settings(**about["settings"]),
         asked=dict(about["asked"]),
         radius=about["radius"],
         program=dict(about["program"]),
