@@ -9,7 +9,7 @@ import narwhals.stable.v2 as nw
 
 from ..errors import DataError, shown
 from . import columns as rules
-from . import files, numerals
+from . import file_names, numerals
 from .engines import computed
 
 # Values that are looked at to tell what they are.
@@ -68,7 +68,7 @@ def refusal(what: str, dtype: Any, strays: Strays | None) -> DataError:
 
 def is_csv(source: Any) -> bool:
     """Whether a frame was read from CSV files."""
-    return isinstance(source, (str, os.PathLike)) and files.find(source)[1] != "parquet"
+    return isinstance(source, (str, os.PathLike)) and file_names.find(source)[1] != "parquet"
 
 
 def _hint(first: str, number: int, total: int) -> str:

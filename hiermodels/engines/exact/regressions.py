@@ -36,6 +36,7 @@ from ...families.gaussian.least_squares import own_lines
 from ...families.gaussian.marginal import known_variance
 from ...priors.distributions import Flat, Normal, Prior
 from . import quadrature
+from .lattices import Lattice, TailError
 
 if TYPE_CHECKING:
     from ...models.base import Base
@@ -56,7 +57,7 @@ class Sigma:
     ----------
     values, weight : array, shape (M,)
         Nodes, and weights that add up to 1.
-    table : quadrature.Lattice or None
+    table : Lattice or None
         None where it is known.
     upper : array, shape (1,)
         Upper end of its prior, infinite without one.
@@ -66,7 +67,7 @@ class Sigma:
 
     values: Array
     weight: Array
-    table: quadrature.Lattice | None
+    table: Lattice | None
     upper: Array
     powers: int = 4
 
@@ -288,7 +289,7 @@ def _sigma(model: Base, found: Regressions) -> Sigma:
 
         try:
             table = quadrature.lattice(log_density, _on_the_line(start, upper), width, reach=reach)
-        except quadrature.TailError:
+        except TailError:
             if powers == 0:
                 raise
         else:
