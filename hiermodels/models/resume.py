@@ -15,6 +15,7 @@ from ..engines.nuts.checkpoints import Checkpoint
 from ..errors import DiagnosticWarning, OptionError
 from ..stan import programs
 from ..system import temporary
+from . import registry
 
 __all__ = ["resume"]
 
@@ -130,15 +131,12 @@ def resume(
 
 
 def _family(begun: Checkpoint) -> Any:
-    import hiermodels
-
-    known = ("EightSchools", "OneWay", "VaryingSlopes")
-    if begun.family not in known:
+    if begun.family not in registry.NAMES:
         raise OptionError(
-            f"the fit {begun.stem} must be of {', '.join(known)}, got {begun.family!r}; pick it up "
-            "where that is defined"
+            f"the fit {begun.stem} must be of {', '.join(registry.NAMES)}, got {begun.family!r}; "
+            "pick it up where that is defined"
         )
-    return getattr(hiermodels, begun.family)
+    return registry.model_class(begun.family)
 
 
 def _same_executable(begun: Checkpoint, progress: bool | None) -> Path:

@@ -32,7 +32,7 @@ from .loo import ExactLoo, leave_out
 from .marginals import Marginals
 
 if TYPE_CHECKING:
-    from ...models.base import Base
+    from ...families.specification import Specification
 
 __all__ = ["ExactLoo", "ExactPosterior", "posterior"]
 
@@ -41,7 +41,7 @@ Array = NDArray[np.float64]
 _QUANTILES = {"q5": 0.05, "median": 0.5, "q95": 0.95}
 
 
-def posterior(model: Base) -> ExactPosterior:
+def posterior(model: Specification) -> ExactPosterior:
     """The exact posterior of a one-way model.
 
     Parameters
@@ -93,7 +93,7 @@ def posterior(model: Base) -> ExactPosterior:
     raise AssertionError  # pragma: no cover - the loop returns or raises
 
 
-def refuse(model: Base) -> None:
+def refuse(model: Specification) -> None:
     """Refuse a model that the quadrature is not for.
 
     Raises
@@ -135,7 +135,7 @@ class ExactPosterior:
 
     Attributes
     ----------
-    model : Base
+    model : Specification
     integral : OneWayIntegral
         The density of (tau, sigma).
     lattice : Lattice
@@ -144,7 +144,7 @@ class ExactPosterior:
         The highest power of tau, and of sigma, up to 4, that is sure to have a posterior mean.
     """
 
-    model: Base
+    model: Specification
     integral: OneWayIntegral
     lattice: Lattice
     moments: tuple[int, ...]

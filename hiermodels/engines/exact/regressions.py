@@ -39,7 +39,7 @@ from . import quadrature
 from .lattices import Lattice, TailError
 
 if TYPE_CHECKING:
-    from ...models.base import Base
+    from ...families.specification import Specification
 
 __all__ = ["Regressions", "Sigma", "coefficient_priors", "of_model"]
 
@@ -176,7 +176,7 @@ class Regressions:
         return self.sigma.table.log_total
 
 
-def coefficient_priors(model: Base) -> list[Prior]:
+def coefficient_priors(model: Specification) -> list[Prior]:
     """Priors of the K + P coefficients of a model without partial pooling, in their order."""
     d = model.design
     varying = model.priors.as_list("mu" if model.pooling == "complete" else "theta")
@@ -184,7 +184,7 @@ def coefficient_priors(model: Base) -> list[Prior]:
     return [*(varying * d.K if len(varying) == 1 else varying), *common][: d.K + d.P]
 
 
-def of_model(model: Base) -> list[Regressions] | None:
+def of_model(model: Specification) -> list[Regressions] | None:
     """The regressions that a model is, without partial pooling: those that share a sigma together.
 
     None where the coefficients are not normal given sigma, or where groups of unlike spread share
@@ -215,7 +215,7 @@ def of_model(model: Base) -> list[Regressions] | None:
 
 
 def _regressions(
-    model: Base,
+    model: Specification,
     priors: list[Prior],
     gram: Array,
     rows: NDArray[np.int64],
@@ -269,7 +269,7 @@ def _regressions(
     return replace(made, sigma=_sigma(model, made))
 
 
-def _sigma(model: Base, found: Regressions) -> Sigma:
+def _sigma(model: Specification, found: Regressions) -> Sigma:
     """The posterior of the residual sd that regressions share."""
     prior, upper = model.priors["sigma"], upper_ends(model.priors, "sigma", 1)
 

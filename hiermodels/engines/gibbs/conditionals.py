@@ -25,7 +25,7 @@ from ...priors.distributions import Prior
 from .distributions import Gamma, InverseGamma, Normal
 
 if TYPE_CHECKING:
-    from ...models.base import Base
+    from ...families.specification import Specification
 
 __all__ = [
     "Data",
@@ -85,7 +85,7 @@ class Data:
             )
 
     @classmethod
-    def of(cls, model: Base, *, about: float = 0.0) -> Data:
+    def of(cls, model: Specification, *, about: float = 0.0) -> Data:
         """The data of a model.
 
         Parameters

@@ -45,7 +45,7 @@ from .conditionals import (
 )
 
 if TYPE_CHECKING:
-    from ...models.base import Base
+    from ...families.specification import Specification
 
 __all__ = [
     "Data",
@@ -283,7 +283,7 @@ def starts(data: Data, chains: int, rng: np.random.Generator) -> State:
 
 
 def sample(
-    model: Base,
+    model: Specification,
     *,
     chains: int = 4,
     draws: int = 1000,
@@ -362,7 +362,7 @@ def _room(chains: int, iterations: int, J: int) -> dict[str, Array]:
     return room
 
 
-def _finished(model: Base, room: dict[str, Array], about: float) -> dict[str, Array]:
+def _finished(model: Specification, room: dict[str, Array], about: float) -> dict[str, Array]:
     """Draws of states as draws of the model's parameters: sds, and means in the raw units."""
     out = {"mu": room["mu"], "tau": np.sqrt(room["tau2"]), "sigma": np.sqrt(room["sigma2"])}
     for name, values in out.items():
