@@ -127,7 +127,8 @@ class Target:
         p0 = np.array([p.sd**-2 if isinstance(p, Normal) else 0.0 for p in self._coefficients])
         m0 = np.array([p.mean if isinstance(p, Normal) else 0.0 for p in self._coefficients])
         shift, back = d.back
-        off = m0 - shift
+        more = d.rotated.more
+        off = m0 - shift - back @ more
         Q = H[:, :-1, :-1] + back.T @ (p0[:, None] * back)
         b = H[:, :-1, -1] + back.T @ (p0 * off)
         finite = np.all(np.isfinite(Q), axis=(1, 2)) & np.all(np.isfinite(b), axis=1)
@@ -140,4 +141,4 @@ class Target:
         half = half + log_det_q - sum(math.log(p.sd**-2) for p in proper)
         half = half - (len(p0) - len(proper)) * _LOG_2PI
         evidence = np.where(finite, -0.5 * half, -np.inf)
-        return np.asarray(evidence, dtype=np.float64), np.asarray(mean, dtype=np.float64), Q
+        return np.asarray(evidence, dtype=np.float64), np.asarray(mean + more, dtype=np.float64), Q
