@@ -250,20 +250,20 @@ def total_log_likelihood(design: Design, p: Population) -> Array:
     return out
 
 
-def generalized_products(design: Design, Lambda: Array, variance: Array) -> tuple[Array, Array]:
+def generalized_products(r: Rotated, Lambda: Array, variance: Array) -> tuple[Array, Array]:
     """Cross-products of all columns and the response, weighted by their marginal covariance.
 
     With W = [Z, X, y] the K turned rows of group j and S what is left of [x, y] in the others, and
     V_j as above,
 
-        sum over j of (W' V_j^-1 W + S'S) / sigma^2,   N log sigma^2 + sum over j of log|V_j|:
+        sum over j of (W' V_j^-1 W + S'S) / sigma^2   and   sum over j of log|V_j|:
 
-    generalized least squares without the rows. The response is less the fit ``design.rotated.more``.
+    generalized least squares without the rows. The response is less the fit ``r.more``.
 
     Parameters
     ----------
-    design : Design
-        With one residual sd for all groups.
+    r : Rotated
+        Of groups that have one residual sd.
     Lambda : array, shape (D, K, K)
     variance : array, shape (D, 1)
 
@@ -272,8 +272,8 @@ def generalized_products(design: Design, Lambda: Array, variance: Array) -> tupl
     products : array, shape (D, K + P + 1, K + P + 1)
     log_det : array, shape (D,)
     """
-    K, n, r = design.K, design.K + design.P + 1, design.rotated
-    products, log_det = np.empty((len(Lambda), n, n)), np.empty(len(Lambda))
+    (J, K, n), D = r.rows.shape, len(Lambda)
+    products, log_det = np.empty((D, n, n)), np.empty(D)
     rest = np.zeros((n, n))
     rest[K:, K:] = r.rest.sum(axis=0)
     own = [[np.ascontiguousarray(r.rows[:, k, c])[None] for k in range(K)] for c in range(n)]
@@ -293,11 +293,9 @@ def generalized_products(design: Design, Lambda: Array, variance: Array) -> tupl
                     )
                     out[:, b, a] = out[:, a, b]
             products[part] = out / p.variance[:, :, None]
-            log_det[part] = design.N * np.log(p.variance[:, 0]) + sum(
-                np.log(d).sum(axis=1) for d in f.d
-            )
+            log_det[part] = sum(np.log(d).sum(axis=1) for d in f.d)
 
-    side_by_side(work, design.J * max(1, n - 1), len(Lambda))
+    side_by_side(work, J * max(1, n - 1), D)
     return products, log_det
 
 

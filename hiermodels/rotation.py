@@ -47,6 +47,16 @@ class Rotated:
         """The same for some of the groups."""
         return Rotated(self.rows[groups], self.rest[groups], self.more)
 
+    def less(self, fit: Array) -> Rotated:
+        """The same, with further coefficients taken off y, shape (K + P,).
+
+        Squares of y lose no digits to what a fit explains that went off it before.
+        """
+        rows, T = self.rows.copy(), np.eye(self.rest.shape[1])
+        rows[:, :, -1] -= rows[:, :, :-1] @ fit
+        T[-1, :-1] = -fit[self.K :]
+        return Rotated(rows, T @ self.rest @ T.T, self.more + fit)
+
     @property
     def K(self) -> int:
         """Number of varying coefficients."""

@@ -36,6 +36,7 @@ from numpy.typing import NDArray
 from scipy import optimize
 
 from ..design import Design
+from ..rotation import Rotated
 
 Array = NDArray[np.float64]
 
@@ -143,17 +144,23 @@ class _Likelihood:
         total = np.diag(design.gram.sum(axis=0)).copy()
         total[-1] = design.pooled_rss
         self.scale = np.sqrt(np.where(total > 0, total, 1.0) / N)
-        rotated = design.rotated
-        self.W = rotated.rows / self.scale  # [Z, X, Y] of each group
-        # Coefficients that went off the response beside the design's.
-        self.more = rotated.more * self.scale[:-1] / self.scale[-1]
-        # The others' cross-products.
-        self.rest = np.zeros((p + 1, p + 1))
-        self.rest[K:, K:] = rotated.rest.sum(axis=0)
-        self.rest = self.rest / self.scale[:, None] / self.scale
+        self._turn(design.rotated)
         self.K, self.p, self.restricted = K, p, restricted
         self.nu = N - p if restricted else N
         self.least = 0.1 / math.sqrt(N / design.J)
+
+    def _turn(self, rotated: Rotated) -> None:
+        self._rotated, K, scale = rotated, rotated.K, self.scale
+        self.W = rotated.rows / scale  # [Z, X, Y] of each group
+        # Coefficients that went off the response beside the design's.
+        self.more = rotated.more * scale[:-1] / scale[-1]
+        # The others' cross-products.
+        self.rest = np.zeros((len(scale), len(scale)))
+        self.rest[K:, K:] = rotated.rest.sum(axis=0) / scale[K:, None] / scale[K:]
+
+    def settle(self, L: Array) -> None:
+        """Take the fit at this L off the response: q is then no difference of large squares."""
+        self._turn(self._rotated.less(self(L).fit * self.scale[-1] / self.scale[:-1]))
 
     def __call__(self, L: Array) -> _At:
         W, K, p = self.W, self.K, self.p
@@ -196,6 +203,7 @@ def _inverse(M: Array) -> tuple[Array, float]:
 def _search(likelihood: _Likelihood) -> tuple[Array, float]:
     """L at the maximum, and what one more Newton step would gain."""
     L = _start(likelihood)
+    likelihood.settle(L)
     gain = math.inf
     for _ in range(_ROUNDS):
         L = _off_nothing(likelihood, _climb(likelihood, L))
