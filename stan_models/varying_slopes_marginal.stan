@@ -18,14 +18,17 @@ functions {
 
 // log|V_j| + e_j' V_j^-1 e_j / sigma^2, summed over groups: LDL' of all V_j at
 // once, column by column, each entry a vector over the groups.
-real effects_deviance(data array[] matrix W, data array[,] matrix pairs,
-                      matrix Lambda, vector g, int S, vector sigma) {
-  int K = size(W);
-  int J = rows(W[1]);
+real effects_deviance(data matrix W, data matrix pairs, matrix Lambda,
+                      vector g, int S, vector sigma) {
+  int K = rows(Lambda);
+  int J = rows(W);
+  int G = rows(g);
+  int T = (K * (K + 1)) %/% 2;
+  int start = 1;
   vector[S] w = inv_square(sigma);
   // What one sigma divides is divided before there is an entry for each group.
   matrix[K, K] Sigma = tcrossprod(Lambda) * (S == 1 ? w[1] : 1);
-  vector[(K * (K + 1)) %/% 2] triangle;
+  vector[T] triangle;
   array[K, K] vector[J] V;
   array[K] vector[J] e;
   real deviance = 0;
@@ -39,9 +42,10 @@ real effects_deviance(data array[] matrix W, data array[,] matrix pairs,
     }
   }
   for (k in 1:K) {
-    e[k] = W[k] * g;
+    e[k] = block(W, 1, 1 + (k - 1) * G, J, G) * g;
     for (m in 1:k) {
-      V[k, m] = pairs[k, m] * triangle;
+      V[k, m] = block(pairs, 1, start, J, T) * triangle;
+      start += T;
       if (S > 1) {
         V[k, m] = V[k, m] .* w;
       }
@@ -71,7 +75,7 @@ data {
   int<lower=1> K;                        // varying coefficients
   int<lower=0> P;                        // common coefficients
   int<lower=1, upper=J> S;               // residual sds: 1 (common) or J
-  array[K] matrix[J, K + P + 1] W;       // the rows with z: (z, x, y)
+  matrix[J, K * (K + P + 1)] W;          // the rows with z: (z, x, y), ...
   matrix[S, (P + 1) * (P + 1)] rest;     // (x, y)'(x, y) of the others
   vector[K + P] more;                    // coefficients that went off that y
   vector<lower=1>[S] n;                  // rows, all or by group
@@ -97,20 +101,30 @@ data {
 transformed data {
   int R = (K * (K - 1)) %/% 2;           // correlations
   // z_k[a] z_m[b] + z_k[b] z_m[a], b <= a: Z Sigma Z' is linear in Sigma
-  array[K, K] matrix[J, (K * (K + 1)) %/% 2] pairs;
+  int T = (K * (K + 1)) %/% 2;
+  matrix[J, T * T] pairs;
   vector[K] tau_upper;                   // upper ends of the taus
   vector[S] sigma_upper = rep_vector(scale_upper(sigma_prior, sigma_hyper), S);
   for (k in 1:K) {
     tau_upper[k] = scale_upper(tau_prior[k], tau_hyper[k]);
-    for (m in 1:K) {
-      int place = 1;
-      for (a in 1:K) {
-        for (b in 1:a) {
-          pairs[k, m][ : , place] = W[k][ : , a] .* W[m][ : , b];
-          if (b < a) {
-            pairs[k, m][ : , place] += W[k][ : , b] .* W[m][ : , a];
+  }
+  {
+    int place = 1;
+    int G = K + P + 1;
+    for (k in 1:K) {
+      for (m in 1:k) {
+        for (a in 1:K) {
+          for (b in 1:a) {
+            int ka = (k - 1) * G + a;
+            int kb = (k - 1) * G + b;
+            int ma = (m - 1) * G + a;
+            int mb = (m - 1) * G + b;
+            pairs[ : , place] = W[ : , ka] .* W[ : , mb];
+            if (b < a) {
+              pairs[ : , place] += W[ : , kb] .* W[ : , ma];
+            }
+            place += 1;
           }
-          place += 1;
         }
       }
     }

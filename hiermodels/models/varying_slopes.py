@@ -306,7 +306,7 @@ class VaryingSlopes(Model):
             "K": K,
             "P": d.P,
             "S": 1 if common else J,
-            "W": np.swapaxes(r.rows, 0, 1),
+            "W": r.rows.reshape(J, -1),
             "rest": rest.sum(axis=0)[None] if common else rest,
             "more": r.more,
             "n": [d.N] if common else d.sizes,
