@@ -262,20 +262,23 @@ def _groups(design: Design) -> _Density:
         sigma2 = natural[-1]
         g = r.combination(centred[None])[0]
         e, left = r.rows @ g, rest @ g[K:]
-        V = np.eye(K) + Z @ (Lambda @ Lambda.T / sigma2) @ across
-        inverse = np.linalg.inv(V)
+        around = np.eye(K) + Z @ (Lambda @ Lambda.T / sigma2) @ across
+        inverse = np.linalg.inv(around)
         s = np.einsum("jab,jb->ja", inverse, e) / sigma2
         squares = float(g[K:] @ left)
         value = -0.5 * (
-            N * np.log(sigma2) + np.linalg.slogdet(V)[1].sum() + squares / sigma2 + np.sum(e * s)
+            N * np.log(sigma2)
+            + np.linalg.slogdet(around)[1].sum()
+            + squares / sigma2
+            + np.sum(e * s)
         )
         d_columns = np.einsum("jka,jk->ja", r.rows, s)
         d_mu = d_columns[:, :K]
         d_beta = d_columns[:, K : K + P].sum(axis=0) + left[:P] / sigma2
-        d_Sigma = d_mu.T @ d_mu - (across @ inverse @ Z).sum(axis=0) / sigma2
+        d_covariance = d_mu.T @ d_mu - (across @ inverse @ Z).sum(axis=0) / sigma2
         trace = N - design.J * K + np.trace(inverse, axis1=1, axis2=2).sum()
         d_sigma2 = 0.5 * ((squares / sigma2 - trace) / sigma2 + np.sum(s * s))
-        gradient = [d_mu.sum(axis=0), d_beta, (d_Sigma @ Lambda).ravel(), [d_sigma2]]
+        gradient = [d_mu.sum(axis=0), d_beta, (d_covariance @ Lambda).ravel(), [d_sigma2]]
         return float(value), np.concatenate(gradient)
 
     return likelihood

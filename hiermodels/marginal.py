@@ -143,7 +143,7 @@ def factor(r: Rotated, p: Population) -> Factored:
     pairs = [(a, c) for a in range(K) for c in range(a + 1)]
     Sigma = p.Lambda @ np.swapaxes(p.Lambda, 1, 2)
     triangle = first * np.stack([Sigma[:, a, c] for a, c in pairs], axis=1)
-    V: dict[tuple[int, int], Array] = {}
+    around: dict[tuple[int, int], Array] = {}
     for k in range(K):
         for m in range(k + 1):
             left, right = r.rows[:, k], r.rows[:, m]
@@ -153,18 +153,18 @@ def factor(r: Rotated, p: Population) -> Factored:
                     for a, c in pairs
                 ]
             )
-            V[k, m] = (triangle @ products) * then
-        V[k, k] += 1
+            around[k, m] = (triangle @ products) * then
+        around[k, k] += 1
     lower = {}
     for k in range(K):
         for i in range(k + 1, K):
-            ratio = lower[i, k] = V[i, k] / V[k, k]
+            ratio = lower[i, k] = around[i, k] / around[k, k]
             for m in range(k + 1, i + 1):
-                V[i, m] -= ratio * V[m, k]
+                around[i, m] -= ratio * around[m, k]
             # V - I is not negative, so that D is at least 1; rounding may have it that V is not
             # definite where effects of some 1e8 sigma are all but functions of each other.
-            V[i, i] = np.maximum(V[i, i], 1)
-    return Factored([V[k, k] for k in range(K)], lower)
+            around[i, i] = np.maximum(around[i, i], 1)
+    return Factored([around[k, k] for k in range(K)], lower)
 
 
 @dataclass(frozen=True)
@@ -204,27 +204,34 @@ def condition(r: Rotated, p: Population) -> Conditional:
     """
     K = r.K
     residuals = r.residuals(p.centred)
-    shape = residuals[0].shape
-    d = [np.ones((1, 1)) for _ in range(K)]
-    lower = {(m, i): np.zeros((1, 1)) for i in range(K) for m in range(i + 1, K)}
-    w = [np.zeros((1, 1)) for _ in range(K)]
+    d: list[Array] = []
+    w: list[Array] = []
+    lower: dict[tuple[int, int], Array] = {}
     for k, y in enumerate(residuals):
         Z = np.ascontiguousarray(r.rows[:, k, :K].T)
         x = [p.Lambda[:, :, m] @ Z for m in range(K)]
         weight = 1 / p.variance
         for i in range(K):
             weighted = weight * x[i]
-            new = d[i] + weighted * x[i]
-            old, into = d[i] / new, weighted / new
+            new = (d[i] if k else 1.0) + weighted * x[i]
+            into = weighted / new
+            if k == 0:  # nothing but the identity is there
+                lower |= {(m, i): into * x[m] for m in range(i + 1, K)}
+                w.append(into * y)
+                d.append(new)
+                weight = weight / new
+                continue
+            old = d[i] / new
             for m in range(i + 1, K):
                 kept = x[m]
                 x[m] = kept - x[i] * lower[m, i]
                 lower[m, i] = old * lower[m, i] + into * kept
-            w[i], y = old * w[i] + into * y, y - x[i] * w[i]
+            kept = y
+            y = kept - x[i] * w[i]
+            w[i] = old * w[i] + into * kept
             d[i] = new
             weight = weight * old
-    full = [np.broadcast_to(v, shape) for v in d]
-    return Conditional(Factored(full, lower), w)
+    return Conditional(Factored(d, lower), w)
 
 
 def log_likelihood(design: Design, p: Population) -> Array:

@@ -60,7 +60,7 @@ class Rotated:
     @property
     def K(self) -> int:
         """Number of varying coefficients."""
-        return self.rows.shape[1]
+        return int(self.rows.shape[1])
 
     def combination(self, centred: Array) -> Array:
         """Weights of [z, x, y] that make residuals of D lines for all, shape (D, K + P + 1)."""

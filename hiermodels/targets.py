@@ -153,4 +153,8 @@ class Target:
         half = half + log_det_q - sum(math.log(p.sd**-2) for p in proper)
         half = half - (len(p0) - len(proper)) * _LOG_2PI
         evidence = np.where(finite, -0.5 * half, -np.inf)
-        return np.asarray(evidence, dtype=np.float64), np.asarray(mean + r.more, dtype=np.float64), Q
+        return (
+            np.asarray(evidence, dtype=np.float64),
+            np.asarray(mean + r.more, dtype=np.float64),
+            Q,
+        )
