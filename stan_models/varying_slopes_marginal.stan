@@ -18,11 +18,10 @@ functions {
 
 // log|V_j| + e_j' V_j^-1 e_j / sigma^2, summed over groups: LDL' of all V_j at
 // once, column by column, each entry a vector over the groups.
-real effects_deviance(data matrix W, data matrix pairs, matrix Lambda,
+real effects_deviance(data matrix W, data matrix pairs, int K, matrix Lambda,
                       vector g, int S, vector sigma) {
-  int K = rows(Lambda);
   int J = rows(W);
-  int G = rows(g);
+  int G = cols(W) %/% K;
   int T = (K * (K + 1)) %/% 2;
   int start = 1;
   vector[S] w = inv_square(sigma);
@@ -176,7 +175,7 @@ model {
     target += -0.5 * (sum(n) * log(2 * pi())
                       + dot_product(rest * to_vector(g_rest * g_rest'),
                                     inv_square(sigma))
-                      + effects_deviance(W, pairs, Lambda, g, S, sigma))
+                      + effects_deviance(W, pairs, K, Lambda, g, S, sigma))
               - dot_product(n, log(sigma));
   }
 }
