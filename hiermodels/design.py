@@ -21,9 +21,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import statistics
-from .elimination import TOLERANCE, eliminate, least_squares
+from .elimination import TOLERANCE, eliminate, least_squares, rotate
 from .errors import DataError
 from .origins import Origin
+from .rotation import Rotated
 from .rows import Rows
 from .statistics import SufficientStatistics
 
@@ -355,11 +356,11 @@ class Design:
             Coefficients whose columns the others are cleared of, in turn.
         """
         if self.intercept is None or self.intercept not in columns:
-            rank, left = eliminate(self.gram, columns)
-            return Cleared(rank, left, np.diagonal(self.gram, axis1=1, axis2=2))
+            rank, left, rows = rotate(self.gram, columns)
+            return Cleared(rank, left, np.diagonal(self.gram, axis1=1, axis2=2), rows)
         G = self.gram_within
-        rank, left = eliminate(G, [k for k in columns if k != self.intercept])
-        return Cleared(1 + rank, left, np.diagonal(G, axis1=1, axis2=2))
+        rank, left, rows = rotate(G, [k for k in columns if k != self.intercept])
+        return Cleared(1 + rank, left, np.diagonal(G, axis1=1, axis2=2), rows)
 
     @cached_property
     def origin(self) -> Origin:
@@ -425,6 +426,22 @@ class Design:
     def own(self) -> Cleared:
         """What each group's own z leave."""
         return self.cleared(range(self.K))
+
+    @cached_property
+    def rotated(self) -> Rotated:
+        """The rows of each group, turned so that K of them hold all that its z say.
+
+        A varying intercept gives the first of them, sqrt(n) times the means; the others are those
+        of the products about the means, which lose nothing where the groups lie far apart.
+        """
+        K, own, one = self.K, self.own, self.intercept
+        # As many rows as their columns have ranks leave nothing, not a rounding error.
+        rest = np.where((self.sizes > own.rank)[:, None, None], own.left[:, K:, K:], 0.0)
+        if one is None or one >= K:
+            return Rotated(own.rows, rest, np.zeros(K + self.P))
+        means = self.gram[:, one] / np.sqrt(self.gram[:, one, one])[:, None]
+        means[:, -1] -= means[:, :-1] @ self.fit_within
+        return Rotated(np.concatenate([means[:, None], own.rows], axis=1), rest, self.fit_within)
 
     @cached_property
     def between_groups(self) -> Within:
@@ -510,11 +527,15 @@ class Design:
 
 @dataclass(frozen=True)
 class Cleared:
-    """Cross-products that least squares leave: ranks, products, and the squares there were."""
+    """Cross-products that least squares leave: ranks, products, and the squares there were.
+
+    ``rows`` hold what they take, a row for each column, but for that of the intercept.
+    """
 
     rank: NDArray[np.int64]
     left: Array
     scale: Array
+    rows: Array
 
 
 @dataclass(frozen=True)
