@@ -41,9 +41,9 @@ def heading(c: PoolingComparison, unit: str) -> str:
 def place(c: PoolingComparison) -> list[str]:
     """Which of the intercept's numbers are at the centre, one sentence; none where none are."""
     origin = c.model.design.origin
-    if not origin.turns or origin.anchor is None:
+    if not origin.turns:
         return []
-    name = origin.names[origin.anchor]
+    name = ", ".join(origin.heights)
     return [
         f"Shares of the variance, and lambda and pooling factors of {name}, are those of the lines "
         f"at {origin}; estimates and tau of {name} are at 0."

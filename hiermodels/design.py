@@ -235,10 +235,44 @@ class Design:
     # ---- centred cross-products --------------------------------------------------------------
 
     @cached_property
-    def anchor(self) -> int | None:
-        """The coefficient of a constant column, which takes up what centring takes off."""
+    def anchors(self) -> tuple[int, ...]:
+        """The coefficients that take up what centring takes off.
+
+        Those of columns that add up to a constant: a constant column by itself, or else columns of
+        0 and 1 of which every row has one, as the levels of a factor that is coded in full are.
+        """
         places = np.flatnonzero(self.constant)
-        return int(places[0]) if len(places) else None
+        return (
+            (int(places[0]),)
+            if len(places)
+            else self._levels(0, self.K) or self._levels(self.K, self.K + self.P)
+        )
+
+    def _levels(self, first: int, last: int) -> tuple[int, ...]:
+        """Columns of 0 and 1 between two places of which every row has exactly one."""
+        found = self.statistics
+        at = [found.columns.index(name) for name in self.names]
+        zero_or_one = (found.minimum[at] == 0) & (found.maximum[at] == 1)
+        columns = [k for k in range(first, last) if zero_or_one[k]]
+        if not columns:
+            return ()
+        G, sums = self._sums_of_products(columns)
+        # A column of other numbers between 0 and 1 has a smaller sum of squares.
+        if not np.allclose(np.diagonal(G), sums, rtol=1e-9, atol=0):
+            return ()
+        ones = least_squares(G, sums[:, None])[:, 0].round()
+        held = tuple(k for k, one in zip(columns, ones, strict=True) if one)
+        rows, both = ones @ sums, ones @ G @ ones
+        exact = bool(held) and set(ones.tolist()) <= {0.0, 1.0}
+        return held if exact and abs(rows - self.N) + abs(both - self.N) < 1e-9 * self.N else ()
+
+    def _sums_of_products(self, columns: list[int]) -> tuple[Array, Array]:
+        """Cross-products and sums of raw columns over all rows."""
+        totals, places = self._totals, [int(p) for p in np.asarray(self._places)[columns]]
+        centre = np.asarray(self.statistics.centre)[[p - 1 for p in places]]
+        off = totals[0, places]
+        G = totals[np.ix_(places, places)] + np.outer(off, centre) + np.outer(centre, off)
+        return G + self.N * np.outer(centre, centre), off + self.N * centre
 
     @cached_property
     def offset(self) -> Array:
@@ -249,10 +283,11 @@ class Design:
         are lost to a large mean.
         """
         moved = np.zeros(self.K + self.P + 1, dtype=bool)
-        if self.anchor is not None:
+        if self.anchors:
             moved[:-1] = ~self.constant
+            moved[list(self.anchors)] = False
             moved[-1] = True
-            if self.anchor >= self.K:
+            if self.anchors[0] >= self.K:
                 moved[: self.K] = False
         return np.where(moved, self.means, 0.0)
 
@@ -271,7 +306,7 @@ class Design:
         T[np.arange(len(places)), places] = 1
         shift = np.where(places == 0, 0.0, centre - self.offset)
         n = self.K + self.P
-        if n == 1 and self.anchor is not None:
+        if n == 1 and self.anchors:
             T[:, 0] += shift
             return T, np.zeros(1)
         T[:-1, 0] += shift[:-1]
@@ -370,8 +405,7 @@ class Design:
         less that, the constant's is the line's height there.
         """
         at = self.about or (0.0,) * (self.K + self.P)
-        value = 1.0 if self.anchor is None else float(self._constant_value)
-        return Origin(self.names, self.K, at, self.anchor, value)
+        return Origin(self.names, self.K, at, self.anchors, self._constant_value)
 
     def at_centre(self) -> Design:
         """The same data, its columns counted from their means where they may be moved."""
@@ -394,22 +428,23 @@ class Design:
     def _back(self, moved: Array) -> tuple[Array, Array]:
         """The same to those of columns that are ``gram``'s and ``moved``.
 
-        With b0 the fit that was taken off y, and the constant column of value v at place p:
-        b_p = (centred + b0)_p + (m_y - sum_q moved_q b_q) / v, with m_y the offset of y, and
-        b_q = (centred + b0)_q elsewhere.
+        With b0 the fit that was taken off y, and columns p that add up to the constant v: b_p =
+        (centred + b0)_p + (m_y - sum_q moved_q b_q) / v, with m_y the offset of y, and b_q =
+        (centred + b0)_q elsewhere.
         """
         n = self.K + self.P
         shift, matrix = np.zeros(n), np.eye(n)
-        if self.anchor is not None:
-            p, value = self.anchor, self._constant_value
-            shift[p] = self.offset[-1] / value
-            matrix[p] -= moved / value
+        for p in self.anchors:
+            shift[p] = self.offset[-1] / self._constant_value
+            matrix[p] -= moved / self._constant_value
         return shift + matrix @ self._products[1], matrix
 
     @property
     def _constant_value(self) -> float:
-        """Value of the anchor's column."""
-        return float(self._take(1, np.asarray(self.statistics.maximum))[self.anchor])
+        """What the anchors' columns add up to."""
+        if len(self.anchors) != 1:
+            return 1.0
+        return float(self._take(1, np.asarray(self.statistics.maximum))[self.anchors[0]])
 
     # ---- least squares -----------------------------------------------------------------------
 

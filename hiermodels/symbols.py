@@ -281,8 +281,8 @@ def _where(f: _Facts) -> list[tuple[str, str]]:
         whose = f" of {f.group} j" if f.own_sigma else ""
         symbol = "sigma_j" if f.own_sigma else "sigma"
         said.append((symbol, f"residual standard deviation{whose}"))
-    if f.origin.moves and f.origin.anchor is not None:
-        name = f.origin.names[f.origin.anchor]
+    if f.origin.moves:
+        name = ", ".join(f.origin.heights)
         also = ", with its own tau and Omega" if f.pooling == "partial" and several else ""
         said.append(
             (name, f"height of a line at {f.origin}; a fit reports it where they are 0{also}")

@@ -191,7 +191,7 @@ class VaryingSlopes(Model):
                 made = coded(found.coded_in_full(full))
             if made.ones is not None:
                 _refuse_constant(made)
-            if made.anchor is not None or full is not None:
+            if made.anchors or full is not None:
                 _warn_of_far(made)
             else:
                 _warn_of_rows_of_zeros(made)
@@ -416,7 +416,7 @@ def _warn_of_far(design: Design) -> None:
         elif abs(means[k]) > _LOST * design.sds[k]:
             far["lost"].append(k)
     # Beside a common intercept the lines of all groups meet at 0: centring is another model.
-    beside = design.anchor is not None and not design.origin.moves
+    beside = bool(design.anchors) and not design.origin.moves
     advice = ", or pass intercept_at='centre'" if beside and design.offset[:-1].any() else ""
     for what, columns in far.items():
         if not columns:
