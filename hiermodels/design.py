@@ -242,18 +242,15 @@ class Design:
         0 and 1 of which every row has one, as the levels of a factor that is coded in full are.
         """
         places = np.flatnonzero(self.constant)
-        return (
-            (int(places[0]),)
-            if len(places)
-            else self._levels(0, self.K) or self._levels(self.K, self.K + self.P)
-        )
+        if len(places):
+            return (int(places[0]),)
+        return self._levels(range(self.K)) or self._levels(range(self.K, self.K + self.P))
 
-    def _levels(self, first: int, last: int) -> tuple[int, ...]:
-        """Columns of 0 and 1 between two places of which every row has exactly one."""
-        found = self.statistics
-        at = [found.columns.index(name) for name in self.names]
+    def _levels(self, among: range) -> tuple[int, ...]:
+        """Those of some columns that are 0 or 1, and of which every row has exactly one 1."""
+        found, at = self.statistics, self._places[:-1] - 1  # there is no constant among them
         zero_or_one = (found.minimum[at] == 0) & (found.maximum[at] == 1)
-        columns = [k for k in range(first, last) if zero_or_one[k]]
+        columns = [k for k in among if zero_or_one[k]]
         if not columns:
             return ()
         G, sums = self._sums_of_products(columns)
@@ -268,8 +265,8 @@ class Design:
 
     def _sums_of_products(self, columns: list[int]) -> tuple[Array, Array]:
         """Cross-products and sums of raw columns over all rows."""
-        totals, places = self._totals, [int(p) for p in np.asarray(self._places)[columns]]
-        centre = np.asarray(self.statistics.centre)[[p - 1 for p in places]]
+        totals, places = self._totals, self._places[columns]
+        centre = np.asarray(self.statistics.centre)[places - 1]
         off = totals[0, places]
         G = totals[np.ix_(places, places)] + np.outer(off, centre) + np.outer(centre, off)
         return G + self.N * np.outer(centre, centre), off + self.N * centre
