@@ -22,7 +22,8 @@ from numpy.typing import NDArray
 
 from ..errors import DataError
 from ..families.gaussian import statistics
-from ..families.gaussian.least_squares import TOLERANCE, eliminate, least_squares
+from ..families.gaussian.least_squares import TOLERANCE, eliminate, least_squares, rotate
+from ..families.gaussian.rotation import Rotated
 from ..families.gaussian.statistics import SufficientStatistics
 from .origins import Origin
 from .rows import Rows
@@ -241,18 +242,15 @@ class Design:
         0 and 1 of which every row has one, as the levels of a factor that is coded in full are.
         """
         places = np.flatnonzero(self.constant)
-        return (
-            (int(places[0]),)
-            if len(places)
-            else self._levels(0, self.K) or self._levels(self.K, self.K + self.P)
-        )
+        if len(places):
+            return (int(places[0]),)
+        return self._levels(range(self.K)) or self._levels(range(self.K, self.K + self.P))
 
-    def _levels(self, first: int, last: int) -> tuple[int, ...]:
-        """Columns of 0 and 1 between two places of which every row has exactly one."""
-        found = self.statistics
-        at = [found.columns.index(name) for name in self.names]
+    def _levels(self, among: range) -> tuple[int, ...]:
+        """Those of some columns that are 0 or 1, and of which every row has exactly one 1."""
+        found, at = self.statistics, self._places[:-1] - 1  # there is no constant among them
         zero_or_one = (found.minimum[at] == 0) & (found.maximum[at] == 1)
-        columns = [k for k in range(first, last) if zero_or_one[k]]
+        columns = [k for k in among if zero_or_one[k]]
         if not columns:
             return ()
         G, sums = self._sums_of_products(columns)
@@ -267,8 +265,8 @@ class Design:
 
     def _sums_of_products(self, columns: list[int]) -> tuple[Array, Array]:
         """Cross-products and sums of raw columns over all rows."""
-        totals, places = self._totals, [int(p) for p in np.asarray(self._places)[columns]]
-        centre = np.asarray(self.statistics.centre)[[p - 1 for p in places]]
+        totals, places = self._totals, self._places[columns]
+        centre = np.asarray(self.statistics.centre)[places - 1]
         off = totals[0, places]
         G = totals[np.ix_(places, places)] + np.outer(off, centre) + np.outer(centre, off)
         return G + self.N * np.outer(centre, centre), off + self.N * centre
@@ -390,11 +388,11 @@ class Design:
             Coefficients whose columns the others are cleared of, in turn.
         """
         if self.intercept is None or self.intercept not in columns:
-            rank, left = eliminate(self.gram, columns)
-            return Cleared(rank, left, np.diagonal(self.gram, axis1=1, axis2=2))
+            rank, left, rows = rotate(self.gram, columns)
+            return Cleared(rank, left, np.diagonal(self.gram, axis1=1, axis2=2), rows)
         G = self.gram_within
-        rank, left = eliminate(G, [k for k in columns if k != self.intercept])
-        return Cleared(1 + rank, left, np.diagonal(G, axis1=1, axis2=2))
+        rank, left, rows = rotate(G, [k for k in columns if k != self.intercept])
+        return Cleared(1 + rank, left, np.diagonal(G, axis1=1, axis2=2), rows)
 
     @cached_property
     def origin(self) -> Origin:
@@ -460,6 +458,22 @@ class Design:
     def own(self) -> Cleared:
         """What each group's own z leave."""
         return self.cleared(range(self.K))
+
+    @cached_property
+    def rotated(self) -> Rotated:
+        """The rows of each group, turned so that K of them hold all that its z say.
+
+        A varying intercept gives the first of them, sqrt(n) times the means; the others are those
+        of the products about the means, which lose nothing where the groups lie far apart.
+        """
+        K, own, one = self.K, self.own, self.intercept
+        # As many rows as their columns have ranks leave nothing, not a rounding error.
+        rest = np.where((self.sizes > own.rank)[:, None, None], own.left[:, K:, K:], 0.0)
+        if one is None or one >= K:
+            return Rotated(own.rows, rest, np.zeros(K + self.P))
+        means = self.gram[:, one] / np.sqrt(self.gram[:, one, one])[:, None]
+        means[:, -1] -= means[:, :-1] @ self.fit_within
+        return Rotated(np.concatenate([means[:, None], own.rows], axis=1), rest, self.fit_within)
 
     @cached_property
     def between_groups(self) -> Within:
@@ -545,11 +559,15 @@ class Design:
 
 @dataclass(frozen=True)
 class Cleared:
-    """Cross-products that least squares leave: ranks, products, and the squares there were."""
+    """Cross-products that least squares leave: ranks, products, and the squares there were.
+
+    ``rows`` hold what they take, a row for each column, but for that of the intercept.
+    """
 
     rank: NDArray[np.int64]
     left: Array
     scale: Array
+    rows: Array
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ columns as they are. With the columns counted from o, coefficients a (counted fr
 columns as they are), and v the combination of columns that is 1 in every row (an intercept by
 itself, or all levels of a factor that is coded in full), a line is the same where
 
-    b = a - v (o'a),   o = 0 where v is not:
+    b = a - v (o'a),   with o'v = 0, as the columns in v are not moved:
 
 b = U a, so that group effects have the covariance U Sigma U' (Gelman and Hill 2007, Data Analysis
 Using Regression and Multilevel/Hierarchical Models, section 13.4, on centred predictors).
@@ -140,9 +140,8 @@ class Origin:
         if not self.moves:
             return out
         w, places, K = self.weights, list(self.anchors), self.K
-        if (
-            not self._varies
-        ):  # varying columns, and with them mu, tau and theta, stay where they are
+        if not self._varies:
+            # Varying columns, and with them mu, tau and theta, stay where they are.
             if "beta" in given:
                 out["beta"] = beta = given["beta"].copy()
                 beta[..., [p - K for p in places]] += sign * (given["beta"] @ w[K:])[..., None]

@@ -298,8 +298,8 @@ class VaryingSlopes(Model):
     def _marginal_data(self, standard: Standardization) -> dict[str, Any]:
         d = self.design
         K, J, common = d.K, d.J, d.residual == "common"
-        lower = np.tril_indices(K)
-        products = d.gram.reshape(J, -1)
+        r = d.rotated
+        rest = r.rest.reshape(J, -1)
         shift, back = d.back
         few = len(standard.root)
         return {
@@ -307,9 +307,9 @@ class VaryingSlopes(Model):
             "K": K,
             "P": d.P,
             "S": 1 if common else J,
-            "A": d.gram[:, lower[0], lower[1]],
-            "B": d.gram[:, :K, :].reshape(J, -1),
-            "C": products.sum(axis=0)[None] if common else products,
+            "W": r.rows.reshape(J, -1),
+            "rest": rest.sum(axis=0)[None] if common else rest,
+            "more": r.more,
             "n": [d.N] if common else d.sizes,
             "raw_shift": shift,
             "raw_back": back,

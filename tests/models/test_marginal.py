@@ -57,6 +57,12 @@ MODELS: dict[str, Any] = {
     "slopes, one coefficient": lambda: slopes(varying=[], common=[]),
     "slopes, common intercept": lambda: slopes(intercept="common"),
     "slopes, no intercept": lambda: slopes(intercept="none", common=[]),
+    "slopes, groups 1e8 sds apart": lambda: slopes_of(
+        simulated()[0].assign(y=lambda f: f["y"] + 1e8 * np.sin(f["group"]))
+    ),
+    "slopes, a predictor 1e8 sds apart": lambda: slopes_of(
+        simulated()[0].assign(w1=lambda f: f["w1"] + 1e8 * np.sin(f["group"]))
+    ),
 }
 
 
