@@ -34,9 +34,9 @@ contract: $(VENV)/.installed-for-tests toolchain
 	    tests/diagnostics/test_check.py tests/plots tests/test_package.py \
 	    tests/engines/importance/test_sampler.py tests/posterior/test_loo.py tests/posterior/test_loo_comparison.py \
 	    tests/posterior/test_loo_terms.py tests/posterior/test_power_scaling.py tests/posterior/test_sensitivity.py \
-	    tests/comparison/test_strategies.py tests/comparison/test_strategies_text.py tests/posterior/test_probabilities.py \
+	    tests/comparison/test_strategies.py tests/comparison/test_pooling_comparison.py tests/posterior/test_probabilities.py \
 	    tests/posterior/test_named_draws.py tests/posterior/test_log_densities.py tests/comparison/test_priors.py \
-	    tests/comparison/test_priors_text.py tests/reports/test_reports.py tests/models/test_symbols.py \
+	    tests/comparison/test_prior_comparison.py tests/reports/test_reports.py tests/models/test_symbols.py \
 	    tests/models/test_prediction.py tests/models/test_new_rows.py tests/diagnostics/test_notes.py \
 	    tests/container/test_rows.py tests/diagnostics/test_influence.py tests/posterior/test_group_checks.py \
 	    tests/posterior/test_group_statistics.py

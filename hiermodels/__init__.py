@@ -51,7 +51,7 @@ _HOMES = {
     "ManyFits": "many.fits",
     "fit_many": "many.fits",
     # pooling strategies
-    "PoolingComparison": "comparison.strategies",
+    "PoolingComparison": "comparison.pooling_comparison",
     "compare_pooling": "comparison.strategies",
     # what comes after the container
     "Certificate": "validation.certificate",
@@ -68,7 +68,7 @@ _HOMES = {
     "check_groups": "posterior.group_checks",
     "at_centre": "data.origins",
     "influence": "diagnostics.influence",
-    "PriorComparison": "comparison.priors",
+    "PriorComparison": "comparison.prior_comparison",
     "compare_priors": "comparison.priors",
     "Sensitivity": "posterior.sensitivity",
     "sensitivity": "posterior.sensitivity",
@@ -177,8 +177,10 @@ def __dir__() -> list[str]:
 
 if TYPE_CHECKING:
     from . import classical, datasets, errors, families, plots, priors
-    from .comparison.priors import PriorComparison, compare_priors
-    from .comparison.strategies import PoolingComparison, compare_pooling
+    from .comparison.pooling_comparison import PoolingComparison
+    from .comparison.prior_comparison import PriorComparison
+    from .comparison.priors import compare_priors
+    from .comparison.strategies import compare_pooling
     from .container.netcdf import load
     from .data.origins import at_centre
     from .diagnostics.check import check

@@ -3,60 +3,68 @@
 //   y_i ~ N(x_i beta + z_i theta_{j[i]}, sigma)
 //   theta_j ~ N_K(mu, Lambda Lambda'),  Lambda = diag(tau) L_Omega
 //
-// The data are the groups' cross-products of (z, x, y) about their centres.
-// With A_j = Z_j'Z_j, residuals r_j = y_j - X_j beta - Z_j mu, b_j = Z_j'r_j,
-// c_j = r_j'r_j, M_j = I + Lambda' A_j Lambda / sigma^2 and
-// v_j = Lambda' b_j / sigma^2:
-//   log p(y_j) = -n_j/2 log(2 pi sigma^2) - 1/2 log|M_j|
-//                - 1/2 (c_j / sigma^2 - v_j' M_j^-1 v_j),
-// the matrix determinant lemma and the Woodbury identity (Harville 1997, Matrix
-// Algebra From a Statistician's Perspective, sections 18.1 and 18.2).
+// An orthogonal map of a group's rows changes nothing, and leaves z in K rows
+// W_j = [Z_j, X_j, y_j] alone (the QR decomposition of Z_j; Golub and Van Loan
+// 2013, Matrix Computations, 4th ed., section 5.2). With their residuals
+// e_j = y_j - X_j beta - Z_j mu, the squares q_j that y - X beta has in the
+// other rows, and V_j = I + Z_j Lambda Lambda' Z_j' / sigma^2:
+//   log p(y_j) = -n_j/2 log(2 pi sigma^2) - 1/2 log|V_j|
+//                - 1/2 (q_j + e_j' V_j^-1 e_j) / sigma^2.
+// No term is a difference, however far apart the groups lie.
 // The residual sd is common (S = 1), or each group has its own (S = J).
 functions {
 #include priors.stanfunctions
 #include marginal.stanfunctions
 
-// -2 log of |M_j|^-1/2 exp(v_j' M_j^-1 v_j / 2), summed over groups: LDL' of
-// all M_j at once, column by column, each entry a vector over the groups.
-real effects_deviance(data matrix A, data matrix B, int K, matrix Lambda,
+// log|V_j| + e_j' V_j^-1 e_j / sigma^2, summed over groups: LDL' of all V_j at
+// once, column by column, each entry a vector over the groups.
+real effects_deviance(data matrix W, data matrix pairs, int K, matrix Lambda,
                       vector g, int S, vector sigma) {
-  real scale = S == 1 ? inv_square(sigma[1]) : 1;
+  int J = rows(W);
+  int G = cols(W) %/% K;
+  int T = (K * (K + 1)) %/% 2;
+  int start = 1;
   vector[S] w = inv_square(sigma);
-  array[K, K] vector[rows(A)] M;
-  array[K] vector[rows(A)] v;
+  // What one sigma divides is divided before there is an entry for each group.
+  matrix[K, K] Sigma = tcrossprod(Lambda) * (S == 1 ? w[1] : 1);
+  vector[T] triangle;
+  array[K, K] vector[J] V;
+  array[K] vector[J] e;
   real deviance = 0;
-  for (k in 1:K) {
-    v[k] = B * to_vector(g * (Lambda[ : , k]' * scale));
-    for (m in 1:k) {
-      // Lambda' A Lambda from the lower triangle of A
-      matrix[K, K] pairs = Lambda[ : , k] * (Lambda[ : , m]' * scale);
-      vector[cols(A)] triangle;
-      int place = 1;
-      for (a in 1:K) {
-        for (b in 1:a) {
-          triangle[place] = a == b ? pairs[a, a] : pairs[a, b] + pairs[b, a];
-          place += 1;
-        }
+  {
+    int place = 1;
+    for (a in 1:K) {
+      for (b in 1:a) {
+        triangle[place] = Sigma[a, b];
+        place += 1;
       }
-      M[k, m] = A * triangle;
-      if (S > 1) {
-        M[k, m] = M[k, m] .* w;
-      }
-    }
-    M[k, k] += 1;
-    if (S > 1) {
-      v[k] = v[k] .* w;
     }
   }
   for (k in 1:K) {
-    for (i in (k + 1):K) {
-      vector[rows(A)] l = M[i, k] ./ M[k, k];
-      for (m in (k + 1):i) {
-        M[i, m] -= l .* M[m, k];
+    e[k] = block(W, 1, 1 + (k - 1) * G, J, G) * g;
+    for (m in 1:k) {
+      V[k, m] = block(pairs, 1, start, J, T) * triangle;
+      start += T;
+      if (S > 1) {
+        V[k, m] = V[k, m] .* w;
       }
-      v[i] -= l .* v[k];
     }
-    deviance += sum(log(M[k, k])) - sum(square(v[k]) ./ M[k, k]);
+    V[k, k] += 1;
+  }
+  for (k in 1:K) {
+    for (i in (k + 1):K) {
+      vector[J] l = V[i, k] ./ V[k, k];
+      for (m in (k + 1):i) {
+        V[i, m] -= l .* V[m, k];
+      }
+      e[i] -= l .* e[k];
+    }
+    deviance += sum(log(V[k, k]));
+    if (S > 1) {
+      deviance += dot_product(square(e[k]) ./ V[k, k], w);
+    } else {
+      deviance += sum(square(e[k]) ./ V[k, k]) * w[1];
+    }
   }
   return deviance;
 }
@@ -66,9 +74,9 @@ data {
   int<lower=1> K;                        // varying coefficients
   int<lower=0> P;                        // common coefficients
   int<lower=1, upper=J> S;               // residual sds: 1 (common) or J
-  matrix[J, (K * (K + 1)) %/% 2] A;      // z'z: its lower triangles, by rows
-  matrix[J, K * (K + P + 1)] B;          // z_1'(z, x, y), z_2'(z, x, y), ...
-  matrix[S, (K + P + 1) * (K + P + 1)] C;  // (z, x, y)'(z, x, y), S = 1 or J
+  matrix[J, K * (K + P + 1)] W;          // the rows with z: (z, x, y), ...
+  matrix[S, (P + 1) * (P + 1)] rest;     // (x, y)'(x, y) of the others
+  vector[K + P] more;                    // coefficients that went off that y
   vector<lower=1>[S] n;                  // rows, all or by group
   vector[K + P] raw_shift;               // raw coefficients = shift
   matrix[K + P, K + P] raw_back;         //   + back * centred coefficients
@@ -91,10 +99,34 @@ data {
 }
 transformed data {
   int R = (K * (K - 1)) %/% 2;           // correlations
+  // z_k[a] z_m[b] + z_k[b] z_m[a], b <= a: Z Sigma Z' is linear in Sigma
+  int T = (K * (K + 1)) %/% 2;
+  matrix[J, T * T] pairs;
   vector[K] tau_upper;                   // upper ends of the taus
   vector[S] sigma_upper = rep_vector(scale_upper(sigma_prior, sigma_hyper), S);
   for (k in 1:K) {
     tau_upper[k] = scale_upper(tau_prior[k], tau_hyper[k]);
+  }
+  {
+    int place = 1;
+    int G = K + P + 1;
+    for (k in 1:K) {
+      for (m in 1:k) {
+        for (a in 1:K) {
+          for (b in 1:a) {
+            int ka = (k - 1) * G + a;
+            int kb = (k - 1) * G + b;
+            int ma = (m - 1) * G + a;
+            int mb = (m - 1) * G + b;
+            pairs[ : , place] = W[ : , ka] .* W[ : , mb];
+            if (b < a) {
+              pairs[ : , place] += W[ : , kb] .* W[ : , ma];
+            }
+            place += 1;
+          }
+        }
+      }
+    }
   }
 }
 parameters {
@@ -137,11 +169,13 @@ model {
   target += scale_log_abs_det(u_sigma, sigma_upper);
   if (prior_only == 0) {
     matrix[K, K] Lambda = forward * diag_pre_multiply(tau, L_Omega);
-    // r = (z, x, y) g
-    vector[K + P + 1] g = append_row(-centred, 1);
+    // residuals = (z, x, y) g
+    vector[K + P + 1] g = append_row(more - centred, 1);
+    vector[P + 1] g_rest = tail(g, P + 1);
     target += -0.5 * (sum(n) * log(2 * pi())
-                      + dot_product(C * to_vector(g * g'), inv_square(sigma))
-                      + effects_deviance(A, B, K, Lambda, g, S, sigma))
+                      + dot_product(rest * to_vector(g_rest * g_rest'),
+                                    inv_square(sigma))
+                      + effects_deviance(W, pairs, K, Lambda, g, S, sigma))
               - dot_product(n, log(sigma));
   }
 }

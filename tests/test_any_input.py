@@ -16,7 +16,7 @@ from hiermodels import errors
 from hiermodels.cli import fit as cli_fit
 from hiermodels.cli import main as cli
 from hiermodels.container import inference_data
-from hiermodels.data import files, label_texts, labels
+from hiermodels.data import file_names, files, label_texts, labels
 from tests.bad_input.case import DRAWS, rows
 
 hypothesis.settings.register_profile(
@@ -206,7 +206,7 @@ def test_any_words_end_with_a_code(words, tmp_path_factory, monkeypatch) -> None
         st.binary(max_size=200),
         st.text(max_size=200).map(lambda t: t.encode(errors="surrogatepass")),
     ),
-    ending=st.sampled_from(sorted(files.KINDS)),
+    ending=st.sampled_from(sorted(file_names.KINDS)),
 )
 def test_any_bytes_are_read_or_refused_in_one_line(content, ending, tmp_path_factory) -> None:
     file = tmp_path_factory.mktemp("bytes") / f"data{ending}"

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ..data.least_squares import own_lines
 from ..errors import DataWarning, listed
-from ..families.gaussian.least_squares import own_lines
 from ..families.gaussian.moments import Moments
 from ..models.base import one_of
 from .results import Array, Result, about, design_of, index_of

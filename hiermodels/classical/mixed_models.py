@@ -266,9 +266,9 @@ def _sds_and_correlations(d: Moments, found: Components) -> tuple[Array, Array]:
 def _effects(d: Moments, found: Components) -> tuple[Array, Array]:
     """The groups' own coefficients and their conditional sds, each of shape (J, K)."""
     p = marginal.Population(found.centred[None], found.Lambda[None], np.array([[found.sigma**2]]))
-    factored = marginal.factor(d.gram, p)
-    theta = marginal.raw_effects(d, p, marginal.deviations(p, factored))
-    variances = marginal.variances(marginal.root(d.at_zero, p), factored)
+    given = marginal.condition(d.rotated, p)
+    theta = marginal.raw_effects(d, p, marginal.deviations(p, given))
+    variances = marginal.variances(marginal.root(d.at_zero, p), given)
     stacked = [np.stack([part[0] for part in parts], axis=1) for parts in (theta, variances)]
     return stacked[0], np.sqrt(stacked[1])
 

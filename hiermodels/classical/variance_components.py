@@ -1,8 +1,8 @@
-"""Restricted (REML) and full maximum likelihood of variance components, from group cross-products.
+"""Restricted (REML) and full maximum likelihood of variance components, from turned rows.
 
-The rows of [z, x, y] in a group are rotated to K rows W_j = [Z_j, X_j, Y_j], where Z_j is square
-and Z_j'Z_j the cross-product of the z, and to rows without z. With Sigma = L L' the covariance of
-the effects in units of the residual variance, the K rows have the covariance sigma^2 M_j,
+The rows of [z, x, y] in a group are turned to K rows W_j = [Z_j, X_j, Y_j], where Z_j is square,
+and to rows without z (``rotation.py``). With Sigma = L L' the covariance of the effects
+in units of the residual variance, the K rows have the covariance sigma^2 M_j,
 M_j = I + Z_j Sigma Z_j', and the others sigma^2 I. With H the sum over groups of the
 cross-products weighted by these precisions, A its part for the p = K + P columns, and q what the
 generalized least-squares fit b = A^-1 H_.y leaves of H_yy, twice minus the log likelihood is,
@@ -28,7 +28,6 @@ correlation of 1), as that of few groups often does, and elsewhere.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -36,8 +35,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import optimize
 
-from ..families.gaussian.least_squares import TOLERANCE
 from ..families.gaussian.moments import Moments
+from ..families.gaussian.rotation import Rotated
 
 Array = NDArray[np.float64]
 
@@ -145,15 +144,23 @@ class _Likelihood:
         total = np.diag(design.gram.sum(axis=0)).copy()
         total[-1] = design.pooled_rss
         self.scale = np.sqrt(np.where(total > 0, total, 1.0) / N)
-        self.W = _rows(design) / self.scale  # [Z, X, Y] of each group
-        self.more = np.zeros(p)  # coefficients that went off the response beside the design's
-        if _intercept_varies(design):
-            self.more = design.fit_within * self.scale[:-1] / self.scale[-1]
-        # The others' cross-products.
-        self.rest = design.own.left.sum(axis=0) / self.scale[:, None] / self.scale
+        self._turn(design.rotated)
         self.K, self.p, self.restricted = K, p, restricted
         self.nu = N - p if restricted else N
         self.least = 0.1 / math.sqrt(N / design.J)
+
+    def _turn(self, rotated: Rotated) -> None:
+        self._rotated, K, scale = rotated, rotated.K, self.scale
+        self.W = rotated.rows / scale  # [Z, X, Y] of each group
+        # Coefficients that went off the response beside the design's.
+        self.more = rotated.more * scale[:-1] / scale[-1]
+        # The others' cross-products.
+        self.rest = np.zeros((len(scale), len(scale)))
+        self.rest[K:, K:] = rotated.rest.sum(axis=0) / scale[K:, None] / scale[K:]
+
+    def settle(self, L: Array) -> None:
+        """Take the fit at this L off the response: q is then no difference of large squares."""
+        self._turn(self._rotated.less(self(L).fit * self.scale[-1] / self.scale[:-1]))
 
     def __call__(self, L: Array) -> _At:
         W, K, p = self.W, self.K, self.p
@@ -179,37 +186,6 @@ class _Likelihood:
         return _At(deviance, (D + D.T) / 2, fit, A, q)
 
 
-def _intercept_varies(design: Moments) -> bool:
-    return design.intercept is not None and design.intercept < design.K
-
-
-def _rows(design: Moments) -> Array:
-    """K rows of [z, x, y] of each group that have the cross-products of all its z.
-
-    A varying intercept gives one row, sqrt(n) times the means; the others are those of the
-    products about the means, which lose nothing where the groups lie far apart.
-    """
-    K, one = design.K, design.intercept
-    if one is None or not _intercept_varies(design):
-        return _root(design.gram, range(K))
-    rows = np.empty((design.J, K, K + design.P + 1))
-    rows[:, 0] = design.gram[:, one] / np.sqrt(design.gram[:, one, one])[:, None]
-    rows[:, 0, -1] -= rows[:, 0, :-1] @ design.fit_within
-    rows[:, 1:] = _root(design.gram_within, [k for k in range(K) if k != one])
-    return rows
-
-
-def _root(gram: Array, z: Sequence[int]) -> Array:
-    """Rows R_j of all columns with R_j'R_j the cross-products of those of z with all others."""
-    size = np.diagonal(gram, axis1=1, axis2=2)[:, z]
-    unit = np.sqrt(np.where(size > 0, size, 1.0))
-    scaled = gram[:, z] / unit[:, :, None]
-    value, vector = np.linalg.eigh(scaled[:, :, z] / unit[:, None, :])
-    root = np.sqrt(np.where(value > TOLERANCE, value, 0))
-    inverse = np.divide(1, root, out=np.zeros_like(root), where=root > 0)
-    return np.asarray(inverse[:, :, None] * (np.swapaxes(vector, 1, 2) @ scaled))
-
-
 def _inverse(M: Array) -> tuple[Array, float]:
     """Inverses of matrices, and the sum of the logarithms of their determinants."""
     if M.shape[-1] == 1:  # most models, and LAPACK would be called for each group
@@ -227,6 +203,7 @@ def _inverse(M: Array) -> tuple[Array, float]:
 def _search(likelihood: _Likelihood) -> tuple[Array, float]:
     """L at the maximum, and what one more Newton step would gain."""
     L = _start(likelihood)
+    likelihood.settle(L)
     gain = math.inf
     for _ in range(_ROUNDS):
         L = _off_nothing(likelihood, _climb(likelihood, L))

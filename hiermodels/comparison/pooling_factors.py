@@ -44,9 +44,9 @@ def factors(design: Moments, p: Population, groups: slice = slice(None)) -> list
     with R the root of their covariance.
     """
     part = p.of_groups(groups)
-    factored = marginal.factor(design.gram[groups], part)
+    given = marginal.condition(design.rotated[groups], part)
     R = marginal.root(design.back, part)
-    own = marginal.variances(R, factored)
+    own = marginal.variances(R, given)
     tau2 = np.maximum(np.sum(R**2, axis=2), 1e-300)  # tau = 0 pools completely
     at_0 = np.sum(R**2, axis=2) <= 1e-300
     return [

@@ -13,19 +13,18 @@ import math
 import warnings
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..container import inference_data
 from ..diagnostics import summary as summaries
 from ..errors import DiagnosticWarning, ExactError, HierModelsError, OptionError, listed, suggest
 from ..many import tasks as fit_tasks
-from . import priors_text
+from .prior_comparison import STATISTICS, PriorComparison
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["PriorComparison", "compare_priors"]
+__all__ = ["compare_priors"]
 
 ORIGINAL = "as it is"
 """Name of the model's own priors among the sets."""
@@ -33,7 +32,6 @@ ENGINES = ("auto", "exact", "nuts", "gibbs")
 MOST_EXACT = 1000
 """Groups up to which the table has exact numbers for each effect."""
 
-_STATISTICS = ("mean", "sd", "q5", "median", "q95")
 # Options of a fit that only NUTS takes: who gives one has chosen the engine.
 _OF_NUTS = (
     *("warmup", "save_warmup", "adapt_delta", "max_treedepth", "metric", "inits"),
@@ -41,90 +39,6 @@ _OF_NUTS = (
 )
 # Monte Carlo errors of shifts, in posterior sds, from which on they are told of.
 _LOUD = 0.05
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class PriorComparison:
-    """What :func:`compare_priors` found; prints as a short report.
-
-    Attributes
-    ----------
-    fits : dict
-        Name of the set -> container.
-    table : DataFrame
-        One row for each quantity and set: ``variable`` (as in ``hm.summary``), ``priors`` (the
-        name of the set), ``mean``, ``sd``, ``q5``, ``median``, ``q95`` (central 90 % interval), and
-        ``shift`` = (mean - mean under the first set) / sd under the first set, NaN where there is
-        no such mean or sd. Of complete pooling without theta, which is mu.
-    priors : DataFrame
-        What each set is: one row for each parameter with a prior, one column for each set.
-    log_marginal_likelihood : Series
-        log p(y) under each set, where all its priors are proper and the engine is exact; else NaN.
-    engines : dict
-        Name of the set -> engine that made its draws.
-    exact : bool
-        Whether the table is free of Monte Carlo error (its numbers are by quadrature, not from the
-        draws in ``fits``).
-    seed : int
-        Of every fit.
-    notes : tuple of str
-        What is to be known of the numbers.
-    """
-
-    fits: dict[str, Any]
-    table: pd.DataFrame
-    priors: pd.DataFrame
-    log_marginal_likelihood: pd.Series[float]
-    engines: dict[str, str]
-    exact: bool
-    seed: int
-    notes: tuple[str, ...] = ()
-
-    def wide(self, statistic: str = "mean") -> pd.DataFrame:
-        """One column of the table side by side: a row for each quantity, a column for each set.
-
-        Parameters
-        ----------
-        statistic : {"mean", "sd", "q5", "median", "q95", "shift"}
-
-        Raises
-        ------
-        OptionError
-            Another statistic.
-        """
-        import pandas as pd
-
-        known = (*_STATISTICS, "shift")
-        if statistic not in known:
-            raise OptionError(
-                f"statistic must be one of {listed(known)}, got {statistic!r}"
-                f"{suggest(str(statistic), known)}"
-            )
-        table = self.table.set_index("variable")
-        columns = {name: table.loc[table["priors"] == name, statistic] for name in self.fits}
-        return pd.DataFrame(columns).rename_axis(index=None)
-
-    @property
-    def largest(self) -> pd.Series[Any] | None:
-        """The row of the table with the largest absolute shift; None where there is none."""
-        size = self.table["shift"].abs().fillna(-1.0)
-        at = int(size.argmax())
-        return self.table.iloc[at] if size.iloc[at] >= 0 else None
-
-    @property
-    def crossings(self) -> list[str]:
-        """Intervals (90 %) that lie elsewhere to 0 under one set than under another, in words."""
-        return priors_text.crossings(self)
-
-    @property
-    def verdict(self) -> str:
-        """Whether conclusions move, in one sentence."""
-        return priors_text.verdict(self)
-
-    def __str__(self) -> str:
-        return priors_text.text(self)
-
-    __repr__ = __str__
 
 
 def compare_priors(
@@ -189,11 +103,11 @@ def compare_priors(
     import pandas as pd
 
     # The same check and the same record of a seed as a fit's own.
-    from ..engines.seeds import checked
+    from ..engines.settings import checked_seed
 
     _check(model, sets, engine, fit_options)
     models = _models(model, sets)
-    seed = checked(seed)
+    seed = checked_seed(seed)
     engine, notes = _engine(engine, fit_options)
     fits: dict[str, Any] = {}
     engines: dict[str, str] = {}
@@ -329,7 +243,7 @@ def _fit(
 
 def _numbers(model: Any, idata: Any) -> tuple[pd.DataFrame, bool]:
     """The columns of the table by label, and whether they are free of Monte Carlo error."""
-    found = summaries.summary(idata)[[*_STATISTICS, "mcse_mean"]]
+    found = summaries.summary(idata)[[*STATISTICS, "mcse_mean"]]
     if model.pooling == "complete":  # theta is mu, once for each group
         found = found[~found.index.str.startswith("theta[")]
     by_quadrature = inference_data.attributes(idata).get("exact_method") == "quadrature"
@@ -339,7 +253,7 @@ def _numbers(model: Any, idata: Any) -> tuple[pd.DataFrame, bool]:
 
     known = exact.posterior(model).summary()
     labels = [label for label in found.index if label in known.index]
-    return known.loc[labels, list(_STATISTICS)].assign(mcse_mean=0.0), len(labels) == len(found)
+    return known.loc[labels, list(STATISTICS)].assign(mcse_mean=0.0), len(labels) == len(found)
 
 
 def _table(names: Sequence[str], tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
@@ -350,7 +264,7 @@ def _table(names: Sequence[str], tables: Sequence[pd.DataFrame]) -> pd.DataFrame
     first = tables[0]
     parts = []
     for name, one in zip(names, tables, strict=True):
-        part = one.reindex(first.index)[list(_STATISTICS)]
+        part = one.reindex(first.index)[list(STATISTICS)]
         with np.errstate(all="ignore"):  # means and sds that do not exist are infinite
             shift = (part["mean"] - first["mean"]) / first["sd"]
         part = part.assign(shift=shift.where(np.isfinite(shift) & np.isfinite(first["sd"])))

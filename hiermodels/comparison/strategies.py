@@ -9,13 +9,12 @@ import math
 import warnings
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..container import inference_data as idatas
-from ..engines.seeds import checked as checked_seed
+from ..engines.settings import checked_seed
 from ..errors import (
     ContainerError,
     DataError,
@@ -33,97 +32,17 @@ from ..posterior import loo_comparison
 from ..posterior.loo import Loo, loo, with_refits
 from . import estimates, refits
 from .estimates import CALLED, STRATEGIES
+from .pooling_comparison import PoolingComparison
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from ..container.inference_data import Container
 
-__all__ = ["PoolingComparison", "compare_pooling"]
+__all__ = ["compare_pooling"]
 
 REFITS = (None, "bad")
 _MOST_BY_QUADRATURE = 100  # groups
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class PoolingComparison:
-    """One data set under no, partial and complete pooling.
-
-    Attributes
-    ----------
-    model : Model
-        The model with partial pooling.
-    fits : dict of str to container
-        ``"none"``, ``"partial"``, ``"complete"``: with the same names, dims and coords.
-    absent : dict of str to str
-        Strategies that these data have no posterior under, and why.
-    estimates : DataFrame
-        One row for each group (and coefficient): the group's label, in a column of the group's
-        name; ``coefficient`` (``VaryingSlopes``); ``n``, its rows; ``estimate`` and ``se``, its own
-        by itself, raw, by the residual sd that all groups share (their own under
-        ``sigma="group"``); under each strategy ``<strategy>_mean``, ``_sd``, ``_q5``, ``_q95`` of
-        theta (central 90 % interval); ``pooling_factor``, ``pooling_factor_q5``,
-        ``pooling_factor_q95`` (:mod:`hiermodels.comparison.pooling_factors`), those of an intercept
-        of its heights at the centre of the columns, NaN for families whose group effects do not
-        integrate out in closed form; ``rank`` by partial pooling, 1 the largest.
-    elpd : DataFrame
-        One row for each unit and strategy (columns ``unit``, ``pooling``), best first in each unit:
-        ``elpd``, the expected log predictive density of a new one by leaving each out, and its
-        ``se``; ``elpd_diff`` to the best, and its ``se_diff``; ``p_loo``; ``terms``, how many were
-        scored, ``of`` how many; ``bad_k``, how many have a Pareto k above its limit and were not
-        refitted, ``worst_k``, ``refitted``; ``use``, what it may be used for.
-    heterogeneity : DataFrame
-        Mean, sd, 5 %, 50 % and 95 % quantiles of ``tau``; of ``icc`` (``OneWay``), ``I2``
-        (``EightSchools``) or each coefficient's ``share`` of the variance (``VaryingSlopes``); and
-        ``lambda``, the pooling of all groups together, which is one number. Shares and lambda are
-        those of the lines at the centre of the columns, and the same wherever x = 0 is; ``tau`` is
-        as the fit reports it, an intercept's at x = 0 (:func:`hiermodels.at_centre`).
-    loo : dict of (unit, strategy) to Loo
-        The terms behind ``elpd``.
-    notes : tuple of str
-        What else is to be said.
-    call : dict of str to value
-        What it was made with: ``seed``, drawn where it was not given, and the other arguments of
-        :func:`compare_pooling` that were given.
-    """
-
-    model: Model
-    fits: dict[str, Container]
-    absent: dict[str, str]
-    estimates: pd.DataFrame
-    elpd: pd.DataFrame
-    heterogeneity: pd.DataFrame
-    loo: dict[tuple[str, str], Loo] = field(repr=False)
-    notes: tuple[str, ...] = ()
-    call: dict[str, Any] = field(default_factory=dict, repr=False)
-
-    def __str__(self) -> str:
-        from . import strategies_text
-
-        return strategies_text.text(self)
-
-    __repr__ = __str__
-
-    def to_html(self) -> str:
-        """The report as HTML, without the frame of a page."""
-        from . import strategies_text
-
-        return strategies_text.html(self)
-
-    def _repr_html_(self) -> str:
-        return self.to_html()
-
-    def plot_shrinkage(self, **options: Any) -> Any:
-        """Draw :func:`hiermodels.plots.shrinkage` of the fit with partial pooling."""
-        from .. import plots
-
-        return plots.shrinkage(self.fits["partial"], **options)
-
-    def plot_forest(self, **options: Any) -> Any:
-        """Draw :func:`hiermodels.plots.forest` of all fits."""
-        from .. import plots
-
-        return plots.forest(self, **options)
 
 
 def compare_pooling(

@@ -15,7 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ..errors import ColumnError, DataError, DataWarning, OptionError, listed, shown, suggest
-from . import label_texts
+from . import label_texts, numerals
 
 # Names that the container's dims have; a column of that name could not be told from them.
 DIMS = (
@@ -46,14 +46,6 @@ VARIABLES = (
     "x",
     "z",
 )
-
-# Every engine's regular expressions have these signs; pandas' and Dask's warn of groups.
-NUMBER = (
-    r"^\s*[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?\s*$"
-    r"|^\s*[+-]?(?:[iI][nN][fF](?:[iI][nN][iI][tT][yY])?|[nN][aA][nN])\s*$"
-)
-COMMAS = re.compile(r"\s*[+-]?\d*(\.?\d{3})*,\d+(,\d{3})*(\.\d*)?\s*", re.ASCII)
-"""A number but for commas, as decimal sign or between thousands."""
 
 EMPTY = "the data frame is empty: it has columns but no rows"
 
@@ -229,11 +221,6 @@ def check_coefficients(coded: Iterable[str], columns: Iterable[str]) -> None:
         )
 
 
-def is_number(text: str) -> bool:
-    """Whether a text is a number as readers of CSV files take it."""
-    return re.match(NUMBER, text) is not None
-
-
 def check_levels(name: str, levels: NDArray[Any], *, text: bool, number: int = 0) -> None:
     """Refuse a factor of one level, or of too many; say where they are dates, or spoilt numbers.
 
@@ -244,8 +231,8 @@ def check_levels(name: str, levels: NDArray[Any], *, text: bool, number: int = 0
     commas: levels that are coded by numbers are few, or all are numbers.
     """
     number = max(number, len(levels))
-    strays = [str(level) for level in levels if text and not is_number(str(level))]
-    wrong = sum(not COMMAS.fullmatch(level) for level in strays)
+    strays = [str(level) for level in levels if text and not numerals.is_number(str(level))]
+    wrong = sum(not numerals.COMMAS.fullmatch(level) for level in strays)
     spoilt = strays and len(levels) >= FEW and 10 * wrong <= len(levels)
     if number < 2:
         raise DataError(
@@ -276,8 +263,8 @@ def check_levels(name: str, levels: NDArray[Any], *, text: bool, number: int = 0
         warnings.warn(
             f"predictor {name!r} holds {number} values of text, such as {shown(strays[0])} among "
             "numbers, and each is a level with its own coefficient; if numbers are meant, "
-            f"{COMMA_HINT if COMMAS.fullmatch(strays[0]) else MEND}; if levels are, make it "
-            "categories",
+            f"{COMMA_HINT if numerals.COMMAS.fullmatch(strays[0]) else MEND}; if levels are, "
+            "make it categories",
             DataWarning,
             stacklevel=2,
         )

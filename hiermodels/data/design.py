@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import DataError
+from .least_squares import least_squares
 from .origins import Origin
 from .rows import Rows
 
@@ -233,10 +234,41 @@ class Design:
     # ---- where the columns are counted from ---------------------------------------------------
 
     @cached_property
-    def anchor(self) -> int | None:
-        """The coefficient of a constant column, which takes up what centring takes off."""
+    def anchors(self) -> tuple[int, ...]:
+        """The coefficients that take up what centring takes off.
+
+        Those of columns that add up to a constant: a constant column by itself, or else columns of
+        0 and 1 of which every row has one, as the levels of a factor that is coded in full are.
+        """
         places = np.flatnonzero(self.constant)
-        return int(places[0]) if len(places) else None
+        if len(places):
+            return (int(places[0]),)
+        return self._levels(range(self.K)) or self._levels(range(self.K, self.K + self.P))
+
+    def _levels(self, among: range) -> tuple[int, ...]:
+        """Those of some columns that are 0 or 1, and of which every row has exactly one 1."""
+        found, at = self.statistics, self._places[:-1] - 1  # there is no constant among them
+        zero_or_one = (found.minimum[at] == 0) & (found.maximum[at] == 1)
+        columns = [k for k in among if zero_or_one[k]]
+        if not columns:
+            return ()
+        G, sums = self._sums_of_products(columns)
+        # A column of other numbers between 0 and 1 has a smaller sum of squares.
+        if not np.allclose(np.diagonal(G), sums, rtol=1e-9, atol=0):
+            return ()
+        ones = least_squares(G, sums[:, None])[:, 0].round()
+        held = tuple(k for k, one in zip(columns, ones, strict=True) if one)
+        rows, both = ones @ sums, ones @ G @ ones
+        exact = bool(held) and set(ones.tolist()) <= {0.0, 1.0}
+        return held if exact and abs(rows - self.N) + abs(both - self.N) < 1e-9 * self.N else ()
+
+    def _sums_of_products(self, columns: list[int]) -> tuple[Array, Array]:
+        """Cross-products and sums of raw columns over all rows."""
+        totals, places = self._totals, self._places[columns]
+        centre = np.asarray(self.statistics.centre)[places - 1]
+        off = totals[0, places]
+        G = totals[np.ix_(places, places)] + np.outer(off, centre) + np.outer(centre, off)
+        return G + self.N * np.outer(centre, centre), off + self.N * centre
 
     @cached_property
     def offset(self) -> Array:
@@ -247,10 +279,11 @@ class Design:
         are lost to a large mean.
         """
         moved = np.zeros(self.K + self.P + 1, dtype=bool)
-        if self.anchor is not None:
+        if self.anchors:
             moved[:-1] = ~self.constant
+            moved[list(self.anchors)] = False
             moved[-1] = True
-            if self.anchor >= self.K:
+            if self.anchors[0] >= self.K:
                 moved[: self.K] = False
         return np.where(moved, self.means, 0.0)
 
@@ -262,8 +295,7 @@ class Design:
         less that, the constant's is the line's height there.
         """
         at = self.about or (0.0,) * (self.K + self.P)
-        value = 1.0 if self.anchor is None else float(self._constant_value)
-        return Origin(self.names, self.K, at, self.anchor, value)
+        return Origin(self.names, self.K, at, self.anchors, self._constant_value)
 
     def at_centre(self: D) -> D:
         """The same data, its columns counted from their means where they may be moved."""
@@ -271,8 +303,10 @@ class Design:
 
     @property
     def _constant_value(self) -> float:
-        """Value of the anchor's column."""
-        return float(self._take(1, np.asarray(self.statistics.maximum))[self.anchor])
+        """What the anchors' columns add up to."""
+        if len(self.anchors) != 1:
+            return 1.0
+        return float(self._take(1, np.asarray(self.statistics.maximum))[self.anchors[0]])
 
     def varies_within(self, k: int) -> NDArray[np.bool_]:
         """In which groups column k takes more than one value, shape (J,)."""

@@ -32,22 +32,15 @@ import duckdb
 import numpy as np
 import pandas as pd
 
-from ..errors import DataError, listed, shown
-from ..system import ownership, temporary
+from ..errors import DataError, listed
+from ..system import temporary
 from ..system.termination import answer, stoppable
-from . import columns as rules
 from . import labels as label_rules
+from . import numerals
+from .file_names import find
 
 _Path = str | os.PathLike[str]
 
-KINDS = {
-    ".parquet": "parquet",
-    ".pq": "parquet",
-    ".csv": "csv",
-    ".tsv": "tsv",
-    ".tsv.gz": "tsv",  # before the next, as the first that fits counts
-    ".gz": "csv",
-}
 # Bytes of a single file up to which its rows come into memory.
 SMALL = 100_000_000
 # DuckDB's own limit, beyond which it goes to the disk; Python and its packages come on top.
@@ -162,64 +155,6 @@ def _connected(path: _Path, in_order: bool = False) -> Iterator[Any]:
                 if isinstance(cause, duckdb.Error):
                     raise _unread(Path(path), cause) from error
                 raise
-
-
-def find(path: _Path) -> tuple[list[Path], str]:
-    """The files that a path stands for, and their kind: ``"parquet"``, ``"csv"`` or ``"tsv"``.
-
-    Raises
-    ------
-    DataError
-        There is none, or they are of another kind or of several.
-    """
-    if not os.fspath(path):
-        raise DataError("data file: the path must not be empty; name a file")
-    path = Path(os.path.expanduser(path))
-    try:
-        path.stat()
-    except FileNotFoundError:
-        pass
-    except (OSError, ValueError) as error:  # too long, a link to itself, a NUL
-        what = getattr(error, "strerror", None) or error
-        closed = ownership.barrier(path) if isinstance(error, PermissionError) else ""
-        advice = "have it opened to you, or name another file" if closed else "check the path"
-        raise DataError(
-            f"data file: {shown(str(path), 200)} cannot be opened ({closed or what}); {advice}"
-        ) from error
-    name, why = repr(str(path)), ""
-    if path.is_dir():
-        # Names with these letters are what other programs keep to themselves (_temporary, .part).
-        hidden = re.compile(r"[._]").match
-        found = (f for f in path.rglob("*") if not any(map(hidden, f.relative_to(path).parts)))
-        files = sorted(f for f in found if _kind(f) and f.is_file())
-        why = f"{name} is a folder without CSV or Parquet files; name a file, or a folder that"
-        why += " holds some"
-    elif path.exists():
-        files = [path] if path.is_file() else []
-        why = f"{name} must be a file or a folder, got a pipe or a device; write what comes from"
-        why += " there to a file first"
-    elif glob.has_magic(str(path)):
-        files = [f for f in map(Path, sorted(glob.glob(str(path), recursive=True))) if f.is_file()]
-        why = f"no file is named as {name}; check the pattern"
-    else:
-        files = []
-        why = f"no such file {name}; {'download it first' if ':/' in name else 'check the path'}"
-    kinds = {_kind(f): f for f in files}
-    if "" in kinds:
-        why = f"{kinds[''].name!r} must end in .csv, .tsv, .csv.gz, .tsv.gz or .parquet; convert it"
-        why += " to one of them"
-    elif len(kinds) > 1:
-        why = f"the files of {name} must be of one kind, got {' and '.join(sorted(kinds))}; name"
-        why += " those of one kind, such as '*.parquet'"
-    if len(kinds) != 1 or "" in kinds:
-        raise DataError(f"data file: {why}")
-    return files, kinds.popitem()[0]
-
-
-def _kind(file: Path) -> str:
-    """The kind of a file by its name; empty where it is none of ours."""
-    name = file.name.lower()
-    return next((KINDS[end] for end in KINDS if name.endswith(end)), "")
 
 
 def _keys(path: _Path, first: Path) -> list[str]:
@@ -358,7 +293,7 @@ def _rule(column: str, kind: str, label: bool, written: bool) -> tuple[str, list
         ]
         return text, whole
     # Zeros in front are those of a code: 01 and 1 are two levels.
-    is_one = f"regexp_matches({column}, '{rules.NUMBER}')"
+    is_one = f"regexp_matches({column}, '{numerals.NUMBER}')"
     is_one += f" and not regexp_matches({column}, '^\\s*0[0-9]+\\s*$')"
     numbers = (f"bool_and({is_one})", f"{column}::double")
     return text, [numbers, (f"bool_and({column} in {TRUTH})", f"{column}::boolean")] * written

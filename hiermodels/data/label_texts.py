@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import DataWarning, count_of
-from . import columns as rules
+from . import numerals
 
 # Texts that astype(str) makes of missing values. Words that people write ("NA", "null", "n/a") stay
 # labels: NA is Namibia's code.
@@ -201,7 +201,7 @@ def warn(
 
 def _fraction(labels: NDArray[Any]) -> str | None:
     """The first label with a fraction where all are numbers, as a measured quantity's are."""
-    first = next((text for text in labels.tolist() if not rules.is_number(text)), None)
+    first = next((text for text in labels.tolist() if not numerals.is_number(text)), None)
     if first is not None or not len(labels):
         return None
     values = labels.astype(np.float64)

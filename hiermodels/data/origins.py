@@ -1,10 +1,11 @@
 """Where the columns are counted from, and what that makes of a line's coefficients.
 
 Priors are those of the lines at the columns' centre; what is reported are the coefficients of the
-columns as they are. With the constant column of value v at place p, the others counted from o, and
-coefficients a (counted from o) and b (of the columns as they are), a line is the same where
+columns as they are. With the columns counted from o, coefficients a (counted from o) and b (of the
+columns as they are), and v the combination of columns that is 1 in every row (an intercept by
+itself, or all levels of a factor that is coded in full), a line is the same where
 
-    b_p = a_p - sum over q of (o_q / v) a_q,   b_q = a_q elsewhere:
+    b = a - v (o'a),   with o'v = 0, as the columns in v are not moved:
 
 b = U a, so that group effects have the covariance U Sigma U' (Gelman and Hill 2007, Data Analysis
 Using Regression and Multilevel/Hierarchical Models, section 13.4, on centred predictors).
@@ -46,32 +47,41 @@ class Origin:
         How many of them vary.
     at : tuple of float
         What is taken off each column; 0 of one that is not moved.
-    anchor : int or None
-        Place of the constant column, which takes up what is taken off.
+    anchors : tuple of int
+        Places of the columns that take up what is taken off: of the constant column, or of the
+        levels of a factor, which add up to a constant.
     value : float
-        Its value.
+        Value of that constant.
     """
 
     names: tuple[str, ...]
     K: int
     at: tuple[float, ...]
-    anchor: int | None = None
+    anchors: tuple[int, ...] = ()
     value: float = 1.0
 
     @property
     def moves(self) -> bool:
         """Whether any column is moved: where none is, every map is the identity."""
-        return self.anchor is not None and any(self.at)
+        return bool(self.anchors) and any(self.at)
 
     @property
     def turns(self) -> bool:
         """Whether the correlations of the effects are other ones at x = 0."""
-        varies = self.anchor is not None and self.anchor < self.K
-        return varies and any(self.at[: self.K])
+        return self._varies and any(self.at[: self.K])
+
+    @property
+    def _varies(self) -> bool:
+        return any(p < self.K for p in self.anchors)
+
+    @property
+    def heights(self) -> tuple[str, ...]:
+        """The coefficients that are heights of lines, and others at x = 0."""
+        return tuple(self.names[p] for p in self.anchors)
 
     @cached_property
     def weights(self) -> Array:
-        """What of each coefficient goes over to the constant's, shape (K + P,)."""
+        """What of each coefficient goes over to the anchors', shape (K + P,)."""
         return np.array(self.at) / self.value
 
     @property
@@ -81,14 +91,14 @@ class Origin:
 
     def concerns(self, parameter: str) -> bool:
         """Whether a parameter, by its full name, is another one at x = 0."""
-        if not self.moves or self.anchor is None:
+        if not self.moves:
             return False
         block, _, element = parameter.removesuffix("]").partition("[")
         if block in ("Omega", "L_Omega"):
             return self.turns
-        blocks = ["mu", "theta"] if self.anchor < self.K else ["beta"]
+        blocks = ["mu", "theta"] if self._varies else ["beta"]
         blocks += ["tau"] if self.turns else []
-        return block in blocks and element == self.names[self.anchor]
+        return block in blocks and element in self.heights
 
     def column(self, name: str) -> str:
         """``"Days - 4.5"``: a column less what is taken off it."""
@@ -127,24 +137,26 @@ class Origin:
 
     def _moved(self, given: Mapping[str, Array], sign: int) -> dict[str, Array]:
         out = dict(given)
-        if not self.moves or self.anchor is None:
+        if not self.moves:
             return out
-        w, p, K = self.weights, self.anchor, self.K
-        if p >= K:  # varying columns, and with them mu, tau and theta, stay where they are
+        w, places, K = self.weights, list(self.anchors), self.K
+        if not self._varies:
+            # Varying columns, and with them mu, tau and theta, stay where they are.
             if "beta" in given:
                 out["beta"] = beta = given["beta"].copy()
-                beta[..., p - K] += sign * (given["beta"] @ w[K:])
+                beta[..., [p - K for p in places]] += sign * (given["beta"] @ w[K:])[..., None]
             return out
         for name in ("mu", "theta", "deviation"):
             if name not in given:
                 continue
             x = given[name].copy()
-            x[..., p] += sign * (given[name] @ w[:K])
+            x[..., places] += sign * (given[name] @ w[:K])[..., None]
             if name != "deviation" and "beta" in given:
                 common = given["beta"] @ w[K:]
                 # One beta serves the effects of all groups.
                 by_group = given["beta"].ndim == x.ndim
-                x[..., p] += sign * (common if by_group or name == "mu" else common[..., None])
+                common = common if by_group or name == "mu" else common[..., None]
+                x[..., places] += sign * common[..., None]
             out[name] = x
         if self.turns and "tau" in given:
             out["tau"], out["L_Omega"], turn = self._scales(given["tau"], given["L_Omega"], sign)
@@ -156,7 +168,7 @@ class Origin:
         # A root of the covariance is moved, not the covariance: far from the centre correlations
         # are all but 1, and what is left of them would be lost to rounding.
         R = tau[..., :, None] * root
-        R[..., self.anchor, :] += sign * (self.weights[: self.K] @ R)
+        R[..., list(self.anchors), :] += sign * (self.weights[: self.K] @ R)[..., None, :]
         # R' = Q L': the Cholesky factor of R R', each row to the last digits of its own size. What
         # R multiplies, eta, is turned with it: R eta = L (Q' eta).
         Q, upper = np.linalg.qr(np.swapaxes(R, -1, -2))
@@ -171,10 +183,8 @@ class Origin:
 
     def as_json(self) -> str:
         """For the container's attributes."""
-        assert self.anchor is not None  # noqa: S101 - something moves
-        return json.dumps(
-            {"constant": self.names[self.anchor], "value": self.value, "columns": self.moved}
-        )
+        one = self.heights[0] if len(self.heights) == 1 else list(self.heights)
+        return json.dumps({"constant": one, "value": self.value, "columns": self.moved})
 
 
 def of_attributes(
@@ -186,7 +196,9 @@ def of_attributes(
         return Origin(names, len(coefficients), (0.0,) * len(names))
     said = json.loads(attrs[ATTRIBUTE])
     at = tuple(float(said["columns"].get(name, 0.0)) for name in names)
-    return Origin(names, len(coefficients), at, names.index(said["constant"]), float(said["value"]))
+    heights = [said["constant"]] if isinstance(said["constant"], str) else said["constant"]
+    anchors = tuple(names.index(name) for name in heights)
+    return Origin(names, len(coefficients), at, anchors, float(said["value"]))
 
 
 def of_container(idata: Container) -> Origin:

@@ -9,7 +9,8 @@ import narwhals.stable.v2 as nw
 
 from ..errors import DataError, shown
 from . import columns as rules
-from . import files
+from . import file_names, numerals
+from .engines import computed
 
 # Values that are looked at to tell what they are.
 SAMPLE = 1000
@@ -29,7 +30,7 @@ def in_series(series: Any) -> Strays | None:
     if series.dtype not in (nw.String, nw.Categorical, nw.Enum, nw.Object):
         return None
     values = series.to_list()
-    rows = [i for i, v in enumerate(values) if isinstance(v, str) and not rules.is_number(v)]
+    rows = [i for i, v in enumerate(values) if isinstance(v, str) and not numerals.is_number(v)]
     total = sum(v is not None and v == v for v in values)  # NaN is not itself
     first = tuple(str(values[i]) for i in rows[:SAMPLE])
     return Strays(first, len(rows), total, rows[0]) if rows else None
@@ -37,13 +38,11 @@ def in_series(series: Any) -> Strays | None:
 
 def in_lazy(data: Any, name: str) -> Strays | None:
     """The same of a column of a lazy frame, by its own engine."""
-    from .frames import computed
-
     if data.collect_schema()[name] not in (nw.String, nw.Categorical, nw.Enum):
         return None
     text = data.select(text=nw.col(name).cast(nw.String))
     text = text.filter(~nw.col("text").is_null())
-    strays = text.filter(~nw.col("text").str.contains(rules.NUMBER))
+    strays = text.filter(~nw.col("text").str.contains(numerals.NUMBER))
     values = computed(strays.head(SAMPLE))["text"].to_list()
     if not values:
         return None
@@ -69,14 +68,14 @@ def refusal(what: str, dtype: Any, strays: Strays | None) -> DataError:
 
 def is_csv(source: Any) -> bool:
     """Whether a frame was read from CSV files."""
-    return isinstance(source, (str, os.PathLike)) and files.find(source)[1] != "parquet"
+    return isinstance(source, (str, os.PathLike)) and file_names.find(source)[1] != "parquet"
 
 
 def _hint(first: str, number: int, total: int) -> str:
     """The next step, by what the first value is."""
     if rules.is_date(first):
         return "make a column of numbers, such as the days since the first, or name another"
-    if rules.COMMAS.fullmatch(first):
+    if numerals.COMMAS.fullmatch(first):
         return rules.COMMA_HINT
     if number == total:
         return "name another column, or make numbers of it"

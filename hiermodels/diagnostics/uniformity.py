@@ -27,10 +27,16 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special, stats
 
-__all__ = ["Band", "Fit", "band", "below", "chi_square", "detectable", "judge", "power"]
+__all__ = [
+    *("LEVEL", "Band", "Fit", "band", "below", "chi_square", "detectable", "judge", "power"),
+    "shared",
+]
 
 Array = NDArray[np.float64]
 Counts = NDArray[np.int64]
+
+LEVEL = 0.95
+"""Share of uniform ranks' ECDFs inside the band of all quantities."""
 
 # Pointwise probabilities that are equal but for rounding are equal.
 _ROUNDING = 1 + 1e-9
@@ -254,3 +260,8 @@ def _inside(n: int, lower: Counts, upper: Counts, shares: Array) -> float:
 
 def _poisson(k: NDArray[np.int64], mean: float) -> Array:
     return np.asarray(np.exp(special.xlogy(k, mean) - mean - special.gammaln(k + 1)))
+
+
+def shared(quantities: int) -> float:
+    """The level of one quantity's band, where all are to stay inside at once (Bonferroni)."""
+    return 1 - (1 - LEVEL) / max(quantities, 1)

@@ -150,8 +150,8 @@ class Family(ABC):
         """
         middle, spread = self.typical(design)
         fit = np.zeros(design.K + design.P)
-        if design.anchor is not None:
-            fit[design.anchor] = middle / design.size[design.anchor]
+        for k in design.anchors:
+            fit[k] = middle / design.size[k]
         return fit, spread
 
     @abstractmethod

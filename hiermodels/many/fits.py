@@ -195,9 +195,9 @@ def fit_many(
         )
     labels, frames = _data_sets(model, data, by)
     # The same check and the same record of a seed as a fit's own.
-    from ..engines.seeds import checked
+    from ..engines.settings import checked_seed
 
-    seed = checked(seed)
+    seed = checked_seed(seed)
     seeds = [
         int(np.random.SeedSequence(seed, spawn_key=(at,)).generate_state(1)[0]) >> 1
         for at in range(len(labels))
@@ -323,7 +323,7 @@ def _split(model: Any, data: Any, by: str) -> tuple[list[Any], Iterable[Any]]:
     import numpy as np
     import pandas as pd
 
-    from ..data import files, frames, label_texts
+    from ..data import engines, files, label_texts
 
     there: list[str] = []
     if isinstance(data, (str, os.PathLike)):
@@ -333,7 +333,7 @@ def _split(model: Any, data: Any, by: str) -> tuple[list[Any], Iterable[Any]]:
         others = [c for use in own.values() for c in ([use] if isinstance(use, str) else use)]
         data = files.read(data, labels=labels, others=others)
     frame: Any = nw.from_native(data)
-    frame = frames.computed(frame) if isinstance(frame, nw.LazyFrame) else frame
+    frame = engines.computed(frame) if isinstance(frame, nw.LazyFrame) else frame
     if not isinstance(by, str):
         raise OptionError(f"by must be the name of a column (a string), got {by!r}")
     if by not in frame.columns:

@@ -16,6 +16,7 @@ import numpy as np
 from ..container import inference_data as idatas
 from ..diagnostics import check as diagnostics
 from ..engines.nuts import chains, checkpoints, sampling
+from ..engines.settings import Settings
 from ..errors import PriorError, SamplingError
 from ..families import draws as sizes
 from ..families.pointwise import pointwise as pointwise_of
@@ -54,7 +55,7 @@ _PRIOR_CHAINS = 4
 
 def posterior(
     model: Base,
-    settings: sampling.Settings,
+    settings: Settings,
     starts: float | Sequence[Mapping[str, Any]],
     *,
     include: Sequence[str],
@@ -128,9 +129,7 @@ def not_read(model: Base, include: Sequence[str]) -> Sequence[str]:
     return DERIVED if model.is_marginal else [n for n in HELPERS if n not in include]
 
 
-def _needs_rows(
-    model: Base, settings: sampling.Settings, pointwise: bool | str, effects_kept: str
-) -> bool:
+def _needs_rows(model: Base, settings: Settings, pointwise: bool | str, effects_kept: str) -> bool:
     """Whether a fit that is picked up will ask for the rows."""
     d = model.design
     if d.in_memory or not model.is_marginal:
@@ -143,7 +142,7 @@ def _needs_rows(
 def gathered(
     model: Base,
     ran: list[chains.Chain],
-    settings: sampling.Settings,
+    settings: Settings,
     program: Mapping[str, Any],
     *,
     include: Sequence[str],
@@ -202,7 +201,7 @@ def gathered(
 def _parts(
     model: Base,
     finished: Sequence[chains.Chain],
-    settings: sampling.Settings,
+    settings: Settings,
     include: Sequence[str],
     effects_kept: str,
 ) -> tuple[dict[str, xr.Dataset], dict[str, Any]]:
@@ -275,9 +274,9 @@ def prior(
     model.design.rows("the prior predictive")
     idatas.check_importable()
     # At least 1000 of each chain, thinned to what was asked for: the prior's tails are long.
-    each = -(-sampling.Settings(draws=draws).draws // _PRIOR_CHAINS)
+    each = -(-Settings(draws=draws).draws // _PRIOR_CHAINS)
     thin = max(1, -(-1000 // each))
-    settings = sampling.Settings(
+    settings = Settings(
         chains=_PRIOR_CHAINS, draws=each * thin, seed=seed, adapt_delta=0.95, max_treedepth=12
     )
     executable = programs.executable(model.program_name("noncentered"), progress=progress)

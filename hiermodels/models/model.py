@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from ..container import inference_data as idatas
-from ..engines import seeds
 from ..engines.nuts import sampling
+from ..engines.settings import Settings, checked_seed
 from ..errors import DiagnosticWarning, OptionError, shown
 from ..families.family import refuse_without_marginal
 from . import fitting, kept_effects, layout, other_engines, prediction
@@ -178,11 +178,11 @@ class Model(Base):
             raise OptionError(f"pointwise must be True, False or 'auto', got {shown(pointwise)}")
         pointwise = pointwise if pointwise == "auto" else bool(pointwise)
         one_of("effects", effects, EFFECTS)
-        settings = sampling.Settings(
+        settings = Settings(
             chains=chains,
             draws=draws,
             warmup=1000 if warmup is None else warmup,
-            seed=seeds.checked(seed),
+            seed=checked_seed(seed),
             adapt_delta=_CAREFUL if adapt_delta is None else adapt_delta,
             max_treedepth=max_treedepth,
             metric="diag" if metric is None else metric,
@@ -303,7 +303,7 @@ class Model(Base):
             The prior itself is hard to draw from; its tails may be too long to mean anything.
         """
         idata, trouble = fitting.prior(
-            self, draws, seeds.checked(seed), progress=progress, executor=executor
+            self, draws, checked_seed(seed), progress=progress, executor=executor
         )
         for line in trouble:
             warnings.warn(f"prior: {line}", DiagnosticWarning, stacklevel=2)

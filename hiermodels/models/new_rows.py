@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..data import columns as rules
-from ..data import files, frames, label_texts, labels, text_numbers
+from ..data import engines, files, frames, label_texts, labels, text_numbers
 from ..data.rows import Rows
 from ..errors import DataError, listed, suggest
 
@@ -105,7 +105,7 @@ def read(model: Base, frame: Any, target: str) -> NewRows:
             # Labels and levels of fewer rows may all look like numbers.
             text=[*found.levels, *([d.group] if d.labels.dtype.kind == "U" else [])],
         )
-    data = frames.opened(frame)
+    data = engines.opened(frame)
     native = data.to_native()
     if target == "average":
         data = data.with_columns(nw.lit("average").alias(d.group))
@@ -115,7 +115,7 @@ def read(model: Base, frame: Any, target: str) -> NewRows:
     rules.check_names(names, roles, d.group, predictors)
     data = data.select(*roles.values(), d.group, *predictors)
     if isinstance(data, nw.LazyFrame):
-        data = frames.computed(data)
+        data = engines.computed(data)
     for name in predictors:
         _check_kind(data[name], name, found)
     table = frames.table(

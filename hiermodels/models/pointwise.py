@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ..container import inference_data as idatas
-from ..engines import seeds
+from ..engines.settings import checked_seed
 from ..errors import ContainerError
 from ..families import draws as sizes
 from . import layout
@@ -68,7 +68,7 @@ def add_pointwise(model: Base, idata: Any, given_seed: int | None) -> None:
     """Add the log likelihoods and ``posterior_predictive`` to a container of this very model."""
     refuse_other(model, idata)
     drawn, attrs = idatas.dataset(idata, "posterior"), idatas.attributes(idata)
-    used = int(attrs["seed"]) if given_seed is None else seeds.checked(given_seed)
+    used = int(attrs["seed"]) if given_seed is None else checked_seed(given_seed)
     # What groups alone can give is there, also where the rows are not.
     added = {} if idatas.has(idata, "log_likelihood_group") else layout.by_group(model, drawn)
     for name, group in added.items():

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from ..container import inference_data as idatas
 from ..diagnostics import convergence
-from ..engines import seeds
+from ..engines.settings import checked_seed
 from ..errors import ContainerError, OptionError, count_of
 from ..families.draws import Draws, by_row, linear_predictor
 from ..families.family import Family
@@ -236,7 +236,7 @@ def predict(
     posterior = idatas.dataset(idata, "posterior")
     convergence.refuse_bare(posterior.dims)
     _refuse_target(model, posterior, target)
-    used = int(idatas.attributes(idata)["seed"]) if seed is None else seeds.checked(seed)
+    used = int(idatas.attributes(idata)["seed"]) if seed is None else checked_seed(seed)
     new = new_rows.read(model, frame, target)
     shape = (posterior.sizes["chain"], posterior.sizes["draw"])
     _refuse_large(len(new), shape[0] * shape[1])

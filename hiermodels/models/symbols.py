@@ -275,8 +275,8 @@ def _where(f: _Facts) -> list[tuple[str, str]]:
         said.append((symbol, f"coefficient{_s(len(f.predictors))} of x, {where}"))
     if not f.family.estimates:
         said += f.family.symbols("theta_{j[i]}", f.group)[1]
-    if f.origin.moves and f.origin.anchor is not None:
-        name = f.origin.names[f.origin.anchor]
+    if f.origin.moves:
+        name = ", ".join(f.origin.heights)
         also = ", with its own tau and Omega" if f.pooling == "partial" and several else ""
         said.append(
             (name, f"height of a line at {f.origin}; a fit reports it where they are 0{also}")

@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..data.design import Design
+from ..data.least_squares import least_squares
 from ..errors import DataError, DataWarning, OptionError, listed, shown
 from ..families.family import Family
 from ..families.gaussian.family import moments_of
 from ..families.gaussian.laplace import Standardization
-from ..families.gaussian.least_squares import least_squares
 from ..families.gaussian.marginal import forward
 from ..families.gaussian.observations import Observations, observe
 from ..priors.blocks import Block
@@ -195,7 +195,7 @@ class VaryingSlopes(Model):
                 made = coded(found.coded_in_full(full))
             if made.ones is not None:
                 _refuse_constant(made)
-            if made.anchor is not None or full is not None:
+            if made.anchors or full is not None:
                 _warn_of_far(made)
             else:
                 _warn_of_rows_of_zeros(made)
@@ -290,8 +290,8 @@ class VaryingSlopes(Model):
     def _marginal_data(self, standard: Standardization) -> dict[str, Any]:
         d = moments_of(self.design)
         K, J, common = d.K, d.J, not self.family.by_group
-        lower = np.tril_indices(K)
-        products = d.gram.reshape(J, -1)
+        r = d.rotated
+        rest = r.rest.reshape(J, -1)
         shift, back = d.back
         few = len(standard.root)
         return {
@@ -299,9 +299,9 @@ class VaryingSlopes(Model):
             "K": K,
             "P": d.P,
             "S": 1 if common else J,
-            "A": d.gram[:, lower[0], lower[1]],
-            "B": d.gram[:, :K, :].reshape(J, -1),
-            "C": products.sum(axis=0)[None] if common else products,
+            "W": r.rows.reshape(J, -1),
+            "rest": rest.sum(axis=0)[None] if common else rest,
+            "more": r.more,
             "n": [d.N] if common else d.sizes,
             "raw_shift": shift,
             "raw_back": back,
@@ -409,7 +409,7 @@ def _warn_of_far(design: Design) -> None:
         elif abs(means[k]) > _LOST * design.sds[k]:
             far["lost"].append(k)
     # Beside a common intercept the lines of all groups meet at 0: centring is another model.
-    beside = design.anchor is not None and not design.origin.moves
+    beside = bool(design.anchors) and not design.origin.moves
     advice = ", or pass intercept_at='centre'" if beside and design.offset[:-1].any() else ""
     for what, columns in far.items():
         if not columns:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,16 +13,36 @@ from ..errors import OptionError, listed, suggest
 from . import style
 
 if TYPE_CHECKING:
+    import pandas as pd
     from matplotlib.axes import Axes
 
-    from ..validation.result import Calibration
 
 _FAILING = (style.VERMILION, style.BLUE, style.PINK, style.GREEN, style.AMBER, style.SKY)
 _NAMED = 6
 
 
+class Ranks(Protocol):
+    """What this picture needs of a calibration."""
+
+    @property
+    def ranks(self) -> pd.DataFrame:
+        """Rank of each simulation's value, by quantity."""
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """One row per quantity."""
+
+    @property
+    def failing(self) -> Sequence[str]:
+        """Quantities whose ranks leave the bands."""
+
+    @property
+    def about(self) -> Mapping[str, Any]:
+        """Draws per simulation, and the engine."""
+
+
 def calibration(
-    result: Calibration,
+    result: Ranks,
     *,
     quantities: Sequence[str] | None = None,
     ax: Axes | None = None,
@@ -50,9 +70,7 @@ def calibration(
     OptionError
         It is something else, there is no such quantity, or no simulation was fitted.
     """
-    from ..validation.result import LEVEL, Calibration, shared
-
-    if not isinstance(result, Calibration):
+    if not all(hasattr(result, name) for name in ("ranks", "table", "failing", "about")):
         raise OptionError(
             f"a picture of a calibration is of what hm.calibrate returns, got "
             f"{type(result).__name__}; run hm.calibrate(model, ...) first"
@@ -70,11 +88,13 @@ def calibration(
     if ax is None:
         ax = style.new_axes()
     n, draws, every = len(fitted), int(result.about["draws"]), len(result.table)
-    one, all_of_them = (uniformity.band(n, draws, p) for p in (LEVEL, shared(every)))
+    one, all_of_them = (
+        uniformity.band(n, draws, p) for p in (uniformity.LEVEL, uniformity.shared(every))
+    )
     ax.fill_between(one.z, one.lower, one.upper, color=style.PALE, linewidth=0,
-                    label=f"{LEVEL:.0%} of one quantity")  # fmt: skip
+                    label=f"{uniformity.LEVEL:.0%} of one quantity")  # fmt: skip
     for bound, label in (
-        (all_of_them.lower, f"{LEVEL:.0%} of all {every}"),
+        (all_of_them.lower, f"{uniformity.LEVEL:.0%} of all {every}"),
         (all_of_them.upper, None),
     ):
         ax.plot(all_of_them.z, bound, color="black", linestyle="--", linewidth=0.8, label=label)

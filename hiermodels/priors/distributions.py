@@ -8,16 +8,18 @@ here in NumPy, each beside its formula. :meth:`Prior.draw` draws from them, with
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from ..errors import PriorError, shown
+from ..errors import PriorError
 from . import draws
 from .draws import Size
+from .prior import Prior, as_array, of_scale
+from .variances import GammaPrecision, InverseGamma, LogFlat
 
 __all__ = [
     "FAMILIES",
@@ -41,113 +43,6 @@ Array = NDArray[np.float64]
 _LOG_2PI = math.log(2 * math.pi)
 
 
-# Numbers whose squares a double holds.
-_SMALLEST, _LARGEST = 1e-150, 1e150
-
-
-@dataclass(frozen=True)
-class Prior:
-    """A prior distribution: a family and its numbers.
-
-    Attributes
-    ----------
-    kinds : set of str
-        The kinds of parameter that can have it: "location", "scale", "correlation".
-    """
-
-    kinds: ClassVar[frozenset[str]] = frozenset()
-    code: ClassVar[dict[str, int]] = {}
-    positive: ClassVar[tuple[str, ...]] = ()
-    nonnegative: ClassVar[tuple[str, ...]] = ()
-
-    def __post_init__(self) -> None:
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if isinstance(value, bool) or not isinstance(
-                value, (int, float, np.integer, np.floating)
-            ):
-                raise PriorError(
-                    f"{type(self).__name__}: {field.name} must be a number, got {shown(value)}"
-                )
-            try:
-                value = float(value)
-            except OverflowError:  # a whole number of hundreds of digits
-                value = math.inf if value > 0 else -math.inf
-            if not math.isfinite(value):
-                raise PriorError(
-                    f"{type(self).__name__}: {field.name} must be finite, got {value}; "
-                    "for no prior information use Flat()"
-                )
-            if field.name in self.positive and value <= 0:
-                raise PriorError(
-                    f"{type(self).__name__}: {field.name} must be above 0, got {value:g}"
-                )
-            if field.name in self.nonnegative and value < 0:
-                raise PriorError(
-                    f"{type(self).__name__}: {field.name} must not be negative, got {value:g}"
-                )
-            if value and not _SMALLEST <= abs(value) <= _LARGEST:
-                raise PriorError(
-                    f"{type(self).__name__}: {field.name} must be of a size from {_SMALLEST:g} to "
-                    f"{_LARGEST:g}, got {value:g}; take other units, or Flat() for no information"
-                )
-            object.__setattr__(self, field.name, value)
-
-    @property
-    def numbers(self) -> tuple[float, ...]:
-        """The family's numbers, in the order of the constructor."""
-        return tuple(getattr(self, f.name) for f in fields(self))
-
-    @property
-    def proper(self) -> bool:
-        """Whether the prior integrates to one."""
-        return True
-
-    def hyper(self) -> list[float]:
-        """The three numbers that Stan is given, those that the family lacks as 0."""
-        return [*self.numbers, 0.0, 0.0, 0.0][:3]
-
-    def log_density(self, x: Any) -> Array:
-        """Log density at ``x``, elementwise, with every constant (without, where improper)."""
-        raise NotImplementedError(x)  # pragma: no cover - every family has its own
-
-    def draw(self, rng: np.random.Generator, size: Size) -> Array:
-        """Independent draws.
-
-        Parameters
-        ----------
-        rng : Generator
-        size : int or tuple of int
-            Their number, or the shape of the array of them.
-
-        Raises
-        ------
-        PriorError
-            The prior is improper.
-        """
-        if not self.proper:
-            raise PriorError(
-                f"{self} is improper, so it has no draws; take a proper prior, such as Normal(0, 1)"
-                " for a mean or HalfNormal(1) for a standard deviation"
-            )
-        return np.asarray(self._draw(rng, size), dtype=np.float64)
-
-    def _draw(self, rng: np.random.Generator, size: Size) -> Array:
-        raise NotImplementedError(rng)  # pragma: no cover - every proper family has its own
-
-    def __str__(self) -> str:
-        return f"{type(self).__name__}({', '.join(f'{n:.4g}' for n in self.numbers)})"
-
-
-def _array(x: Any) -> Array:
-    return np.asarray(x, dtype=np.float64)
-
-
-def _of_scale(x: Any, log_density: Any) -> Array:
-    """The log density of a scale, minus infinity below 0."""
-    return np.where(_array(x) >= 0, log_density, -np.inf)
-
-
 @dataclass(frozen=True)
 class Flat(Prior):
     """Flat, improper: p(x) ∝ 1, over the line for a location, over x > 0 for a scale.
@@ -166,7 +61,7 @@ class Flat(Prior):
 
     def log_density(self, x: Any) -> Array:
         """0 everywhere."""
-        return np.zeros_like(_array(x))
+        return np.zeros_like(as_array(x))
 
 
 @dataclass(frozen=True)
@@ -187,7 +82,7 @@ class Normal(Prior):
 
     def log_density(self, x: Any) -> Array:
         """Log density at ``x``."""
-        z = (_array(x) - self.mean) / self.sd
+        z = (as_array(x) - self.mean) / self.sd
         return -0.5 * (_LOG_2PI + z * z) - math.log(self.sd)
 
     def _draw(self, rng: np.random.Generator, size: Size) -> Array:
@@ -215,7 +110,7 @@ class StudentT(Prior):
 
     def log_density(self, x: Any) -> Array:
         """Log density at ``x``."""
-        return _log_t((_array(x) - self.location) / self.scale, self.nu) - math.log(self.scale)
+        return _log_t((as_array(x) - self.location) / self.scale, self.nu) - math.log(self.scale)
 
     def _draw(self, rng: np.random.Generator, size: Size) -> Array:
         return self.location + self.scale * rng.standard_t(self.nu, size)
@@ -244,7 +139,7 @@ class HalfNormal(Prior):
 
     def log_density(self, x: Any) -> Array:
         """Log density at ``x``."""
-        return _of_scale(x, Normal(0, self.sd).log_density(x) + math.log(2))
+        return of_scale(x, Normal(0, self.sd).log_density(x) + math.log(2))
 
     def _draw(self, rng: np.random.Generator, size: Size) -> Array:
         return np.abs(rng.normal(0, self.sd, size))
@@ -270,8 +165,8 @@ class HalfT(Prior):
 
     def log_density(self, x: Any) -> Array:
         """Log density at ``x``."""
-        log_t = _log_t(_array(x) / self.scale, self.nu)
-        return _of_scale(x, log_t - math.log(self.scale) + math.log(2))
+        log_t = _log_t(as_array(x) / self.scale, self.nu)
+        return of_scale(x, log_t - math.log(self.scale) + math.log(2))
 
     def _draw(self, rng: np.random.Generator, size: Size) -> Array:
         return self.scale * np.abs(rng.standard_t(self.nu, size))
@@ -294,8 +189,8 @@ class HalfCauchy(Prior):
 
     def log_density(self, x: Any) -> Array:
         """Log density at ``x``."""
-        z = _array(x) / self.scale
-        return _of_scale(x, math.log(2 / (math.pi * self.scale)) - np.log1p(z * z))
+        z = as_array(x) / self.scale
+        return of_scale(x, math.log(2 / (math.pi * self.scale)) - np.log1p(z * z))
 
     def _draw(self, rng: np.random.Generator, size: Size) -> Array:
         return self.scale * np.abs(rng.standard_cauchy(size))
@@ -318,7 +213,7 @@ class Exponential(Prior):
 
     def log_density(self, x: Any) -> Array:
         """Log density at ``x``."""
-        return _of_scale(x, math.log(self.rate) - self.rate * _array(x))
+        return of_scale(x, math.log(self.rate) - self.rate * as_array(x))
 
     def _draw(self, rng: np.random.Generator, size: Size) -> Array:
         return rng.exponential(1 / self.rate, size)
@@ -353,114 +248,10 @@ class Uniform(Prior):
 
     def log_density(self, x: Any) -> Array:
         """Log density at ``x``; minus infinity above ``upper``."""
-        return _of_scale(x, np.where(_array(x) <= self.upper, -math.log(self.upper), -np.inf))
+        return of_scale(x, np.where(as_array(x) <= self.upper, -math.log(self.upper), -np.inf))
 
     def _draw(self, rng: np.random.Generator, size: Size) -> Array:
         return self.upper * (1 - rng.random(size))  # never 0
-
-
-def _log_power_gamma(x: Any, shape: float, b: float) -> Array:
-    """Log density of a scale x whose precision x^-2 is gamma(shape, rate b).
-
-    p(x) = b^shape / Gamma(shape) * 2 x^(-2 shape - 1) exp(-b / x^2): the gamma density at x^-2
-    times the Jacobian 2 x^-3. The inverse-gamma(shape, b) density at x^2 times 2 x is the same.
-    """
-    x = _array(x)
-    constant = shape * math.log(b) - special.gammaln(shape) if shape > 0 and b > 0 else 0.0
-    with np.errstate(all="ignore"):
-        log_density = constant + math.log(2) - (2 * shape + 1) * np.log(x) - b / (x * x)
-    # At 0 the exponential wins, where there is one.
-    at_0 = -np.inf if b > 0 else np.inf
-    return _of_scale(x, np.where(x == 0, at_0, log_density))
-
-
-@dataclass(frozen=True)
-class InverseGamma(Prior):
-    """Inverse-gamma on the variance of a scale x: x^2 ~ inverse-gamma(shape, scale).
-
-    The semi-conjugate prior: with nu_0 prior observations of variance s_0^2, shape = nu_0/2 and
-    scale = nu_0 s_0^2 / 2 (Gelman et al., Bayesian Data Analysis, 3rd ed., section 2.6).
-
-    Parameters
-    ----------
-    shape : float
-        Shape, >= 0; improper at 0.
-    scale : float
-        Scale, in squared units of the parameter, >= 0; improper at 0.
-    """
-
-    shape: float
-    scale: float
-    kinds = frozenset({"scale"})
-    code: ClassVar[dict[str, int]] = {"scale": 6}
-    nonnegative = ("shape", "scale")
-
-    @property
-    def proper(self) -> bool:
-        """Whether both numbers are above 0."""
-        return self.shape > 0 and self.scale > 0
-
-    def log_density(self, x: Any) -> Array:
-        """Log density at ``x`` (of the scale itself, not of its square)."""
-        return _log_power_gamma(x, self.shape, self.scale)
-
-    def _draw(self, rng: np.random.Generator, size: Size) -> Array:
-        return draws.power_gamma(rng, self.shape, self.scale, size)
-
-
-@dataclass(frozen=True)
-class GammaPrecision(Prior):
-    """Gamma on the precision of a scale x: 1/x^2 ~ gamma(shape, rate).
-
-    The same prior as ``InverseGamma(shape, rate)``, written for 1/x^2. ``GammaPrecision(0, 0)`` is
-    flat on log x: 1/sigma^2 as a density of sigma^2.
-
-    Parameters
-    ----------
-    shape : float
-        Shape, >= 0; improper at 0.
-    rate : float
-        Rate, in squared units of the parameter, >= 0; improper at 0.
-    """
-
-    shape: float
-    rate: float
-    kinds = frozenset({"scale"})
-    code: ClassVar[dict[str, int]] = {"scale": 7}
-    nonnegative = ("shape", "rate")
-
-    @property
-    def proper(self) -> bool:
-        """Whether both numbers are above 0."""
-        return self.shape > 0 and self.rate > 0
-
-    def log_density(self, x: Any) -> Array:
-        """Log density at ``x`` (of the scale itself, not of its precision)."""
-        return _log_power_gamma(x, self.shape, self.rate)
-
-    def _draw(self, rng: np.random.Generator, size: Size) -> Array:
-        return draws.power_gamma(rng, self.shape, self.rate, size)
-
-
-@dataclass(frozen=True)
-class LogFlat(Prior):
-    """Flat on log x, improper: p(x) ∝ 1/x, the reference prior of a residual sd.
-
-    The same as ``GammaPrecision(0, 0)``; as a density of x^2 it is 1/x^2
-    (Gelman et al., Bayesian Data Analysis, 3rd ed., section 2.8).
-    """
-
-    kinds = frozenset({"scale"})
-    code: ClassVar[dict[str, int]] = {"scale": 7}
-
-    @property
-    def proper(self) -> bool:
-        """Never: 1/x has no integral over x > 0."""
-        return False
-
-    def log_density(self, x: Any) -> Array:
-        """-log x, plus the log 2 that ``GammaPrecision(0, 0)`` has."""
-        return _log_power_gamma(x, 0.0, 0.0)
 
 
 @dataclass(frozen=True)
@@ -486,7 +277,7 @@ class LKJ(Prior):
         For the lower factor L: c_K + sum over k = 2..K of (K - k + 2 eta - 2) log L_kk, where the
         constant c_K is that of Lewandowski et al. (2009), section 3.
         """
-        L = _array(x)
+        L = as_array(x)
         K = L.shape[-1]
         k = np.arange(2, K + 1)
         log_diagonal = np.log(np.diagonal(L, axis1=-2, axis2=-1)[..., 1:])

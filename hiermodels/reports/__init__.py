@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import OptionError
 
 if TYPE_CHECKING:
-    from ..comparison.strategies import PoolingComparison
+    from ..comparison.pooling_comparison import PoolingComparison
     from ..container.inference_data import Container
     from ..models.model import Model
 

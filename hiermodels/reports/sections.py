@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from ..comparison import strategies_text
+from ..comparison import pooling_comparison
 from ..errors import ContainerError
 from ..models import symbols
 from . import estimates, pictures, snippet, tables
@@ -45,7 +45,7 @@ def page(s: Subject, path: str, title: str | None) -> str:
         Section("pictures", "Pictures", _pictures(s)),
         Section("reproduce", "To make it again", _again(s, path)),
     ]
-    what = strategies_text.title(s.comparison) if s.comparison is not None else _title(s)
+    what = pooling_comparison.title(s.comparison) if s.comparison is not None else _title(s)
     lead = what if title is not None else _lead(s)
     return pages.frame(title or what, lead, sections, "Made by hiermodels.")
 
@@ -78,7 +78,7 @@ def _in_short(s: Subject) -> str:
     bad = [name for name, found in s.checks.items() if not found.ok]
     said = list(_scalars(s))
     if s.comparison is not None:
-        said += strategies_text.conclusions(s.comparison)
+        said += pooling_comparison.conclusions(s.comparison)
         said += [
             f"There is no fit {_WITH[name]}: {why}." for name, why in s.comparison.absent.items()
         ]
@@ -212,7 +212,7 @@ def _comparison(s: Subject) -> str:
     assert c is not None  # noqa: S101 - there is such a section
     out = []
     for unit, part in c.elpd.groupby("unit", sort=False):
-        heading = strategies_text.heading(c, str(unit))
+        heading = pooling_comparison.heading(c, str(unit))
         out.append(f"<h3>{escape(heading)}</h3>")
         found = estimates.scores(part, "Expected log predictive density (elpd): larger is better")
         if found is not None:
@@ -222,7 +222,7 @@ def _comparison(s: Subject) -> str:
     out.append("<h3>How much the groups differ</h3>")
     out.append(table(estimates.heterogeneity(c.heterogeneity), "table-heterogeneity"))
     out.append(items(estimates.meanings(c.heterogeneity)))
-    out += [paragraph(line) for line in strategies_text.place(c)]
+    out += [paragraph(line) for line in pooling_comparison.place(c)]
     if c.notes:
         out += ["<h3>Notes</h3>", items(c.notes)]
     return "\n".join(out)

@@ -18,7 +18,7 @@ from ..models import provenance
 if TYPE_CHECKING:
     import xarray as xr
 
-    from ..comparison.strategies import PoolingComparison
+    from ..comparison.pooling_comparison import PoolingComparison
     from ..container.inference_data import Container
     from ..diagnostics.check import Diagnostics
     from ..models.model import Model
@@ -230,7 +230,7 @@ def of(what: Any, model: Model | None) -> Subject:
         name = str(idatas.attributes(what).get("pooling", "posterior"))
         return Subject({name: what}, name, model, None)
 
-    from ..comparison.strategies import PoolingComparison
+    from ..comparison.pooling_comparison import PoolingComparison
 
     if isinstance(what, PoolingComparison):
         if model is not None:

@@ -285,7 +285,7 @@ def _begun(
     options: Mapping[str, Any],
 ) -> tuple[dict[str, Any], dict[int, Record], int | None]:
     """What is run, and what of it a file has already."""
-    from ..engines.seeds import checked
+    from ..engines.settings import checked_seed
 
     header = {
         "model": repr(model),
@@ -305,9 +305,9 @@ def _begun(
         "hiermodels_version": __version__,
     }
     if path is None or not path.exists():
-        return header | {"seed": checked(seed)}, {}, None
+        return header | {"seed": checked_seed(seed)}, {}, None
     found, records, whole = calibration_file.read(path)
-    header["seed"] = found.get("seed") if seed is None else checked(seed)
+    header["seed"] = found.get("seed") if seed is None else checked_seed(seed)
     calibration_file.refuse_another(path, found, header)
     return header, records, whole
 

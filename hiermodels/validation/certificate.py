@@ -383,9 +383,9 @@ def _given_the_rest(model: Model, posterior: xr.Dataset) -> pd.DataFrame | None:
     for part in marginal.blocks(d.J * d.K, n):
         block = draws[part]
         p = effects.population(d, block)
-        factored = marginal.factor(d.gram, p)
-        means = marginal.raw_effects(d, p, marginal.deviations(p, factored))
-        variances = marginal.variances(marginal.root(d.at_zero, p), factored)
+        given = marginal.condition(d.rotated, p)
+        means = marginal.raw_effects(d, p, marginal.deviations(p, given))
+        variances = marginal.variances(marginal.root(d.at_zero, p), given)
         for k, (m, v) in enumerate(zip(means, variances, strict=True)):
             # Where tau is next to nothing, what is printed of theta is too little to tell.
             sd = np.maximum(np.sqrt(v), 1e-9 * np.abs(m) + 1e-300)

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Calibration"]
 
-LEVEL = 0.95
 MOST_FAILED = 0.03
 """Share of failed fits from which on nothing is passed."""
 FEWEST = 20
@@ -83,7 +82,7 @@ class Calibration:
             [[getattr(r, k) for k in kept] for r in records], index=index, columns=list(kept)
         )
         fitted = ranks.dropna().astype("int64")
-        level = shared(len(names))
+        level = uniformity.shared(len(names))
         rows = [_row(fitted[name].to_numpy(), draws, level) for name in names]
         table = pd.DataFrame(rows, index=pd.Index(names, name="quantity"), columns=_COLUMNS)
         return cls(ranks, table, simulations, dict(about))
@@ -127,7 +126,7 @@ class Calibration:
 
     @property
     def _level(self) -> float:
-        return shared(len(self.table))
+        return uniformity.shared(len(self.table))
 
     @property
     def divergences(self) -> int:
@@ -145,7 +144,8 @@ class Calibration:
                 f"Failed: {failed} of {many} simulations have no fit, more than "
                 f"{MOST_FAILED:.0%}: {_reasons(self.failures.values())}"
             )
-        level = f"{LEVEL:.0%} band of their ECDF, for all {len(self.table)} quantities at once"
+        share = f"{uniformity.LEVEL:.0%}"
+        level = f"{share} band of their ECDF, for all {len(self.table)} quantities at once"
         if self.fits < FEWEST:
             said = f"Too few simulations to tell ({self.fits}; at least {FEWEST} are needed)"
             if self.failing:
@@ -229,11 +229,6 @@ class Calibration:
         from ..plots import calibration
 
         return calibration(self, quantities=quantities, ax=ax)
-
-
-def shared(quantities: int) -> float:
-    """The level of one quantity's band, where all are to stay inside at once (Bonferroni)."""
-    return 1 - (1 - LEVEL) / max(quantities, 1)
 
 
 _COLUMNS = (

@@ -217,21 +217,22 @@ CASES = [
         "groups apart by 1e9 sds, with a slope that varies",
         rows(y=Y + 1e9 * G),
         "VaryingSlopes",
-        says=(
-            "y='y' must vary about the groups' own lines by at least three millionths of "
-            "what it varies between them: with less, too few digits are left of what sigma is "
-            "learned from; subtract from it what is known of the groups' levels, or use OneWay, "
-            "which keeps all digits"
-        ),
+        answer=finite,
     ),
     Case(
         "a predictor apart by 1e9 sds between groups",
         rows(x=X + 1e9 * G),
         "VaryingSlopes",
+        answer=finite,
+    ),
+    Case(
+        "slopes apart by a million sds",
+        rows(y=Y + 1e6 * G * X),
+        "VaryingSlopes",
         says=(
-            "predictor 'x' must vary within groups by at least a millionth of what it varies "
-            "between them: with less, too few digits are left of what it says there; make two "
-            "columns of it, each group's mean and the deviations from that"
+            "y='y' must vary about the groups' own lines by at least three millionths of what "
+            "it varies within them: with less, too few digits are left of what sigma is "
+            "learned from; subtract from it what is known of those lines"
         ),
     ),
     Case(

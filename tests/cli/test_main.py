@@ -565,10 +565,10 @@ def test_a_reader_who_has_enough_does_not_cost_the_report(no_cmdstan, schools_fi
 
 
 def test_what_to_do_about_a_comparison_can_be_typed(no_cmdstan, schools_file, run, monkeypatch):
-    from hiermodels.comparison import strategies_text
+    from hiermodels.comparison import pooling_comparison
 
     words = "compare_pooling(..., refit='bad') fits the model without each of them."
-    monkeypatch.setattr(strategies_text, "conclusions", lambda _: [f"Bad: {words}"])
+    monkeypatch.setattr(pooling_comparison, "conclusions", lambda _: [f"Bad: {words}"])
     code, out, _ = run(*in_file(COMPARE, schools_file), "--seed", 1, "--draws", 100)
     assert code == 0
     assert "- Bad: --refit bad fits the model without each of them.\n" in out

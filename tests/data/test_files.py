@@ -23,7 +23,7 @@ import pytest
 import xarray as xr
 
 from hiermodels.container import inference_data, netcdf
-from hiermodels.data import files, frames
+from hiermodels.data import engines, files, frames
 from hiermodels.errors import DataError, DataWarning
 from tests.families.gaussian.test_aggregation import DATA, of
 from tests.families.gaussian.test_statistics import alike
@@ -216,7 +216,7 @@ OWN = """
 import os, sys, signal, threading, time
 import duckdb
 import narwhals as nw
-from hiermodels.data import files, frames
+from hiermodels.data import engines, files, frames
 from hiermodels.system.termination import terminable
 
 def interrupt():
@@ -235,10 +235,10 @@ except (KeyboardInterrupt, SystemExit) as end:
     print(type(end).__name__, end.args)
 """
 OF_FILES = """with files.scan(sys.argv[1], others=["score"]) as rows:
-            frames.computed(query(rows))"""
+            engines.computed(query(rows))"""
 OF_THE_CALLER = """own = duckdb.connect(config={"threads": 1})
         rows = own.sql("from range(1e15::bigint) as t(i)")
-        frames.computed(nw.from_native(rows.aggregate("sum(i)")))"""
+        engines.computed(nw.from_native(rows.aggregate("sum(i)")))"""
 
 
 @pytest.mark.parametrize(
@@ -278,7 +278,7 @@ def test_a_query_that_the_caller_stops_ends_as_an_interruption() -> None:
         timer = threading.Timer(0.5, own.interrupt)
         timer.start()
         with pytest.raises(KeyboardInterrupt):
-            frames.computed(nw.from_native(rows))
+            engines.computed(nw.from_native(rows))
         timer.join()
 
 

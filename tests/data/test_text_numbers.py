@@ -14,7 +14,7 @@ import pytest
 
 from hiermodels import EightSchools, OneWay, VaryingSlopes, datasets
 from hiermodels.cli import main as cli
-from hiermodels.data import columns, frames
+from hiermodels.data import frames, numerals
 from hiermodels.errors import DataError, DataWarning
 from tests.families.gaussian.test_aggregation import of
 
@@ -101,9 +101,9 @@ def test_numbers_as_text_have_no_wrong_cell(tmp_path: Path) -> None:
 
 def test_numbers_as_readers_take_them() -> None:
     for text in ("1", "-1.", "+.5", "1e5", "-1.5E-3", " 2 ", "nan", "-inf", "Infinity"):
-        assert columns.is_number(text), text
+        assert numerals.is_number(text), text
     for text in ("", ".", "-", "e5", "1e", "1O", "1 2", "--1", "0x1", "1_000", "5%", "Infinit"):
-        assert not columns.is_number(text), text
+        assert not numerals.is_number(text), text
 
 
 def test_estimates_and_their_errors_are_named_too(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import pytest
 import hiermodels as hm
 from hiermodels.container import inference_data as idatas
 from hiermodels.engines.nuts import sampling
+from hiermodels.engines.settings import Settings
 from hiermodels.errors import DataError, OptionError
 from hiermodels.families import draws as sizes
 from hiermodels.families.gaussian import marginal
@@ -57,6 +58,12 @@ MODELS: dict[str, Any] = {
     "slopes, one coefficient": lambda: slopes(varying=[], common=[]),
     "slopes, common intercept": lambda: slopes(intercept="common"),
     "slopes, no intercept": lambda: slopes(intercept="none", common=[]),
+    "slopes, groups 1e8 sds apart": lambda: slopes_of(
+        simulated()[0].assign(y=lambda f: f["y"] + 1e8 * np.sin(f["group"]))
+    ),
+    "slopes, a predictor 1e8 sds apart": lambda: slopes_of(
+        simulated()[0].assign(w1=lambda f: f["w1"] + 1e8 * np.sin(f["group"]))
+    ),
 }
 
 
@@ -66,7 +73,7 @@ def test_stan_and_numpy_have_one_density_and_one_transformation(name: str) -> No
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", hm.HierModelsWarning)
         model = MODELS[name]()
-    settings = sampling.Settings(chains=1, draws=60, warmup=60, seed=1)
+    settings = Settings(chains=1, draws=60, warmup=60, seed=1)
     path = programs.executable(model.program_name(), progress=False).path
     inits = starts(model, None, 1, 1)
     ran = sampling.sample(path, model.stan_data, inits, settings, progress=False)

@@ -311,6 +311,9 @@ AT_A_LINE = """
     import os, signal, sys, threading
     from hiermodels.system import termination
 
+    # The wait is one turn of its loop, or the number of lines depends on the machine.
+    termination._MOMENT = 60
+
     def sent_at(line):
         ended = threading.Event()
         seen = -1

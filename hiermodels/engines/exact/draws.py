@@ -10,7 +10,7 @@ from scipy import special
 
 from ...families.gaussian import marginal
 from .integral import OneWayIntegral
-from .quadrature import Lattice
+from .lattices import Lattice
 
 __all__ = ["draw"]
 

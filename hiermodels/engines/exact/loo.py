@@ -22,7 +22,7 @@ from scipy import special
 from ...errors import ExactError
 from . import quadrature
 from .integral import Nodes, OneWayIntegral
-from .quadrature import Lattice
+from .lattices import Lattice, TailError
 
 __all__ = ["ExactLoo", "leave_out"]
 
@@ -92,7 +92,7 @@ def leave_out(integral: OneWayIntegral, table: Lattice, unit: str) -> ExactLoo:
     start, width = integral.guess()
     try:
         lattice = quadrature.lattice(integral.log_density, start, width, reach=reach)
-    except quadrature.TailError as error:
+    except TailError as error:
         raise ExactError(
             f"without one {unit} there is no posterior, or its tails are too long: "
             f"{d.J} groups are too few to leave one out under these priors; give tau "

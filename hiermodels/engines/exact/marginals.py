@@ -21,7 +21,7 @@ from ...families.gaussian.hyperparameters import on_the_line
 from ...priors.distributions import Flat
 from . import quadrature
 from .integral import Nodes, OneWayIntegral
-from .quadrature import Lattice
+from .lattices import Lattice
 
 __all__ = ["Marginals"]
 

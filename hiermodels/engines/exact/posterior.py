@@ -28,12 +28,12 @@ from ...families.gaussian.hyperparameters import on_the_line
 from . import draws as exact_draws
 from . import quadrature
 from .integral import OneWayIntegral
+from .lattices import Lattice, TailError
 from .loo import ExactLoo, leave_out
 from .marginals import Marginals
 
 if TYPE_CHECKING:
     from ...families.family import Specification
-    from .quadrature import Lattice
 
 __all__ = ["ExactLoo", "ExactPosterior", "posterior"]
 
@@ -86,7 +86,7 @@ def posterior(model: Specification) -> ExactPosterior:
 
         try:
             lattice = quadrature.lattice(integral.log_density, start, width, reach=reach)
-        except quadrature.TailError:
+        except TailError:
             if not any(moments):
                 raise
             continue

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from ...data.least_squares import own_lines
 from ...families.gaussian import marginal
 from ...families.gaussian.family import moments_of
 from ...families.gaussian.hyperparameters import (
@@ -33,10 +34,10 @@ from ...families.gaussian.hyperparameters import (
     positive,
     upper_ends,
 )
-from ...families.gaussian.least_squares import own_lines
 from ...families.gaussian.marginal import known_variance
 from ...priors.distributions import Flat, Normal, Prior
 from . import quadrature
+from .lattices import Lattice, TailError
 
 if TYPE_CHECKING:
     from ...families.family import Specification
@@ -57,7 +58,7 @@ class Sigma:
     ----------
     values, weight : array, shape (M,)
         Nodes, and weights that add up to 1.
-    table : quadrature.Lattice or None
+    table : Lattice or None
         None where it is known.
     upper : array, shape (1,)
         Upper end of its prior, infinite without one.
@@ -67,7 +68,7 @@ class Sigma:
 
     values: Array
     weight: Array
-    table: quadrature.Lattice | None
+    table: Lattice | None
     upper: Array
     powers: int = 4
 
@@ -289,7 +290,7 @@ def _sigma(model: Specification, found: Regressions) -> Sigma:
 
         try:
             table = quadrature.lattice(log_density, _on_the_line(start, upper), width, reach=reach)
-        except quadrature.TailError:
+        except TailError:
             if powers == 0:
                 raise
         else:

@@ -32,7 +32,7 @@ from ...errors import PriorError, SamplingError, listed
 from ...priors import distributions as families
 from ...priors.distributions import Prior
 from ...system import progress as bars
-from ..nuts.sampling import Settings
+from ..settings import Settings
 from .conditionals import (
     Data,
     check_prior,

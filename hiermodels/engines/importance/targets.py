@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from ...families.gaussian import laplace, marginal
 from ...families.gaussian.hyperparameters import Hyperparameters
 from ...families.gaussian.laplace import Standardization
+from ...families.gaussian.rotation import Rotated
 from ...priors.distributions import Flat, Normal, Prior
 
 __all__ = ["Target"]
@@ -111,6 +112,16 @@ class Target:
         places = np.arange(self.hyper.size)[self.hyper.part(name)]
         return np.isin(self.kept, places)
 
+    @cached_property
+    def _turned(self) -> Rotated:
+        """The groups' rows, less the lines at the mode: H_yy - b'E is no difference of more."""
+        d = self.hyper.design
+        if not self.standard.found:
+            return d.rotated
+        u = self.standard.centre
+        mode = np.concatenate([u[self.hyper.part("mu")], u[self.hyper.part("beta")]])
+        return d.rotated.less(mode - d.rotated.more)
+
     def _whole(self, x: Array) -> Array:
         u = np.zeros((len(x), self.hyper.size))
         u[:, self.kept] = x
@@ -122,12 +133,13 @@ class Target:
         values = self.hyper.values(self._whole(x))
         assert values.sigma is not None  # noqa: S101 - these models learn it
         Lambda = marginal.forward(d) @ (values.tau[:, :, None] * values.L_Omega)
-        H, log_det = marginal.generalized_products(d, Lambda, values.sigma**2)
+        r, variance = self._turned, values.sigma**2
+        H, log_det = marginal.generalized_products(r, Lambda, variance)
         proper = [p for p in self._coefficients if isinstance(p, Normal)]
         p0 = np.array([p.sd**-2 if isinstance(p, Normal) else 0.0 for p in self._coefficients])
         m0 = np.array([p.mean if isinstance(p, Normal) else 0.0 for p in self._coefficients])
         shift, back = d.back
-        off = m0 - shift
+        off = m0 - shift - back @ r.more
         Q = H[:, :-1, :-1] + back.T @ (p0[:, None] * back)
         b = H[:, :-1, -1] + back.T @ (p0 * off)
         finite = np.all(np.isfinite(Q), axis=(1, 2)) & np.all(np.isfinite(b), axis=1)
@@ -136,8 +148,13 @@ class Target:
         finite = np.asarray(finite & (sign > 0) & (log_det_q > -600), dtype=bool)
         Q = np.where(finite[:, None, None], Q, np.eye(len(p0)))
         mean = np.linalg.solve(Q, b[:, :, None])[:, :, 0]
-        half = d.N * _LOG_2PI + log_det + H[:, -1, -1] + p0 @ off**2 - np.sum(b * mean, axis=1)
+        half = d.N * (_LOG_2PI + np.log(variance[:, 0])) + log_det
+        half = half + H[:, -1, -1] + p0 @ off**2 - np.sum(b * mean, axis=1)
         half = half + log_det_q - sum(math.log(p.sd**-2) for p in proper)
         half = half - (len(p0) - len(proper)) * _LOG_2PI
         evidence = np.where(finite, -0.5 * half, -np.inf)
-        return np.asarray(evidence, dtype=np.float64), np.asarray(mean, dtype=np.float64), Q
+        return (
+            np.asarray(evidence, dtype=np.float64),
+            np.asarray(mean + r.more, dtype=np.float64),
+            Q,
+        )

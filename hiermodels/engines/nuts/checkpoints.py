@@ -39,6 +39,7 @@ from ...families.gaussian.laplace import Standardization
 from ...families.gaussian.statistics import ABOUT, ARRAYS, SufficientStatistics
 from ...priors.distributions import FAMILIES, Prior
 from ...version import __version__
+from ..settings import Settings
 from . import chains, sampling
 
 FORMAT = "hiermodels fit 3"
@@ -98,7 +99,7 @@ class Checkpoint:
     options: dict[str, Any]
     design: Design
     standardization: Standardization | None
-    settings: sampling.Settings
+    settings: Settings
     asked: dict[str, Any]
     radius: float | None
     program: dict[str, str]
@@ -348,7 +349,7 @@ def _read(
         options=options,
         design=design,
         standardization=standard,
-        settings=sampling.Settings(**about["settings"]),
+        settings=Settings(**about["settings"]),
         asked=dict(about["asked"]),
         radius=about["radius"],
         program=dict(about["program"]),

@@ -14,24 +14,22 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ...errors import OptionError, SamplingError, shown, suggest
+from ...errors import OptionError, SamplingError
 from ...system import ownership, temporary
 from ...system import progress as bars
 from ...system.termination import terminable
+from ..settings import Settings, whole
 from .chains import Chain, Task
 from .running import run
 
 Array = NDArray[np.float64]
 
-METRICS = ("diag", "dense", "unit")
-MOST_DRAWS = 10**8  # 0.8 GB for each number that is drawn
 SIGNIFICANT_DIGITS = 12
 """Digits of each number in Stan's CSV files, unless the caller knows better.
 
@@ -40,75 +38,9 @@ next to nothing where columns are few: writing them is a hundredth of a small ch
 """
 
 
-@dataclass(frozen=True)
-class Settings:
-    """What NUTS is told.
-
-    Attributes
-    ----------
-    chains, draws, warmup : int
-        Chains; draws kept of each; warmup iterations before them.
-    seed : int
-        Seed of CmdStan's generators, 0 to 2^31 - 1; each chain has its own stream.
-    adapt_delta : float
-        Target acceptance rate of the step size's adaptation, in (0, 1).
-    max_treedepth : int
-        A trajectory has at most 2^max_treedepth - 1 leapfrog steps.
-    metric : {"diag", "dense", "unit"}
-        Shape of the inverse mass matrix.
-    save_warmup : bool
-        Whether the warmup's draws are kept as well.
-    """
-
-    chains: int = 4
-    draws: int = 1000
-    warmup: int = 1000
-    seed: int = 0
-    adapt_delta: float = 0.8
-    max_treedepth: int = 10
-    metric: str = "diag"
-    save_warmup: bool = False
-
-    def __post_init__(self) -> None:
-        _whole("chains", self.chains, 1)
-        _whole("draws", self.draws, 1)
-        _whole("warmup", self.warmup, 0)
-        if self.chains * int(self.draws) > MOST_DRAWS:
-            raise OptionError(
-                f"chains times draws must be at most {MOST_DRAWS:g}, got {self.chains} times "
-                f"{self.draws}; a few thousand in all are enough for most questions"
-            )
-        _whole("seed", self.seed, 0, 2**31 - 1)
-        _whole("max_treedepth", self.max_treedepth, 1, 30)
-        if isinstance(self.adapt_delta, bool) or not isinstance(
-            self.adapt_delta, (int, float, np.number)
-        ):
-            raise OptionError(f"adapt_delta must be a number, got {shown(self.adapt_delta)}")
-        if not 0 < self.adapt_delta < 1:
-            raise OptionError(
-                f"adapt_delta must lie between 0 and 1, got {self.adapt_delta}; 0.8 is usual, "
-                "0.99 is careful"
-            )
-        if not isinstance(self.metric, str) or self.metric not in METRICS:
-            raise OptionError(
-                f"metric must be one of {', '.join(map(repr, METRICS))}, got {shown(self.metric)}"
-                f"{suggest(str(self.metric), METRICS)}"
-            )
-        if not isinstance(self.save_warmup, bool):
-            raise OptionError(f"save_warmup must be True or False, got {self.save_warmup!r}")
-
-
-def _whole(name: str, value: Any, low: int, high: int | None = None) -> None:
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
-        raise OptionError(f"{name} must be a whole number, got {shown(value)}")
-    if value < low or (high is not None and value > high):
-        bound = f"at least {low}" if high is None else f"from {low} to {high}"
-        raise OptionError(f"{name} must be {bound}, got {value}")
-
-
 def check_parallel(parallel_chains: int | None, chains: int, threads: int) -> int:
     """How many chains run at once: as asked, or as many as this process has processors."""
-    _whole("threads", threads, 1)
+    whole("threads", threads, 1)
     if threads > 1:
         raise OptionError(
             f"threads must be 1, got {threads}: these programs do not split a chain over threads; "
@@ -116,7 +48,7 @@ def check_parallel(parallel_chains: int | None, chains: int, threads: int) -> in
         )
     if parallel_chains is None:
         return max(1, min(chains, bars.processors()))
-    _whole("parallel_chains", parallel_chains, 1)
+    whole("parallel_chains", parallel_chains, 1)
     return int(parallel_chains)
 
 
@@ -201,7 +133,7 @@ def sample(
         As it came, once every child process has ended.
     """
     check_place(executor, output_dir)
-    _whole("significant_digits", significant_digits, 1, 18)
+    whole("significant_digits", significant_digits, 1, 18)
     with terminable(), _run_folder(output_dir) as folder:
         keep = stem is not None
         stem = stem or new_stem(executable)

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...data import columns as rules
-from ...data import files, frames, label_texts, labels, text_numbers
+from ...data import engines, files, frames, label_texts, labels, text_numbers
 from ...data.factors import has_order, levels_of
 from ...errors import DataError
 from .statistics import SufficientStatistics, column_names, frozen, of_table
@@ -145,7 +145,7 @@ def statistics(
                 levels=levels,
                 source=frame,
             )
-    data = frames.opened(frame)
+    data = engines.opened(frame)
     schema = data.collect_schema()
     rules.check_names(schema.names(), {"y": y}, group, columns)
     if not schema[y].is_numeric():
@@ -416,5 +416,5 @@ def collected(data: Any) -> Any:
     """The few rows of an aggregated lazy frame."""
     if data.implementation is nw.Implementation.POLARS:
         # Polars' own default holds all rows of the columns in memory.
-        return frames.computed(data, backend="polars", engine="streaming")
-    return frames.computed(data)
+        return engines.computed(data, backend="polars", engine="streaming")
+    return engines.computed(data)

@@ -5,6 +5,7 @@ Everything works on D draws at once, in blocks that bound the memory of what is 
 
 from __future__ import annotations
 
+import math
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -15,6 +16,7 @@ from ..draws import Draws
 from . import laplace, marginal, mixtures
 from .marginal import Population
 from .moments import Moments
+from .rotation import Rotated
 
 Array = NDArray[np.float64]
 
@@ -30,9 +32,9 @@ def draw_effects(design: Moments, p: Population, seed: np.random.SeedSequence) -
 
     def work(part: slice, own: np.random.SeedSequence) -> None:
         rng, block = np.random.default_rng(own), p[part]
-        factored = marginal.factor(design.gram, block)
+        given = marginal.condition(design.rotated, block)
         noise = [rng.standard_normal((len(block), design.J)) for _ in range(design.K)]
-        deviations = marginal.deviations(block, factored, noise)
+        deviations = marginal.deviations(block, given, noise)
         for k, theta in enumerate(marginal.effects(design.back, block, deviations)):
             out[part, :, k] = theta
 
@@ -68,19 +70,19 @@ def summarize_effects(design: Moments, p: Population) -> dict[str, Array]:
     if design.scalar and design.residual == "common":
         return _summarize_by_size(design, p)
     thin = max(1, min(design.J * design.K * len(p) // _SUMMARY_NUMBERS + 1, len(p) // _FEWEST))
-    return _summarize(design, design.gram, p[::thin])
+    return _summarize(design, design.rotated, p[::thin])
 
 
-def _summarize(design: Moments, gram: Array, p: Population) -> dict[str, Array]:
-    """Summaries of the groups with these cross-products."""
-    out = {name: np.empty((len(gram), design.K)) for name in ("mean", "sd", *QUANTILES)}
+def _summarize(design: Moments, r: Rotated, p: Population) -> dict[str, Array]:
+    """Summaries of the groups with these turned rows."""
+    out = {name: np.empty((len(r.rows), design.K)) for name in ("mean", "sd", *QUANTILES)}
     w = np.full(len(p), 1 / len(p))
 
     def work(part: slice) -> None:
         block = p.of_groups(part)
-        factored = marginal.factor(gram[part], block)
-        means = marginal.raw_effects(design, block, marginal.deviations(block, factored))
-        variances = marginal.variances(marginal.root(design.at_zero, block), factored)
+        given = marginal.condition(r[part], block)
+        means = marginal.raw_effects(design, block, marginal.deviations(block, given))
+        variances = marginal.variances(marginal.root(design.at_zero, block), given)
         for k, (m, v) in enumerate(zip(means, variances, strict=True)):
             s = np.sqrt(v)
             out["mean"][part, k], out["sd"][part, k] = mixtures.moments(w, m, s)
@@ -88,7 +90,7 @@ def _summarize(design: Moments, gram: Array, p: Population) -> dict[str, Array]:
                 out[name][part, k] = mixtures.quantile(q, w, m, s)
 
     with ThreadPoolExecutor(processors()) as pool:
-        list(pool.map(work, marginal.blocks(len(p), len(gram))))
+        list(pool.map(work, marginal.blocks(len(p), len(r.rows))))
     return out
 
 
@@ -99,7 +101,8 @@ _DIRECT = 200  # groups of one size that are summed up each by itself
 
 
 def _summarize_by_size(design: Moments, p: Population) -> dict[str, Array]:
-    gram, sizes = design.gram, design.sizes
+    r, sizes = design.rotated, design.sizes
+    means = design.gram[:, 0, 1] / sizes
     out = {name: np.empty((design.J, 1)) for name in ("mean", "sd", *QUANTILES)}
     direct = []
     nodes: list[tuple[NDArray[np.int64], Array]] = []
@@ -108,28 +111,28 @@ def _summarize_by_size(design: Moments, p: Population) -> dict[str, Array]:
         if len(groups) <= _DIRECT:
             direct.append(groups)
             continue
-        ybar = gram[groups, 0, 1] / sizes[groups]
+        ybar = means[groups]
         # Chebyshev points, whose interpolation error falls geometrically for smooth functions.
         t = np.polynomial.chebyshev.chebpts1(_NODES)
         middle, half = (ybar.max() + ybar.min()) / 2, max(np.ptp(ybar) / 2, 1e-300)
-        points = np.zeros((_NODES, 2, 2))
-        points[:, 0, 0] = sizes[groups[0]]
-        points[:, 0, 1] = points[:, 1, 0] = sizes[groups[0]] * (middle + half * t)
-        nodes.append((groups, points))
-    pieces = [gram[g] for g in direct] + [points for _, points in nodes]
+        nodes.append((groups, middle + half * t))
+    pieces = [r.rows[g] for g in direct]
+    for groups, points in nodes:  # sqrt(n) times [1, mean]
+        ones = np.ones(_NODES)
+        pieces.append(math.sqrt(sizes[groups[0]]) * np.stack([ones, points], axis=1)[:, None])
     together = np.concatenate(pieces)
     # So many groups leave so little doubt of the hyperparameters that fewer draws say the same.
     thin = max(1, min(len(together) * len(p) // _NODE_NUMBERS + 1, len(p) // _FEWEST_AT_NODES))
-    found = _summarize(design, together, p[::thin])
+    turned = Rotated(together, np.zeros((len(together), 1, 1)), r.more)
+    found = _summarize(design, turned, p[::thin])
     start = 0
     for groups in direct:
         for name, values in found.items():
             out[name][groups] = values[start : start + len(groups)]
         start += len(groups)
     for groups, points in nodes:
-        size = sizes[groups[0]]
-        at, ybar = points[:, 0, 1] / size, gram[groups, 0, 1] / size
-        middle, half = (at.max() + at.min()) / 2, max(np.ptp(ybar) / 2, 1e-300)
+        ybar = means[groups]
+        middle, half = (points.max() + points.min()) / 2, max(np.ptp(ybar) / 2, 1e-300)
         t = np.polynomial.chebyshev.chebpts1(_NODES)
         for name, values in found.items():
             part = values[start : start + _NODES, 0]

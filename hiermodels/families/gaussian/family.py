@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...data.design import Design
+from ...data.least_squares import own_lines
 from ...data.rows import Rows
 from ...errors import DataError, OptionError, shown, suggest
 from ...priors.blocks import Block, Priors
@@ -20,7 +21,6 @@ from .. import responses
 from ..draws import Draws
 from ..family import Aux, Family, Specification, refuse_without_marginal
 from . import effects, laplace, propriety
-from .least_squares import own_lines
 from .moments import Moments, Residual
 
 __all__ = ["Gaussian", "NormalFamily"]

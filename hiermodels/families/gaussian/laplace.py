@@ -246,42 +246,40 @@ def classes(design: Moments) -> tuple[Array, Array, Array, Array]:
 
 
 def _groups(design: Moments) -> _Density:
-    """Log likelihood of (mu, beta, Lambda, sigma^2) by group cross-products.
+    """Log likelihood of (mu, beta, Lambda, sigma^2) by the groups' turned rows.
 
-    With t = Lambda M^-1 v and s = M^-1 v: d/dmu = sum (b - A t) / sigma^2,
-    d/dbeta = sum (X'r - X'Z t) / sigma^2, d/dLambda = sum (b - A t) s' / sigma^2 - A Lambda M^-1
-    / sigma^2, d/dsigma^2 = sum ((c - 2 t'b + t'A t) / sigma^4 - (n - K + tr M^-1) / sigma^2) / 2.
+    In the terms of :mod:`~hiermodels.marginal`, with s = V^-1 e / sigma^2 and, of the other rows,
+    [X, y] weighted to residuals q: d/dmu = sum Z's, d/dbeta = sum X's + X'q / sigma^2,
+    d/dLambda = sum (Z's s'Z - Z'V^-1 Z / sigma^2) Lambda,
+    d/dsigma^2 = (q'q / sigma^4 + sum s's - (N - J K + sum tr V^-1) / sigma^2) / 2.
     """
-    K, P, N = design.K, design.P, design.N
-    G = design.gram
-    total = G.sum(axis=0)
-    A, rest = G[:, :K, :K], G[:, :K, :]
-    common = G[:, K : K + P, :K]
+    K, P, N, r = design.K, design.P, design.N, design.rotated
+    Z = r.rows[:, :, :K]
+    across, rest = np.swapaxes(Z, 1, 2), r.rest.sum(axis=0)
 
     def likelihood(natural: Array) -> tuple[float, Array]:
         centred, Lambda = natural[: K + P], natural[K + P : K + P + K * K].reshape(K, K)
         sigma2 = natural[-1]
-        g = np.append(-centred, 1.0)
-        b = rest @ g
-        A_Lambda = A @ Lambda
-        M = np.eye(K) + Lambda.T @ A_Lambda / sigma2
-        inverse = np.linalg.inv(M)
-        v = b @ Lambda / sigma2
-        s = np.einsum("jab,jb->ja", inverse, v)
-        t = s @ Lambda.T
-        c = float(g @ total @ g)
+        g = r.combination(centred[None])[0]
+        e, left = r.rows @ g, rest @ g[K:]
+        around = np.eye(K) + Z @ (Lambda @ Lambda.T / sigma2) @ across
+        inverse = np.linalg.inv(around)
+        s = np.einsum("jab,jb->ja", inverse, e) / sigma2
+        squares = float(g[K:] @ left)
         value = -0.5 * (
-            N * np.log(sigma2) + np.linalg.slogdet(M)[1].sum() + c / sigma2 - np.sum(v * s)
+            N * np.log(sigma2)
+            + np.linalg.slogdet(around)[1].sum()
+            + squares / sigma2
+            + np.sum(e * s)
         )
-        At = np.einsum("jab,jb->ja", A, t)
-        left = (b - At) / sigma2
-        d_beta = (total[K : K + P] @ g - np.einsum("jpa,ja->p", common, t)) / sigma2
-        d_Lambda = left.T @ s - np.einsum("jab,jbc->ac", A_Lambda, inverse) / sigma2
-        squares = c - 2 * np.sum(t * b) + np.sum(t * At)
+        d_columns = np.einsum("jka,jk->ja", r.rows, s)
+        d_mu = d_columns[:, :K]
+        d_beta = d_columns[:, K : K + P].sum(axis=0) + left[:P] / sigma2
+        d_covariance = d_mu.T @ d_mu - (across @ inverse @ Z).sum(axis=0) / sigma2
         trace = N - design.J * K + np.trace(inverse, axis1=1, axis2=2).sum()
-        d_sigma2 = 0.5 * (squares / sigma2 - trace) / sigma2
-        gradient = np.concatenate([left.sum(axis=0), d_beta, d_Lambda.ravel(), [d_sigma2]])
-        return float(value), gradient
+        d_sigma2 = 0.5 * ((squares / sigma2 - trace) / sigma2 + np.sum(s * s))
+        gradient = [d_mu.sum(axis=0), d_beta, (d_covariance @ Lambda).ravel(), [d_sigma2]]
+        return float(value), np.concatenate(gradient)
 
     return likelihood
 

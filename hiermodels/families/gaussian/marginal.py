@@ -1,15 +1,20 @@
 """Group effects integrated out, for D sets of hyperparameters and all J groups at once.
 
-With Lambda = diag(tau) L_Omega, and for each group A = Z'Z, r = y - X beta - Z mu, b = Z'r,
-c = r'r, M = I + Lambda' A Lambda / sigma^2 and v = Lambda' b / sigma^2,
+With Lambda = diag(tau) L_Omega and Sigma = Lambda Lambda', and the rows of each group turned so
+that K of them, [Z, X, y], hold all that its varying columns say (``rotation.py``), let
+e = y - X beta - Z mu there, q the squares of y - X beta in the other rows, and
+V = I + Z Sigma Z' / sigma^2. Then
 
-    log p(y_j) = -n_j/2 log(2 pi sigma^2) - log|M|/2 - (c / sigma^2 - v' M^-1 v) / 2
-    theta_j | y ~ N(mu + Lambda M^-1 v,  Lambda M^-1 Lambda')
+    log p(y_j) = -n_j/2 log(2 pi sigma^2) - log|V|/2 - (q + e' V^-1 e) / (2 sigma^2):
 
-by the matrix determinant lemma and the Woodbury identity (Harville 1997, Matrix Algebra From a
-Statistician's Perspective, sections 18.1 and 18.2). A, b and c follow from the cross-products of
-the centred columns. The K x K matrices M are factored L D L', column by column, each entry an
-array over draws and groups.
+all terms are of one sign, and none is a difference, however far apart the groups lie and however
+large tau is beside sigma. With M = I + Lambda' Z'Z Lambda / sigma^2 and v = Lambda' Z'e / sigma^2
+
+    theta_j | y ~ N(mu + Lambda M^-1 v,  Lambda M^-1 Lambda'),
+
+which is least squares of e / sigma on Z Lambda / sigma with K rows [I, 0] below (Lindley and Smith
+1972, Journal of the Royal Statistical Society B 34, section 2), and is done as such. The K x K
+matrices are factored L D L', column by column, each entry an array over draws and groups.
 """
 
 from __future__ import annotations
@@ -24,6 +29,7 @@ from numpy.typing import NDArray
 
 from ...system.progress import processors
 from .moments import Moments
+from .rotation import Rotated
 
 Array = NDArray[np.float64]
 
@@ -98,7 +104,7 @@ def blocks(columns: int, rows: int) -> Iterator[slice]:
 
 @dataclass(frozen=True)
 class Factored:
-    """L D L' of all M, and L^-1 v.
+    """L D L' of symmetric K x K matrices, of every draw and group.
 
     Attributes
     ----------
@@ -106,62 +112,126 @@ class Factored:
         Diagonal of D.
     lower : dict of (i, k) to array of shape (D, J)
         What stands below the diagonal of L.
-    w : list of K arrays, each of shape (D, J)
-        L^-1 v.
     """
 
     d: list[Array]
     lower: dict[tuple[int, int], Array]
-    w: list[Array]
+
+    def solve(self, columns: list[Array]) -> list[Array]:
+        """L^-1 of K arrays (forward substitution)."""
+        out = list(columns)
+        for i in range(len(out)):
+            for k in range(i):
+                out[i] = out[i] - self.lower[i, k] * out[k]
+        return out
 
 
-def factor(G: Array, p: Population) -> Factored:
-    """L D L' of M = I + Lambda' A Lambda / sigma^2, and L^-1 v, of every draw and group.
+def factor(r: Rotated, p: Population) -> Factored:
+    """L D L' of V = I + Z Sigma Z' / sigma^2, of every draw and group.
 
     Parameters
     ----------
-    G : array, shape (J, K + P + 1, K + P + 1)
-        Cross-products of the centred [z, x, y] in each group.
+    r : Rotated
+        The turned rows of the groups.
     p : Population
         D sets of hyperparameters.
     """
-    K = p.Lambda.shape[-1]
+    K = r.K
     precision = 1 / p.variance
     # What one residual sd divides is divided before there is an entry for each group.
     first, then = (precision, 1.0) if p.variance.shape[1] == 1 else (1.0, precision)
-    # r = (z, x, y) g
-    g = np.hstack([-p.centred, np.ones((len(p), 1))])
     pairs = [(a, c) for a in range(K) for c in range(a + 1)]
-    A = np.stack([G[:, a, c] for a, c in pairs])
-    B = np.ascontiguousarray(G[:, :K].reshape(len(G), -1).T)  # BLAS wants its matrices in one piece
-    M: dict[tuple[int, int], Array] = {}
-    v = []
+    Sigma = p.Lambda @ np.swapaxes(p.Lambda, 1, 2)
+    triangle = first * np.stack([Sigma[:, a, c] for a, c in pairs], axis=1)
+    around: dict[tuple[int, int], Array] = {}
     for k in range(K):
-        left = p.Lambda[:, :, k]
-        both = (left[:, :, None] * g[:, None, :]).reshape(len(p), -1)
-        v.append(((first * both) @ B) * then)
         for m in range(k + 1):
-            right = p.Lambda[:, :, m]
-            weights = np.stack(
+            left, right = r.rows[:, k], r.rows[:, m]
+            products = np.stack(
                 [
                     left[:, a] * right[:, c] + (left[:, c] * right[:, a] if a != c else 0)
                     for a, c in pairs
-                ],
-                axis=1,
+                ]
             )
-            M[k, m] = ((first * weights) @ A) * then
-        M[k, k] += 1
+            around[k, m] = (triangle @ products) * then
+        around[k, k] += 1
     lower = {}
     for k in range(K):
         for i in range(k + 1, K):
-            ratio = lower[i, k] = M[i, k] / M[k, k]
+            ratio = lower[i, k] = around[i, k] / around[k, k]
             for m in range(k + 1, i + 1):
-                M[i, m] -= ratio * M[m, k]
-            # M - I is not negative, so that D is at least 1; rounding may have it that M is not
-            # definite where tau is some 1e8 times sigma.
-            M[i, i] = np.maximum(M[i, i], 1)
-            v[i] = v[i] - ratio * v[k]
-    return Factored([M[k, k] for k in range(K)], lower, v)
+                around[i, m] -= ratio * around[m, k]
+            # V - I is not negative, so that D is at least 1; rounding may have it that V is not
+            # definite where effects of some 1e8 sigma are all but functions of each other.
+            around[i, i] = np.maximum(around[i, i], 1)
+    return Factored([around[k, k] for k in range(K)], lower)
+
+
+@dataclass(frozen=True)
+class Conditional:
+    """The effects given the data, of every draw and group.
+
+    Attributes
+    ----------
+    M : Factored
+        L D L' of their precision in units of their prior's root.
+    w : list of K arrays, each of shape (D, J)
+        (L D)^-1 v: L' s = w has the mean s.
+    """
+
+    M: Factored
+    w: list[Array]
+
+
+def condition(r: Rotated, p: Population) -> Conditional:
+    """Least squares of e / sigma on Z Lambda / sigma and K rows [I, 0], one row after another.
+
+    By Givens rotations without square roots (Gentleman 1973, Journal of the Institute of
+    Mathematics and its Applications 12, 329-336): a row x with response y and weight u makes of
+    D, L' and w, for each column i in turn and all m > i,
+
+        d_i <- d_i + u x_i^2,   l_mi <- (d_i l_mi + u x_i x_m) / d_i,   x_m <- x_m - x_i l_mi,
+
+    with the old l_mi and d_i on the right, but for the d_i that divides, and y and w_i as x_m and
+    l_mi; then u <- u d_i (old) / d_i (new). No square of a row is taken from another.
+
+    Parameters
+    ----------
+    r : Rotated
+        The turned rows of the groups.
+    p : Population
+        D sets of hyperparameters.
+    """
+    K = r.K
+    residuals = r.residuals(p.centred)
+    d: list[Array] = []
+    w: list[Array] = []
+    lower: dict[tuple[int, int], Array] = {}
+    for k, y in enumerate(residuals):
+        Z = np.ascontiguousarray(r.rows[:, k, :K].T)
+        x = [p.Lambda[:, :, m] @ Z for m in range(K)]
+        weight = 1 / p.variance
+        for i in range(K):
+            weighted = weight * x[i]
+            new = (d[i] if k else 1.0) + weighted * x[i]
+            into = weighted / new
+            if k == 0:  # nothing but the identity is there
+                lower |= {(m, i): into * x[m] for m in range(i + 1, K)}
+                w.append(into * y)
+                d.append(new)
+                weight = weight / new
+                continue
+            old = d[i] / new
+            for m in range(i + 1, K):
+                kept = x[m]
+                x[m] = kept - x[i] * lower[m, i]
+                lower[m, i] = old * lower[m, i] + into * kept
+            kept = y
+            y = kept - x[i] * w[i]
+            w[i] = old * w[i] + into * kept
+            d[i] = new
+            weight = weight * old
+    return Conditional(Factored(d, lower), w)
 
 
 def log_likelihood(design: Moments, p: Population) -> Array:
@@ -187,21 +257,20 @@ def total_log_likelihood(design: Moments, p: Population) -> Array:
     return out
 
 
-def generalized_products(design: Moments, Lambda: Array, variance: Array) -> tuple[Array, Array]:
+def generalized_products(r: Rotated, Lambda: Array, variance: Array) -> tuple[Array, Array]:
     """Cross-products of all columns and the response, weighted by their marginal covariance.
 
-    With V_j = Z Lambda Lambda' Z' + sigma^2 I and W = [z, x, y] of group j, and U = Lambda' Z'W,
-    by the Woodbury identity
+    With W = [Z, X, y] the K turned rows of group j and S what is left of [x, y] in the others, and
+    V_j as above,
 
-        sum over j of W' V_j^-1 W = sum of W'W / sigma^2 - U' M^-1 U / sigma^4,
-        sum over j of log|V_j| = N log sigma^2 + sum of log|M_j|:
+        sum over j of (W' V_j^-1 W + S'S) / sigma^2   and   sum over j of log|V_j|:
 
-    generalized least squares without the rows.
+    generalized least squares without the rows. The response is less the fit ``r.more``.
 
     Parameters
     ----------
-    design : Moments
-        With one residual sd for all groups.
+    r : Rotated
+        Of groups that have one residual sd.
     Lambda : array, shape (D, K, K)
     variance : array, shape (D, 1)
 
@@ -210,39 +279,30 @@ def generalized_products(design: Moments, Lambda: Array, variance: Array) -> tup
     products : array, shape (D, K + P + 1, K + P + 1)
     log_det : array, shape (D,)
     """
-    K, n = design.K, design.K + design.P + 1
-    products, log_det = np.empty((len(Lambda), n, n)), np.empty(len(Lambda))
-    G = design.gram
-    total = G.sum(axis=0)
-    across = [np.ascontiguousarray(G[:, :K, c].T) for c in range(n - 1)]
+    (J, K, n), D = r.rows.shape, len(Lambda)
+    products, log_det = np.empty((D, n, n)), np.empty(D)
+    rest = np.zeros((n, n))
+    rest[K:, K:] = r.rest.sum(axis=0)
+    own = [[np.ascontiguousarray(r.rows[:, k, c])[None] for k in range(K)] for c in range(n)]
 
     def work(part: slice) -> None:
         p = Population(np.zeros((part.stop - part.start, n - 1)), Lambda[part], variance[part])
         with np.errstate(all="ignore"):  # what overflows is refused by its weight
-            f = factor(G, p)
-            scaled = p.Lambda / p.variance[:, :, None]
-            columns = []
-            for c in range(n - 1):
-                v = [scaled[:, :, k] @ across[c] for k in range(K)]
-                for k in range(K):
-                    for i in range(k + 1, K):
-                        v[i] = v[i] - f.lower[i, k] * v[k]
-                columns.append(v)
-            columns.append(f.w)  # the response's: nothing is taken off it
-            out = total / p.variance[:, :, None]
+            f = factor(r, p)
+            columns = [f.solve(column) for column in own]
+            out = np.tile(rest, (len(p), 1, 1))
             for a in range(n):
                 parted = [x / d for x, d in zip(columns[a], f.d, strict=True)]
                 for b in range(a + 1):
-                    out[:, a, b] -= sum(
-                        np.einsum("dj,dj->d", x, y) for x, y in zip(parted, columns[b], strict=True)
+                    out[:, a, b] += sum(
+                        x @ y[0] if len(y) == 1 else np.einsum("dj,dj->d", x, y)
+                        for x, y in zip(parted, columns[b], strict=True)
                     )
                     out[:, b, a] = out[:, a, b]
-            products[part] = out
-            log_det[part] = design.N * np.log(p.variance[:, 0]) + sum(
-                np.log(d).sum(axis=1) for d in f.d
-            )
+            products[part] = out / p.variance[:, :, None]
+            log_det[part] = sum(np.log(d).sum(axis=1) for d in f.d)
 
-    side_by_side(work, design.J * max(1, n - 1), len(Lambda))
+    side_by_side(work, J * max(1, n - 1), D)
     return products, log_det
 
 
@@ -254,54 +314,47 @@ def side_by_side(work: Callable[[slice], None], columns: int, rows: int) -> None
 
 
 def _log_likelihood(design: Moments, p: Population) -> Array:
-    f = factor(design.gram, p)
-    g = np.hstack([-p.centred, np.ones((len(p), 1))])
-    squares = (g[:, :, None] * g[:, None, :]).reshape(len(g), -1)
-    c = squares @ np.ascontiguousarray(design.gram.reshape(design.J, -1).T)
+    r = design.rotated
+    f = factor(r, p)
     # In the place of what is not needed any more: fresh memory costs more than the arithmetic.
-    half = np.divide(c, p.variance, out=c)
-    half += design.sizes * (math.log(2 * math.pi) + np.log(p.variance))
-    for d, w in zip(f.d, f.w, strict=True):
+    half = r.squares(p.centred)
+    for d, w in zip(f.d, f.solve(r.residuals(p.centred)), strict=True):
         w *= w
         w /= d
-        half -= w
+        half += w
+    half /= p.variance
+    half += design.sizes * (math.log(2 * math.pi) + np.log(p.variance))
+    for d in f.d:
         half += np.log(d, out=d)
     half *= -0.5
     return np.asarray(half)
 
 
-def deviations(p: Population, f: Factored, noise: list[Array] | None = None) -> list[Array]:
+def deviations(p: Population, c: Conditional, noise: list[Array] | None = None) -> list[Array]:
     """Deviations of the centred columns' effects: K arrays of shape (D, J).
 
-    Lambda s with L' s = D^-1 w + D^-1/2 noise: the conditional mean, where there is no noise, or
-    one draw about it, where the noise is standard normal.
+    Lambda s with L' s = w + D^-1/2 noise: the conditional mean, where there is no noise, or one
+    draw about it, where the noise is standard normal.
     """
-    K = len(f.d)
-    s = [w / d for w, d in zip(f.w, f.d, strict=True)]
+    K, s = len(c.w), list(c.w)
     if noise is not None:
-        for x, e, d in zip(s, noise, f.d, strict=True):
-            x += e / np.sqrt(d)
+        s = [w + e / np.sqrt(d) for w, e, d in zip(s, noise, c.M.d, strict=True)]
     for k in range(K - 2, -1, -1):
         for i in range(k + 1, K):
-            s[k] -= f.lower[i, k] * s[i]
+            s[k] = s[k] - c.M.lower[i, k] * s[i]
     return [np.asarray(sum(p.Lambda[:, a, k, None] * s[k] for k in range(K))) for a in range(K)]
 
 
-def variances(R: Array, f: Factored) -> list[Array]:
+def variances(R: Array, c: Conditional) -> list[Array]:
     """Conditional variances of effects: K arrays of shape (D, J).
 
     The diagonal of R M^-1 R' = (R L^-T) D^-1 (R L^-T)', with R the root of the effects' covariance
     (:func:`root`).
     """
-    K = R.shape[-1]
     out = []
-    for a in range(K):
-        # Forward substitution: t = L^-1 R_a'
-        t: list[Array] = [np.broadcast_to(R[:, a, k, None], f.d[0].shape) for k in range(K)]
-        for i in range(K):
-            for k in range(i):
-                t[i] = t[i] - f.lower[i, k] * t[k]
-        out.append(np.asarray(sum(x * x / d for x, d in zip(t, f.d, strict=True))))
+    for row in np.swapaxes(R, 0, 1):
+        t = c.M.solve([row[:, k, None] for k in range(R.shape[-1])])  # L^-1 R_a'
+        out.append(np.asarray(sum(x * x / d for x, d in zip(t, c.M.d, strict=True))))
     return out
 
 

@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...data.design import ROUNDING, D, Design
+from ...data.least_squares import TOLERANCE, eliminate, least_squares, rotate
 from ...data.rows import Rows
 from . import statistics
-from .least_squares import TOLERANCE, eliminate, least_squares
+from .rotation import Rotated
 from .statistics import SufficientStatistics
 
 Array = NDArray[np.float64]
@@ -56,7 +57,7 @@ class Moments(Design):
         T[np.arange(len(places)), places] = 1
         shift = np.where(places == 0, 0.0, centre - self.offset)
         n = self.K + self.P
-        if n == 1 and self.anchor is not None:
+        if n == 1 and self.anchors:
             T[:, 0] += shift
             return T, np.zeros(1)
         T[:-1, 0] += shift[:-1]
@@ -141,11 +142,11 @@ class Moments(Design):
             Coefficients whose columns the others are cleared of, in turn.
         """
         if self.intercept is None or self.intercept not in columns:
-            rank, left = eliminate(self.gram, columns)
-            return Cleared(rank, left, np.diagonal(self.gram, axis1=1, axis2=2))
+            rank, left, rows = rotate(self.gram, columns)
+            return Cleared(rank, left, np.diagonal(self.gram, axis1=1, axis2=2), rows)
         G = self.gram_within
-        rank, left = eliminate(G, [k for k in columns if k != self.intercept])
-        return Cleared(1 + rank, left, np.diagonal(G, axis1=1, axis2=2))
+        rank, left, rows = rotate(G, [k for k in columns if k != self.intercept])
+        return Cleared(1 + rank, left, np.diagonal(G, axis1=1, axis2=2), rows)
 
     @cached_property
     def back(self) -> tuple[Array, Array]:
@@ -164,16 +165,15 @@ class Moments(Design):
     def _back(self, moved: Array) -> tuple[Array, Array]:
         """The same to those of columns that are ``gram``'s and ``moved``.
 
-        With b0 the fit that was taken off y, and the constant column of value v at place p:
-        b_p = (centred + b0)_p + (m_y - sum_q moved_q b_q) / v, with m_y the offset of y, and
-        b_q = (centred + b0)_q elsewhere.
+        With b0 the fit that was taken off y, and columns p that add up to the constant v: b_p =
+        (centred + b0)_p + (m_y - sum_q moved_q b_q) / v, with m_y the offset of y, and b_q =
+        (centred + b0)_q elsewhere.
         """
         n = self.K + self.P
         shift, matrix = np.zeros(n), np.eye(n)
-        if self.anchor is not None:
-            p, value = self.anchor, self._constant_value
-            shift[p] = self.offset[-1] / value
-            matrix[p] -= moved / value
+        for p in self.anchors:
+            shift[p] = self.offset[-1] / self._constant_value
+            matrix[p] -= moved / self._constant_value
         return shift + matrix @ self._products[1], matrix
 
     # ---- least squares -----------------------------------------------------------------------
@@ -191,6 +191,22 @@ class Moments(Design):
     def own(self) -> Cleared:
         """What each group's own z leave."""
         return self.cleared(range(self.K))
+
+    @cached_property
+    def rotated(self) -> Rotated:
+        """The rows of each group, turned so that K of them hold all that its z say.
+
+        A varying intercept gives the first of them, sqrt(n) times the means; the others are those
+        of the products about the means, which lose nothing where the groups lie far apart.
+        """
+        K, own, one = self.K, self.own, self.intercept
+        # As many rows as their columns have ranks leave nothing, not a rounding error.
+        rest = np.where((self.sizes > own.rank)[:, None, None], own.left[:, K:, K:], 0.0)
+        if one is None or one >= K:
+            return Rotated(own.rows, rest, np.zeros(K + self.P))
+        means = self.gram[:, one] / np.sqrt(self.gram[:, one, one])[:, None]
+        means[:, -1] -= means[:, :-1] @ self.fit_within
+        return Rotated(np.concatenate([means[:, None], own.rows], axis=1), rest, self.fit_within)
 
     @cached_property
     def between_groups(self) -> Within:
@@ -268,11 +284,15 @@ class Moments(Design):
 
 @dataclass(frozen=True)
 class Cleared:
-    """Cross-products that least squares leave: ranks, products, and the squares there were."""
+    """Cross-products that least squares leave: ranks, products, and the squares there were.
+
+    ``rows`` hold what they take, a row for each column, but for that of the intercept.
+    """
 
     rank: NDArray[np.int64]
     left: Array
     scale: Array
+    rows: Array
 
 
 @dataclass(frozen=True)

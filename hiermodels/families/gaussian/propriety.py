@@ -30,9 +30,9 @@ from ...priors.blocks import Priors
 from ...priors.distributions import Flat, GammaPrecision, InverseGamma, LogFlat, Prior
 from .moments import PERFECT, Moments
 
-# Squares within groups, as a share of those about the mean of all rows, below which too few digits
-# are left where group effects are integrated out: rounding is some 1e-16 of the whole. Six digits
-# of sigma are wanted of the response, four of what a predictor says within groups.
+# Squares about the groups' own lines, as a share of those within groups, below which too few digits
+# are left: rounding is some 1e-16 of the whole. Six digits of sigma are wanted of the response,
+# four of what a predictor says.
 _DIGITS = {"response": 1e-11, "predictor": 1e-12}
 
 
@@ -256,29 +256,27 @@ def _check_perfect_fit(
 
 
 def _check_digits(design: Moments) -> None:
-    """Refuse columns that vary between groups so much more than within that no digits are left.
+    """Refuse what the groups' own lines explain so much of that no digits are left.
 
-    Group effects are integrated out by differences of squares about the means of all rows
-    (:mod:`hiermodels.families.gaussian.marginal`), which rounding changes by some 1e-16 of them.
+    Squares about a group's own line are differences of those about its mean (of those about 0,
+    without a varying intercept), which rounding changes by some 1e-16 of them. What lies between
+    the means costs nothing.
     """
     own, shared, K = design.own, design.between_groups, design.K
-    squares = np.diagonal(design.gram.sum(axis=0))
-    left = np.diagonal(own.left.sum(axis=0)).copy()
-    left[:K] = own.scale[:, :K].sum(axis=0)
-    # What does not vary within groups at all has nothing to lose there.
+    squares = own.scale.sum(axis=0)
+    left = np.diagonal(own.left.sum(axis=0))
     lost = (left > 0) & (left < _DIGITS["predictor"] * squares)
     lost[:-1] &= ~design.constant
-    few = "of what it varies between them: with less, too few digits are left of what"
-    for name in np.array(design.names)[lost[:-1]].tolist():
+    few = "of what it varies within them: with less, too few digits are left of what"
+    for name in np.array(design.names)[K:][lost[K:-1]].tolist():
         raise DataError(
-            f"predictor {name!r} must vary within groups by at least a millionth {few} it says "
-            "there; make two columns of it, each group's mean and the deviations from that"
+            f"predictor {name!r} must vary about the groups' own lines by at least a millionth "
+            f"{few} it says there; make two columns of it, those lines and the deviations from them"
         )
     if shared.least[0] < shared.rss[0] < _DIGITS["response"] * squares[-1]:
         raise DataError(
             f"y={design.response!r} must vary about the groups' own lines by at least three "
-            f"millionths {few} sigma is learned from; subtract from it what is known of "
-            "the groups' levels, or use OneWay, which keeps all digits"
+            f"millionths {few} sigma is learned from; subtract from it what is known of those lines"
         )
 
 

@@ -19,8 +19,10 @@ import pytest
 from scipy import special, stats
 
 import hiermodels as hm
+from hiermodels.engines.importance.targets import Target
 from hiermodels.errors import DataError
-from tests.families.gaussian.far_groups import exact_within
+from tests.families.gaussian import far_groups
+from tests.families.gaussian.far_groups import exact_residual, exact_within
 
 SPREADS = (1e5, 1e8, 1e9)
 J, SIZE = 6, 5
@@ -222,3 +224,32 @@ def test_a_distribution_function_takes_any_number():
     for name in found.quantities:
         assert np.all(found.cdf(name, 1e300) > 1 - 1e-12)
         assert np.all(found.cdf(name, -1e300) == 0)
+
+
+SLOPE: dict[str, Any] = {**FLAT, "beta": hm.Flat()}
+
+
+@pytest.mark.parametrize("spread", [1e3, 1e5, 1e6, 1e8, 1e9])
+def test_sigma_beside_a_slope_is_chi_squared(spread):
+    """What each group's mean and one slope leave, S, over a chi-squared of N - J - 1 df.
+
+    So far apart all groups have their own mean, and sigma is independent of tau: its density on
+    the log scale is -(N - J - 1) log sigma - S / (2 sigma^2), up to a constant.
+    """
+    frame = far_groups.rows(spread)
+    frame["x"] = frame["w"]
+    squares, df = float(exact_residual(frame)), J * (SIZE - 1) - 1
+    model = hm.VaryingSlopes(frame, y="y", group="g", common=["x"], priors=SLOPE)
+    target = Target(model.hyperparameters, model.standardization)
+    sigma = math.sqrt(squares / df) * np.array([0.6, 0.8, 1.0, 1.3, 1.8])
+    x = np.column_stack([np.full(5, math.log(spread)), np.log(sigma)])
+    found = target.log_density(x)
+    expected = -df * np.log(sigma) - squares / (2 * sigma**2)
+    digits = 1e-6 + 50 / spread**2 + 1e-14 * spread
+    np.testing.assert_allclose(found - found[2], expected - expected[2], rtol=0, atol=digits)
+    idata = model.fit(engine="exact", draws=2000, seed=1, progress=False)
+    precision = squares / idata["posterior"]["sigma"].to_numpy().ravel() ** 2
+    # Chi-squared: mean df, and fourth central moment 3 (2 df)^2 + 48 df.
+    n = len(precision)
+    assert abs(precision.mean() - df) < 5 * math.sqrt(2 * df / n)
+    assert abs(precision.var() - 2 * df) < 5 * math.sqrt((8 * df**2 + 48 * df) / n)

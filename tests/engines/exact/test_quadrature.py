@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from hiermodels.engines.exact import quadrature
-from hiermodels.engines.exact.quadrature import TailError
+from hiermodels.engines.exact.lattices import TailError
 from hiermodels.errors import ExactError
 
 

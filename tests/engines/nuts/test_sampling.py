@@ -20,6 +20,7 @@ import pytest
 import hiermodels as hm
 from hiermodels.container import inference_data as idatas
 from hiermodels.engines.nuts import chains, running, sampling
+from hiermodels.engines.settings import Settings
 from hiermodels.errors import DiagnosticWarning, OptionError, SamplingError
 from hiermodels.system import termination
 
@@ -464,7 +465,7 @@ def test_stan_writes_as_many_digits_as_it_is_told_and_is_silent_without_a_bar(
     from hiermodels.stan import programs
 
     executable = programs.executable(schools.program_name(), progress=False).path
-    settings = sampling.Settings(chains=1, draws=50, warmup=50, seed=1)
+    settings = Settings(chains=1, draws=50, warmup=50, seed=1)
     start = [{"mu": 0.0, "tau": 1.0, "eta": np.zeros(8)}]
     drawn = {}
     for digits in (3, 12):

@@ -6,15 +6,18 @@ import math
 from fractions import Fraction
 from typing import Any
 
+import arviz as az
 import numpy as np
 import pandas as pd
 import pytest
 
 import hiermodels as hm
 from hiermodels import classical
+from hiermodels.data.design import Design
 from hiermodels.engines.exact import posterior as exact
 from hiermodels.engines.exact import regressions
 from hiermodels.engines.gibbs.conditionals import Data
+from hiermodels.engines.importance.targets import Target
 from hiermodels.errors import DataError
 from hiermodels.families.draws import Draws
 from hiermodels.families.gaussian import effects, laplace, marginal
@@ -182,44 +185,209 @@ def test_reml_of_varying_slopes_is_that_of_groups_near_together(spread: float) -
     assert found.tau["w"] == pytest.approx(near.tau["w"], rel=1e-4)
 
 
-@pytest.mark.parametrize("spread", [1.0, 1e3, 1e5])
-def test_the_marginal_likelihood_of_slopes_keeps_six_digits(spread: float) -> None:
-    """N(Z mu, Z Sigma Z' + sigma^2 I) by elimination in fractions."""
+def data(far: str, spread: float) -> pd.DataFrame:
+    """Groups apart in y, in x, or in both; or with slopes apart by as much as their heights."""
     frame = rows(spread)
-    mu, tau, sigma = (Fraction(3), Fraction(1, 4)), (Fraction(spread), Fraction(1, 2)), Fraction(1)
-    total = 0.0
+    if far == "y":
+        return frame.assign(x=frame["w"])
+    if far == "x":
+        return frame.assign(y=rows(1.0)["y"])
+    if far == "lines":
+        slopes_of = spread * np.random.default_rng(2).normal(size=6)
+        return frame.assign(x=frame["w"], y=frame["y"] + slopes_of[frame["g"]] * frame["w"])
+    return frame
+
+
+COLUMNS: dict[str, dict[str, Any]] = {
+    "slopes": {"varying": ["x"]},
+    "a common slope": {"common": ["x"]},
+    "both": {"varying": ["x"], "common": ["v"]},
+}
+
+
+def fractions(values: Any) -> Any:
+    """An array of doubles as fractions, without rounding."""
+    return np.vectorize(lambda v: Fraction(float(v)), otypes=[object])(np.asarray(values))
+
+
+def exact_log_likelihood(d: Design, p: marginal.Population, draw: int, frame: pd.DataFrame) -> Any:
+    """N(Z mu + X beta, Z Sigma Z' + sigma^2 I) of each group, by elimination in fractions."""
+    K = d.K
+    shift, matrix = (fractions(v) for v in d.at_zero)
+    raw = shift + matrix @ fractions(p.centred[draw])
+    root = matrix[:K, :K] @ fractions(p.Lambda[draw])
+    variance = fractions(p.variance[draw])[0]
+    found = []
     for _, part in frame.groupby("g"):
-        w, y = ([Fraction(float(v)) for v in part[name]] for name in ("w", "y"))
-        table = [
-            [tau[0] ** 2 + tau[1] ** 2 * a * b + sigma**2 * (i == j) for j, b in enumerate(w)]
-            + [y[i] - mu[0] - mu[1] * a]
-            for i, a in enumerate(w)
-        ]
+        columns = fractions(part[[*d.names[1:]]])
+        W = np.hstack([np.full((len(part), 1), Fraction(1)), columns])
+        rooted = W[:, :K] @ root
+        covariance = rooted @ rooted.T + variance * np.eye(len(part), dtype=int)
+        table = np.hstack([covariance, (fractions(part["y"]) - W @ raw)[:, None]])
+        total = 0.0
         for k, pivot in enumerate(table):
             for row in table[k + 1 :]:
-                row[:] = [v - row[k] / pivot[k] * u for v, u in zip(row, pivot, strict=True)]
+                row[:] = row - row[k] / pivot[k] * pivot
             total -= 0.5 * (
                 math.log(2 * math.pi) + math.log(pivot[k]) + float(pivot[-1] ** 2 / pivot[k])
             )
-    d = slopes(frame, varying=["w"], intercept_at="zero").design
-    draws = Draws(
-        np.array([mu], float), np.array([tau], float), np.eye(2)[None], None, np.empty((1, 0)),
-        {"sigma": np.array([[float(sigma)]])},
-    )  # fmt: skip
-    found = effects.log_likelihood_group(d, draws)
-    assert found is not None
-    assert found.sum() == pytest.approx(total, rel=SIX)
+        found.append(total)
+    return np.array(found)
+
+
+def near_the_mode(model: hm.VaryingSlopes, draws: int) -> tuple[Any, marginal.Population]:
+    hyper, standard = model.hyperparameters, model.standardization
+    assert standard.found
+    u = standard.apply(np.random.default_rng(2).normal(size=(draws, hyper.size)))
+    v = hyper.values(u)
+    p = marginal.population(model.design, v.centred, v.tau, v.L_Omega, v.sigma)
+    return u, p
+
+
+@pytest.mark.parametrize("columns", COLUMNS)
+@pytest.mark.parametrize("spread", [1.0, 1e3, 1e5, 1e6, 1e7, 1e8])
+@pytest.mark.parametrize("far", ["y", "x", "both"])
+def test_the_marginal_likelihood_of_slopes_keeps_its_digits(
+    far: str, spread: float, columns: str
+) -> None:
+    frame = data(far, spread)
+    model = slopes(frame, **COLUMNS[columns])
+    _, p = near_the_mode(model, 3)
+    found = marginal.log_likelihood(model.design, p)
+    wanted = np.array([exact_log_likelihood(model.design, p, i, frame) for i in range(3)])
+    # A double holds a slope of 1e7, which one line for all rows may have, to 1e-9.
+    digits = 1e-9 + 1e-15 * spread
+    np.testing.assert_allclose(found, wanted, rtol=0, atol=digits)
+    off, expected = found - found[0], wanted - wanted[0]
+    np.testing.assert_allclose(off.sum(axis=1), expected.sum(axis=1), rtol=0, atol=digits)
+
+
+@pytest.mark.parametrize("spread", [1e3, 1e4, 1e5])
+def test_slopes_as_far_apart_as_their_heights_keep_six_digits(spread: float) -> None:
+    """Their squares within groups are those of the slopes: 1e-16 of them is rounding."""
+    frame = data("lines", spread)
+    model = slopes(frame, varying=["x"])
+    _, p = near_the_mode(model, 3)
+    found = marginal.total_log_likelihood(model.design, p)
+    wanted = [exact_log_likelihood(model.design, p, i, frame).sum() for i in range(3)]
+    np.testing.assert_allclose(found, wanted, rtol=SIX)
+
+
+@pytest.mark.parametrize("columns", COLUMNS)
+@pytest.mark.parametrize("ratio", [0.0, 1e-8, 1e8])
+def test_sums_at_tiny_and_huge_taus_are_right(ratio: float, columns: str) -> None:
+    """Also where the effects of near groups are next to nothing, or all but free."""
+    frame = data("both", 1.0)
+    model = slopes(frame, **COLUMNS[columns])
+    d = model.design
+    p = marginal.Population(
+        np.full((1, d.K + d.P), 0.3),
+        ratio * np.array([[[1.5, 0.0], [0.6, 0.8]]])[:, : d.K, : d.K],
+        np.array([[1.2]]),
+    )
+    wanted = exact_log_likelihood(d, p, 0, frame)
+    np.testing.assert_allclose(marginal.log_likelihood(d, p)[0], wanted, rtol=1e-10)
+    sums, log_det = marginal.generalized_products(d.rotated, p.Lambda, p.variance)
+    g = d.rotated.combination(p.centred)[0]
+    total = d.N * math.log(2 * math.pi * 1.2) + log_det[0] + g @ sums[0] @ g
+    assert -total / 2 == pytest.approx(wanted.sum(), rel=1e-10)
+
+
+@pytest.mark.parametrize("columns", COLUMNS)
+@pytest.mark.parametrize("spread", [1.0, 1e5, 1e8])
+@pytest.mark.parametrize("far", ["y", "x", "both"])
+def test_coefficients_integrate_out_without_losing_digits(
+    far: str, spread: float, columns: str
+) -> None:
+    """p(tau, sigma, y) = p(mu, tau, sigma, y) / p(mu | tau, sigma, y) wherever mu is."""
+    model = slopes(data(far, spread), **COLUMNS[columns])
+    hyper = model.hyperparameters
+    target = Target(hyper, model.standardization)
+    x = model.standardization.apply(np.random.default_rng(3).normal(size=(20, hyper.size)))
+    x = x[:, target.kept]
+    u = target.complete(x, np.random.default_rng(4))
+    _, mean, precision = target._evidence(x)
+    off = np.hstack([u[:, hyper.part("mu")], u[:, hyper.part("beta")]]) - mean
+    log_p = 0.5 * np.linalg.slogdet(precision)[1] - off.shape[1] / 2 * math.log(2 * math.pi)
+    log_p -= 0.5 * np.einsum("da,dab,db->d", off, precision, off)
+    joint = laplace.log_posterior(hyper, u)
+    np.testing.assert_allclose(target.log_density(x), joint - log_p, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("columns", COLUMNS)
+@pytest.mark.parametrize("spread", [1e3, 1e8])
+@pytest.mark.parametrize("far", ["y", "x", "both"])
+def test_effects_given_the_rest_keep_their_digits(far: str, spread: float, columns: str) -> None:
+    """Var(theta_j | y) = (Sigma^-1 + Z'Z / sigma^2)^-1, in fractions, and the mean of theta_j."""
+    frame = data(far, spread)
+    model = slopes(frame, **COLUMNS[columns])
+    d, K = model.design, model.design.K
+    _, p = near_the_mode(model, 1)
+    given = marginal.condition(d.rotated, p)
+    variances = marginal.variances(marginal.root(d.back, p), given)
+    theta = marginal.effects(d.back, p, marginal.deviations(p, given))
+    shift, matrix = (fractions(v) for v in d.at_zero)
+    raw = shift + matrix @ fractions(p.centred[0])
+    zero, back = matrix[:K, :K], fractions(d.back[1][:K, :K])
+    root, s2 = fractions(p.Lambda[0]), fractions(p.variance[0])[0]
+    for j, (_, part) in enumerate(frame.groupby("g")):
+        one = np.full((len(part), 1), Fraction(1))
+        W = np.hstack([one, fractions(part[[*d.names[1:]]])])
+        Z = W[:, :K] @ zero  # the columns whose effects have the root Lambda
+        residual = fractions(part["y"]) - W @ raw
+        M = np.diag([s2] * K) + (Z @ root).T @ (Z @ root)
+        inverse = s2 * exact_inverse(M)
+        covariance = back @ root @ inverse @ root.T @ back.T
+        mean = back @ root @ inverse @ (root.T @ (Z.T @ residual)) / s2
+        for k in range(K):
+            assert variances[k][0, j] == pytest.approx(float(covariance[k, k]), rel=1e-7)
+            level = float(
+                (fractions(d.back[0]) + fractions(d.back[1]) @ fractions(p.centred[0]))[k]
+            )
+            sd = math.sqrt(covariance[k, k])
+            rounding = 1e-15 * (abs(level) + abs(float(mean[k])))
+            assert abs(theta[k][0, j] - (level + float(mean[k]))) < 1e-6 * sd + 10 * rounding
+
+
+def exact_inverse(M: Any) -> Any:
+    if len(M) == 1:
+        return np.array([[1 / M[0, 0]]], dtype=object)
+    (a, b), (c, e) = M
+    return np.array([[e, -b], [-c, a]], dtype=object) / (a * e - b * c)
+
+
+@pytest.mark.stan
+@pytest.mark.filterwarnings("ignore:.*diverged")
+@pytest.mark.parametrize("columns", COLUMNS)
+@pytest.mark.parametrize("far", ["y", "x", "both"])
+def test_sigma_of_slopes_is_that_of_the_same_groups_near_together(far: str, columns: str) -> None:
+    """Groups 1e4 sds apart say no more of sigma than groups 1e8 sds apart, nor of slopes."""
+    found = {}
+    for engine in ("exact", "nuts"):
+        for spread in (1e4, 1e8):
+            model = slopes(data(far, spread), **COLUMNS[columns])
+            idata = model.fit(seed=1, draws=2000, engine=engine, progress=False)
+            sigma = idata["posterior"]["sigma"].to_numpy()
+            found[engine, spread] = sigma
+            assert float(az.rhat(sigma)) < 1.02
+    error = np.array([float(az.mcse(s)) for s in found.values()])
+    means = np.array([s.mean() for s in found.values()])
+    for a, b in ((0, 1), (0, 2), (1, 3)):
+        assert abs(means[a] - means[b]) < 5 * math.hypot(error[a], error[b])
 
 
 def test_what_would_lose_its_digits_is_refused() -> None:
-    frame = rows(1e8)
-    with pytest.raises(DataError, match=r"y='y' must vary about the groups' own lines .* OneWay"):
-        slopes(frame, varying=["w"])
-    steady = frame.assign(y=rows(1.0)["y"])
-    for columns in ({"varying": ["x"]}, {"common": ["x"]}):
-        with pytest.raises(DataError, match=r"'x' must vary within groups by .* two columns of it"):
-            slopes(steady, **columns)
-    # What varies between groups alone loses nothing; nor do the two columns that are advised.
+    frame = rows(1.0)
+    # Groups far apart lose nothing: not in y, not in a predictor.
+    for far in ("y", "x", "both"):
+        for columns in COLUMNS.values():
+            slopes(data(far, 1e8), **columns)
+    with pytest.raises(DataError, match=r"y='y' must vary about the groups' own lines by .* those"):
+        slopes(data("lines", 1e6), varying=["x"])
+    near = frame.assign(x=(1 + frame["g"]) * frame["w"] + 1e-7 * frame["x"])
+    with pytest.raises(DataError, match=r"'x' must vary about the groups' own lines .* two col"):
+        slopes(near, varying=["w"], common=["x"])
+    steady = rows(1e8).assign(y=rows(1.0)["y"])
     mean = steady.groupby("g")["x"].transform("mean")
     for columns in ({"common": ["v"]}, {"varying": ["d"], "common": ["m"]}):
         slopes(steady.assign(d=steady["x"] - mean, m=mean), **columns)

@@ -107,9 +107,9 @@ def test_conditional_means_and_variances_are_those_of_the_joint_normal(
 ) -> None:
     design, raw = make(residual, K, P, ones=ones, far=far)
     p = effects.population(design, draws_of(raw))
-    factored = marginal.factor(design.gram, p)
-    means = marginal.raw_effects(design, p, marginal.deviations(p, factored))
-    variances = marginal.variances(marginal.root(design.at_zero, p), factored)
+    given = marginal.condition(design.rotated, p)
+    means = marginal.raw_effects(design, p, marginal.deviations(p, given))
+    variances = marginal.variances(marginal.root(design.at_zero, p), given)
     for j in range(J):
         mean, cov = conditional(design, raw, j)
         np.testing.assert_allclose([m[0, j] for m in means], mean, rtol=1e-9, atol=1e-9)
@@ -228,9 +228,9 @@ def test_a_summary_is_that_of_the_mixture_of_conditionals(
     design, raw = make(residual, K, P, ones=ones, far=2.0)
     p = hyper_draws(design, raw, 400, 5)
     found = effects.summarize_effects(design, p)
-    factored = marginal.factor(design.gram, p)
-    m = np.stack(marginal.raw_effects(design, p, marginal.deviations(p, factored)), axis=-1)
-    v = np.stack(marginal.variances(marginal.root(design.at_zero, p), factored), axis=-1)
+    given = marginal.condition(design.rotated, p)
+    m = np.stack(marginal.raw_effects(design, p, marginal.deviations(p, given)), axis=-1)
+    v = np.stack(marginal.variances(marginal.root(design.at_zero, p), given), axis=-1)
     np.testing.assert_allclose(found["mean"], m.mean(axis=0), rtol=1e-12)
     total = v.mean(axis=0) + m.var(axis=0)
     np.testing.assert_allclose(found["sd"], np.sqrt(total), rtol=1e-12)
@@ -279,7 +279,7 @@ def test_many_groups_of_one_size_are_interpolated(monkeypatch: pytest.MonkeyPatc
     }
     p = hyper_draws(design, raw, 300, 9)
     fast = effects.summarize_effects(design, p)
-    slow = effects._summarize(design, design.gram, p)
+    slow = effects._summarize(design, design.rotated, p)
     for name, values in slow.items():
         assert np.abs(fast[name] - values).max() < 1e-6, name
 
@@ -292,5 +292,5 @@ def test_summaries_of_many_effects_thin_the_draws(monkeypatch: pytest.MonkeyPatc
     thin = effects.summarize_effects(design, p)
     assert not np.array_equal(whole["mean"], thin["mean"])
     np.testing.assert_allclose(
-        thin["mean"], effects._summarize(design, design.gram, p[::4])["mean"]
+        thin["mean"], effects._summarize(design, design.rotated, p[::4])["mean"]
     )

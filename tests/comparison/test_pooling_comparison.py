@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import hiermodels as hm
-from hiermodels.comparison import strategies_text
+from hiermodels.comparison import pooling_comparison
 
 
 @pytest.fixture(scope="module")
@@ -25,12 +25,12 @@ def second(c: hm.PoolingComparison, **changes: Any) -> list[str]:
     elpd = c.elpd.copy()
     for name, value in changes.items():
         elpd.loc[1, name] = value
-    return strategies_text.conclusions(dataclasses.replace(c, elpd=elpd))
+    return pooling_comparison.conclusions(dataclasses.replace(c, elpd=elpd))
 
 
 def test_schools_are_predicted_alike_and_of_few_terms(schools):
     first = schools.elpd["pooling"].iloc[0]
-    (said, factors) = strategies_text.conclusions(schools)
+    (said, factors) = pooling_comparison.conclusions(schools)
     other = {"partial": "complete", "complete": "partial"}[first]
     assert said.startswith(
         f"For a new school, {first} pooling and {other} pooling predict about equally well"
@@ -56,7 +56,7 @@ def test_bad_terms_and_those_without_a_prediction_are_counted(schools):
     assert f"Pareto k is bad in 3 terms under {name} pooling" in said[1]
     assert "refit='bad'" in said[1]
     fewer = schools.elpd.assign(terms=[6, 6, 0])
-    said = strategies_text.conclusions(dataclasses.replace(schools, elpd=fewer))
+    said = pooling_comparison.conclusions(dataclasses.replace(schools, elpd=fewer))
     assert said[1] == ("2 of 8 terms left out of all strategies, as one of them has no prediction.")
 
 
@@ -68,11 +68,11 @@ def test_with_one_strategy_scored_there_is_nothing_to_compare(schools):
 def test_many_groups_are_cut_short_and_said_to_be(schools):
     frame, _ = hm.datasets.simulate_one_way(groups=15, size=4, mu=3, tau=1, sigma=1, seed=2)
     c = hm.compare_pooling(hm.OneWay(frame, y="y", group="group"), seed=1, draws=200)
-    table, left = strategies_text.short(c)
+    table, left = pooling_comparison.short(c)
     assert len(table) == 12
     assert left == " (first 12 of 15; all are in .estimates)"
     assert "Estimates (first 12 of 15" in str(c)
-    assert strategies_text.short(schools)[1] == ""
+    assert pooling_comparison.short(schools)[1] == ""
 
 
 @pytest.mark.parametrize(
@@ -80,4 +80,4 @@ def test_many_groups_are_cut_short_and_said_to_be(schools):
     [(0.0, "0"), (1234.5, "1234"), (-30.742, "-30.7"), (0.01234, "0.0123"), (3e9, "3e+09")],
 )
 def test_numbers_have_three_digits(x, said):
-    assert strategies_text._number(x) == said
+    assert pooling_comparison._number(x) == said

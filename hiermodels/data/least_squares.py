@@ -42,20 +42,49 @@ def eliminate(
     left : array, shape (J, W, W)
         Cross-products of what is left; its diagonal is not negative.
     """
+    rank, left, _ = rotate(G, columns, scale=scale)
+    return rank, left
+
+
+def rotate(
+    G: Array, columns: Iterable[int], *, scale: Array | None = None
+) -> tuple[NDArray[np.int64], Array, Array]:
+    """Split the rows behind cross-products into one row for each of some columns, and the rest.
+
+    An orthogonal map of a group's rows leaves their cross-products as they are, and can make all
+    but n rows of n columns 0. Those n rows are R with G = R'R + left: the Cholesky factor, row by
+    row, of all columns (Golub and Van Loan 2013, section 4.2). A column that depends on those
+    before it has a row of zeros.
+
+    Parameters
+    ----------
+    G, columns, scale
+        As for :func:`eliminate`.
+
+    Returns
+    -------
+    rank, left
+        As from :func:`eliminate`.
+    rows : array, shape (J, n, W)
+    """
     left = np.array(G, dtype=np.float64)
     first = np.diagonal(G, axis1=1, axis2=2) if scale is None else scale
     rank = np.zeros(len(left), dtype=np.int64)
+    rows = []
     for p in columns:
         pivot = left[:, p, p]
         new = pivot > TOLERANCE * first[:, p]
         rank += new
-        factor = np.where(new[:, None], left[:, :, p] / np.where(new, pivot, 1)[:, None], 0.0)
+        one = np.where(new, pivot, 1)[:, None]
+        rows.append(np.where(new[:, None], left[:, p, :] / np.sqrt(one), 0.0))
+        factor = np.where(new[:, None], left[:, :, p] / one, 0.0)
         left = left - factor[:, :, None] * left[:, None, p, :]
         # What is left of the pivot itself is rounding.
         left[:, p, :] = left[:, :, p] = 0
     diagonal = np.arange(left.shape[1])
     left[:, diagonal, diagonal] = np.maximum(left[:, diagonal, diagonal], 0)
-    return rank, left
+    made = np.stack(rows, axis=1) if rows else np.empty((len(left), 0, left.shape[1]))
+    return rank, left, made
 
 
 def least_squares(A: Array, b: Array) -> Array:

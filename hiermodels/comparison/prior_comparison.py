@@ -3,23 +3,108 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
-from ..errors import listed
+from ..errors import OptionError, listed, suggest
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from .priors import PriorComparison
 
-__all__ = ["crossings", "text", "verdict"]
+__all__ = ["PriorComparison", "crossings", "text", "verdict"]
 
+STATISTICS = ("mean", "sd", "q5", "median", "q95")
 SMALL, LARGE = 0.1, 0.5
 """Shifts, in posterior sds, below which nothing moves, and from which on conclusions do."""
 
 # What has a place on the line, where it matters on which side of 0 it lies.
 _LOCATIONS = ("mu", "theta", "beta", "Omega")
 _SHOWN, _TOLD = 8, 4  # rows and intervals in the report
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class PriorComparison:
+    """What :func:`compare_priors` found; prints as a short report.
+
+    Attributes
+    ----------
+    fits : dict
+        Name of the set -> container.
+    table : DataFrame
+        One row for each quantity and set: ``variable`` (as in ``hm.summary``), ``priors`` (the
+        name of the set), ``mean``, ``sd``, ``q5``, ``median``, ``q95`` (central 90 % interval), and
+        ``shift`` = (mean - mean under the first set) / sd under the first set, NaN where there is
+        no such mean or sd. Of complete pooling without theta, which is mu.
+    priors : DataFrame
+        What each set is: one row for each parameter with a prior, one column for each set.
+    log_marginal_likelihood : Series
+        log p(y) under each set, where all its priors are proper and the engine is exact; else NaN.
+    engines : dict
+        Name of the set -> engine that made its draws.
+    exact : bool
+        Whether the table is free of Monte Carlo error (its numbers are by quadrature, not from the
+        draws in ``fits``).
+    seed : int
+        Of every fit.
+    notes : tuple of str
+        What is to be known of the numbers.
+    """
+
+    fits: dict[str, Any]
+    table: pd.DataFrame
+    priors: pd.DataFrame
+    log_marginal_likelihood: pd.Series[float]
+    engines: dict[str, str]
+    exact: bool
+    seed: int
+    notes: tuple[str, ...] = ()
+
+    def wide(self, statistic: str = "mean") -> pd.DataFrame:
+        """One column of the table side by side: a row for each quantity, a column for each set.
+
+        Parameters
+        ----------
+        statistic : {"mean", "sd", "q5", "median", "q95", "shift"}
+
+        Raises
+        ------
+        OptionError
+            Another statistic.
+        """
+        import pandas as pd
+
+        known = (*STATISTICS, "shift")
+        if statistic not in known:
+            raise OptionError(
+                f"statistic must be one of {listed(known)}, got {statistic!r}"
+                f"{suggest(str(statistic), known)}"
+            )
+        table = self.table.set_index("variable")
+        columns = {name: table.loc[table["priors"] == name, statistic] for name in self.fits}
+        return pd.DataFrame(columns).rename_axis(index=None)
+
+    @property
+    def largest(self) -> pd.Series[Any] | None:
+        """The row of the table with the largest absolute shift; None where there is none."""
+        size = self.table["shift"].abs().fillna(-1.0)
+        at = int(size.argmax())
+        return self.table.iloc[at] if size.iloc[at] >= 0 else None
+
+    @property
+    def crossings(self) -> list[str]:
+        """Intervals (90 %) that lie elsewhere to 0 under one set than under another, in words."""
+        return crossings(self)
+
+    @property
+    def verdict(self) -> str:
+        """Whether conclusions move, in one sentence."""
+        return verdict(self)
+
+    def __str__(self) -> str:
+        return text(self)
+
+    __repr__ = __str__
 
 
 def verdict(c: PriorComparison) -> str:

@@ -1,10 +1,11 @@
-"""A comparison of pooling strategies in words: as plain text, and as HTML."""
+"""A comparison of pooling strategies: its tables, and its words as plain text and as HTML."""
 
 from __future__ import annotations
 
 import html as escaping
 import math
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from ..errors import count_of, listed
 from ..posterior.loo_comparison import FEW_TERMS, SMALL_DIFFERENCE
@@ -13,14 +14,92 @@ from .estimates import CALLED
 if TYPE_CHECKING:
     import pandas as pd
 
-    from .strategies import PoolingComparison
+    from ..container.inference_data import Container
+    from ..models.model import Model
+    from ..posterior.loo import Loo
 
-__all__ = ["conclusions", "html", "text"]
+__all__ = ["PoolingComparison", "conclusions", "html", "text"]
 
 
 _SHOWN = 12  # groups in the short table
 
 _NUMBERS = ["elpd", "se", "elpd_diff", "se_diff", "p_loo", "terms", "bad_k", "worst_k"]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class PoolingComparison:
+    """One data set under no, partial and complete pooling.
+
+    Attributes
+    ----------
+    model : Model
+        The model with partial pooling.
+    fits : dict of str to container
+        ``"none"``, ``"partial"``, ``"complete"``: with the same names, dims and coords.
+    absent : dict of str to str
+        Strategies that these data have no posterior under, and why.
+    estimates : DataFrame
+        One row for each group (and coefficient): the group's label, in a column of the group's
+        name; ``coefficient`` (``VaryingSlopes``); ``n``, its rows; ``estimate`` and ``se``, its own
+        by itself, raw, by the residual sd that all groups share (their own under
+        ``sigma="group"``); under each strategy ``<strategy>_mean``, ``_sd``, ``_q5``, ``_q95`` of
+        theta (central 90 % interval); ``pooling_factor``, ``pooling_factor_q5``,
+        ``pooling_factor_q95`` (:mod:`hiermodels.comparison.pooling_factors`), those of an intercept
+        of its heights at the centre of the columns; ``rank`` by partial pooling, 1 the largest.
+    elpd : DataFrame
+        One row for each unit and strategy (columns ``unit``, ``pooling``), best first in each unit:
+        ``elpd``, the expected log predictive density of a new one by leaving each out, and its
+        ``se``; ``elpd_diff`` to the best, and its ``se_diff``; ``p_loo``; ``terms``, how many were
+        scored, ``of`` how many; ``bad_k``, how many have a Pareto k above its limit and were not
+        refitted, ``worst_k``, ``refitted``; ``use``, what it may be used for.
+    heterogeneity : DataFrame
+        Mean, sd, 5 %, 50 % and 95 % quantiles of ``tau``; of ``icc`` (``OneWay``), ``I2``
+        (``EightSchools``) or each coefficient's ``share`` of the variance (``VaryingSlopes``); and
+        ``lambda``, the pooling of all groups together, which is one number. Shares and lambda are
+        those of the lines at the centre of the columns, and the same wherever x = 0 is; ``tau`` is
+        as the fit reports it, an intercept's at x = 0 (:func:`hiermodels.at_centre`).
+    loo : dict of (unit, strategy) to Loo
+        The terms behind ``elpd``.
+    notes : tuple of str
+        What else is to be said.
+    call : dict of str to value
+        What it was made with: ``seed``, drawn where it was not given, and the other arguments of
+        :func:`compare_pooling` that were given.
+    """
+
+    model: Model
+    fits: dict[str, Container]
+    absent: dict[str, str]
+    estimates: pd.DataFrame
+    elpd: pd.DataFrame
+    heterogeneity: pd.DataFrame
+    loo: dict[tuple[str, str], Loo] = field(repr=False)
+    notes: tuple[str, ...] = ()
+    call: dict[str, Any] = field(default_factory=dict, repr=False)
+
+    def __str__(self) -> str:
+        return text(self)
+
+    __repr__ = __str__
+
+    def to_html(self) -> str:
+        """The report as HTML, without the frame of a page."""
+        return html(self)
+
+    def _repr_html_(self) -> str:
+        return self.to_html()
+
+    def plot_shrinkage(self, **options: Any) -> Any:
+        """Draw :func:`hiermodels.plots.shrinkage` of the fit with partial pooling."""
+        from .. import plots
+
+        return plots.shrinkage(self.fits["partial"], **options)
+
+    def plot_forest(self, **options: Any) -> Any:
+        """Draw :func:`hiermodels.plots.forest` of all fits."""
+        from .. import plots
+
+        return plots.forest(self, **options)
 
 
 def title(c: PoolingComparison) -> str:
@@ -42,9 +121,9 @@ def heading(c: PoolingComparison, unit: str) -> str:
 def place(c: PoolingComparison) -> list[str]:
     """Which of the intercept's numbers are at the centre, one sentence; none where none are."""
     origin = c.model.design.origin
-    if not origin.turns or origin.anchor is None:
+    if not origin.turns:
         return []
-    name = origin.names[origin.anchor]
+    name = ", ".join(origin.heights)
     return [
         f"Shares of the variance, and lambda and pooling factors of {name}, are those of the lines "
         f"at {origin}; estimates and tau of {name} are at 0."

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hiermodels.comparison.priors import PriorComparison
+from hiermodels.comparison.prior_comparison import PriorComparison
 
 
 def comparison(rows: dict[str, list[tuple[float, float, float]]], **given: Any) -> PriorComparison:
