@@ -87,7 +87,7 @@ def calibrate(
     path : path, optional
         File of JSON lines to which each simulation is appended as it ends. Another call with the
         same path runs what is missing and what has failed; another model, engine, option or
-        function there is refused, and so is a second call while one runs.
+        name of a quantity there is refused, and so is a second call while one runs.
     progress : bool, optional
         Progress bar: by default in a terminal and in a notebook.
     engine : str
@@ -137,7 +137,7 @@ def calibrate(
     it is made again, longer, up to three fits in all. Every so many-th draw of the last is ranked
     among; where its effective sample size is still below L the result counts it, and it is kept.
 
-    Functions are told from others of the same name by their code, not by what they call by name.
+    In a file, functions are known by their names: give a changed function another name.
     """
     model = _model(model_factory)
     _check(model, simulations, executor, draws, fit_options)
@@ -299,9 +299,6 @@ def _begun(
         "draws": draws,
         "options": dict(options),
         "quantities": list(chosen.names),
-        "functions": {
-            name: test_quantities.digest(function) for name, function in chosen.functions.items()
-        },
         "hiermodels_version": __version__,
     }
     if path is None or not path.exists():
