@@ -221,8 +221,7 @@ def stop(scratch: Path) -> None:
 def end_orphans(folder: Path) -> None:
     """End the CmdStan processes of tries whose worker died: nobody watches them any more."""
     for pid in folder.glob("*/*.pid"):
-        csv = pid.with_suffix(".csv")
-        chains.end_orphan(chains.Task(0, (), csv, csv, pid, csv, 0, 0, ()))
+        chains.end_orphan(pid.with_suffix(".csv"))
 
 
 # ---- warnings ------------------------------------------------------------------------------------

@@ -56,7 +56,7 @@ def _tell(tasks: Sequence[Task]) -> None:
         tasks[0].stop.touch()
     except OSError:
         for task in tasks:
-            end_orphan(task)
+            end_orphan(task.csv)
 
 
 def _watch(

@@ -160,11 +160,12 @@ def sample(
         return run(tasks, each, parallel_chains, executor, progress)
 
 
-def unwritten(folder: Path, error: OSError) -> SamplingError:
+def unwritten(folder: Path, error: Exception) -> SamplingError:
     """That a fit's files cannot be written."""
     return SamplingError(
         f"a fit needs room for its files in {folder}, and they cannot be written "
-        f"({error.strerror or error}); make room, or set TMPDIR or output_dir to another folder"
+        f"({getattr(error, 'strerror', None) or error}); make room, or set TMPDIR or output_dir to "
+        "another folder"
     )
 
 
@@ -223,7 +224,6 @@ def tasks_of(
                 command=tuple(_command(executable, number, data, init, csv, settings, told)),
                 csv=csv,
                 console=folder / f"{stem}_{number}.txt",
-                pid=folder / f"{stem}_{number}.pid",
                 stop=folder / f"{stem}.stop",
                 warmup=settings.warmup if settings.save_warmup else 0,
                 draws=settings.draws,

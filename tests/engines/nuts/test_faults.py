@@ -241,18 +241,9 @@ def test_a_file_cut_short_inside_its_last_row_is_no_finished_chain(tmp_path: Pat
     (csv,) = tmp_path.glob("*.csv")
     text = csv.read_bytes()
     csv.write_bytes(text[: text.index(b"\n# \n#  Elapsed") - 3])
-    script = "import sys"
-    task = chains.Task(
-        0,
-        (sys.executable, "-c", script),
-        csv,
-        tmp_path / "again.txt",
-        tmp_path / "again.pid",
-        tmp_path / "again.stop",
-        0,
-        20,
-        (),
-    )
+    command = (sys.executable, "-c", "pass")
+    rest = (tmp_path / "again.txt", tmp_path / "again.stop")
+    task = chains.Task(0, command, csv, *rest, 0, 20, ())
     assert chains.run_chain(task).failure == "left its last draws half written"
     csv.write_bytes(text)
     (tmp_path / "again.txt").unlink()
@@ -267,8 +258,8 @@ def test_a_chain_that_a_full_disk_ends_names_the_disk(
     from hiermodels.engines.nuts import chains
 
     script = "raise SystemExit('basic_ios::clear: iostream error')"
-    rest = tuple(tmp_path / f"x.{end}" for end in ("csv", "txt", "pid", "stop"))
-    task = chains.Task(0, (sys.executable, "-c", script), *rest, 0, 20, ())
+    csv, console, stop = (tmp_path / f"x.{end}" for end in ("csv", "txt", "stop"))
+    task = chains.Task(0, (sys.executable, "-c", script), csv, console, stop, 0, 20, ())
     room = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: room._replace(free=4096))
     chain = chains.run_chain(task)

@@ -22,7 +22,6 @@ from hiermodels.container import inference_data as idatas
 from hiermodels.engines.nuts import chains, running, sampling
 from hiermodels.engines.settings import Settings
 from hiermodels.errors import DiagnosticWarning, OptionError, SamplingError
-from hiermodels.system import termination
 
 # 200 draws are few; that these fits say so is not what is tested here.
 pytestmark = pytest.mark.filterwarnings("ignore:(R-hat|bulk ESS|tail ESS|.*diverged|E-BFMI)")
@@ -217,8 +216,6 @@ def children(pid: int | None = None, chain: int | None = None) -> list[psutil.Pr
             command = child.cmdline()
         except psutil.Error:
             continue
-        if command[:1] == list(termination.leash()[:1]):
-            continue  # about to become one
         if "method=sample" in command and (chain is None or f"id={chain}" in command):
             found.append(child)
     return found
@@ -385,77 +382,49 @@ def test_an_iteration_line_of_stan_is_how_far_a_chain_is(tmp_path: Path) -> None
     assert chains.iterations(tmp_path / "none.txt") == 0
 
 
-def test_a_process_that_only_has_the_number_of_a_lost_chain_is_left_alone(tmp_path: Path) -> None:
-    bystander = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+def task_of(folder: Path, code: str) -> chains.Task:
+    """A chain by Python in place of Stan."""
+    csv, console, stop = (folder / f"x.{end}" for end in ("csv", "txt", "stop"))
+    return chains.Task(0, (sys.executable, "-c", code), csv, console, stop, 0, 1, ())
+
+
+@pytest.mark.parametrize("ours", [True, False])
+def test_what_is_left_of_a_lost_chain_is_ended_and_another_process_of_its_number_is_not(
+    tmp_path: Path, ours: bool
+) -> None:
+    task = task_of(tmp_path, "import time; time.sleep(60)")
+    process = subprocess.Popen([*task.command, *([str(task.csv)] if ours else [])])
     try:
-        pid = tmp_path / "chain.pid"
-        pid.write_text(str(bystander.pid))
-        task = chains.Task(
-            0, ("exe",), tmp_path / "x.csv", tmp_path / "x.txt", pid, tmp_path / "s", 0, 1, ()
-        )
-        chains.end_orphan(task)
-        assert bystander.poll() is None
+        pid = task.csv.with_suffix(".pid")
+        pid.write_text(str(process.pid))
+        chains.end_orphan(task.csv)
+        if ours:
+            assert process.wait(timeout=10) == -signal.SIGKILL
+        assert ours or process.poll() is None
         assert not pid.exists()
     finally:
-        bystander.kill()
-        bystander.wait()
+        process.kill()
+        process.wait()
 
 
-def test_what_is_left_of_a_lost_chain_is_ended(tmp_path: Path) -> None:
-    task = sleeper(tmp_path, "import time; time.sleep(60)")
-    left = subprocess.Popen([*task.command, str(task.csv)])
-    try:
-        task.pid.write_text(str(left.pid))
-        chains.end_orphan(task)
-        assert left.wait(timeout=10) == -signal.SIGKILL
-        assert not task.pid.exists()
-    finally:
-        left.kill()
-        left.wait()
-
-
-@pytest.fixture(params=["woken", "polled"])
-def _either_way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Both ways to wait for a process: Linux's, and that of systems that have no such thing."""
-    if request.param == "polled":
-        monkeypatch.delattr(os, "pidfd_open", raising=False)
-    elif not hasattr(os, "pidfd_open"):
-        pytest.skip("this system cannot wake who waits for a process")
-
-
-def sleeper(tmp_path: Path, code: str) -> chains.Task:
-    csv = tmp_path / "x.csv"
-    command = (sys.executable, "-c", code)
-    return chains.Task(
-        0, command, csv, tmp_path / "x.txt", tmp_path / "x.pid", tmp_path / "x.stop", 0, 1, ()
-    )
-
-
-@pytest.mark.usefixtures("_either_way")
 def test_a_chains_end_is_seen_with_its_exit_code(tmp_path: Path) -> None:
-    chain = chains.run_chain(sleeper(tmp_path, "import time; time.sleep(0.5); raise SystemExit(3)"))
-    assert chain.failure == "ended with exit code 3"
-    assert not (tmp_path / "x.pid").exists()
+    task = task_of(tmp_path, "import time; time.sleep(0.5); raise SystemExit(3)")
+    assert chains.run_chain(task).failure == "ended with exit code 3"
+    assert not list(tmp_path.glob("*.pid"))
 
 
-@pytest.mark.usefixtures("_either_way")
-def test_a_stop_file_ends_a_chain(tmp_path: Path) -> None:
-    task = sleeper(tmp_path, "import time; time.sleep(60)")
-    threading.Timer(0.5, task.stop.touch).start()
+@pytest.mark.parametrize("deaf", [False, True])
+def test_a_stop_file_ends_a_chain(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, deaf: bool
+) -> None:
+    monkeypatch.setattr(chains, "GRACE", 0.5)
+    ignore = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); " * deaf
+    task = task_of(tmp_path, f"{ignore}import time; time.sleep(60)")
+    threading.Timer(1, task.stop.touch).start()
     began = time.monotonic()
-    assert chains.run_chain(task).failure == "was killed by SIGTERM"
+    failure = str(chains.run_chain(task).failure)
+    assert failure.startswith(f"was killed by {'SIGKILL' if deaf else 'SIGTERM'}")
     assert time.monotonic() - began < 20
-
-
-@pytest.mark.usefixtures("_either_way")
-def test_waiting_for_a_chain_leaves_no_file_open(tmp_path: Path) -> None:
-    before = psutil.Process().num_fds()
-    for number in range(20):
-        folder = tmp_path / str(number)
-        folder.mkdir()
-        chains.run_chain(sleeper(folder, "pass"))
-    # Some of what other threads and the garbage collector open and close meanwhile is not ours.
-    assert psutil.Process().num_fds() - before < 10
 
 
 @pytest.mark.stan
