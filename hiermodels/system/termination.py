@@ -77,16 +77,25 @@ def interruptible(work: Callable[[], _T], stop: Callable[[], object]) -> _T:
     """
     if threading.current_thread() is not threading.main_thread():
         return work()  # no signals come here
-    with concurrent.futures.ThreadPoolExecutor(1) as pool:
-        future = pool.submit(work)
-        try:
-            wait([future])
-        except BaseException:
-            while not future.done():
-                stop()
-                concurrent.futures.wait([future], timeout=0.05)
-            raise
-    return future.result()
+    future = concurrent.futures.Future[_T]()
+
+    def run() -> None:
+        if future.set_running_or_notify_cancel():
+            try:
+                future.set_result(work())
+            except BaseException as error:
+                future.set_exception(error)
+
+    try:
+        threading.Thread(target=run).start()
+        wait([future])
+        return future.result()
+    except BaseException:
+        # Where the signal came before the work had begun, it is cancelled, and will not begin.
+        while not (future.cancel() or future.done()):
+            stop()
+            concurrent.futures.wait([future], timeout=0.05)
+        raise
 
 
 # What ends the library's work that is under way, if any is.

@@ -286,9 +286,7 @@ def _how_it_ended(code: int) -> str:
         name = signal.Signals(-code).name
     except ValueError:  # pragma: no cover - a signal that this Python does not know
         name = f"signal {-code}"
-    hints = {"SIGKILL": " (out of memory?)", "SIGXFSZ": " (a file too large for ulimit -f)"}
-    hint = hints.get(name, "")
-    return f"was killed by {name}{hint}"
+    return f"was killed by {name}{' (out of memory?)' if name == 'SIGKILL' else ''}"
 
 
 def _last_messages(console: Path, lines: int = 6) -> str:
