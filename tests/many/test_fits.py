@@ -357,7 +357,7 @@ INTERRUPTED = """
     import multiprocessing, sys
     from concurrent.futures import ProcessPoolExecutor
     import hiermodels as hm
-    from hiermodels.many import fit_many
+    from hiermodels.many.fits import fit_many
 
     def main():
         frame = hm.datasets.eight_schools()
