@@ -192,17 +192,6 @@ def test_a_worker_of_a_cluster_that_is_killed_costs_its_chain_a_second_try(
     np.testing.assert_array_equal(theta(there), theta(schools.fit(**QUICK)))
 
 
-def test_a_worker_of_a_cluster_that_is_killed_costs_its_fit_a_second_try(
-    schools: hm.EightSchools,
-    products: dict[str, pd.DataFrame],
-    undisturbed: ManyFits,
-    client: Any,
-) -> None:
-    with client.get_executor() as pool:
-        there = disturbed(lambda: fit_many(schools, products, executor=pool, **QUICK))
-    assert_same(there, undisturbed)
-
-
 def test_a_worker_of_a_cluster_that_is_killed_costs_its_simulation_a_second_try(
     schools: hm.EightSchools, client: Any
 ) -> None:

@@ -11,6 +11,7 @@ import threading
 import time
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from hiermodels.container import inference_data as idatas
 from hiermodels.engines.nuts import chains, running, sampling
 from hiermodels.engines.settings import Settings
 from hiermodels.errors import DiagnosticWarning, OptionError, SamplingError
+from hiermodels.system import progress as bars
 
 # 200 draws are few; that these fits say so is not what is tested here.
 pytestmark = pytest.mark.filterwarnings("ignore:(R-hat|bulk ESS|tail ESS|.*diverged|E-BFMI)")
@@ -335,29 +337,13 @@ def test_progress_shows_a_bar_where_it_is_wanted(
     assert silent.out == ""
 
 
-@pytest.mark.stan
-def test_progress_shows_a_bar_in_a_notebook() -> None:
-    import nbformat
-    from nbclient import NotebookClient
-
-    code = textwrap.dedent(
-        """
-        import warnings
-        import hiermodels as hm
-        warnings.simplefilter("error")
-        warnings.simplefilter("ignore", hm.HierModelsWarning)
-        model = hm.EightSchools(
-            hm.datasets.eight_schools(), effect="effect", se="se", group="school",
-            parameterization="noncentered",
-        )
-        idata = model.fit(chains=2, draws=20_000, seed=1, pointwise=False)
-        """
-    )
-    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code)])
-    NotebookClient(notebook, timeout=120, kernel_name="python3").execute()
-    text = "".join(o.get("text", "") for o in notebook.cells[0].outputs)
-    assert "2 chains" in text
-    assert "%|" in text
+def test_a_bar_is_wanted_in_a_notebook(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: False)
+    assert not bars.wanted(None)
+    notebook = SimpleNamespace(get_ipython=lambda: SimpleNamespace(kernel=object()))
+    monkeypatch.setitem(sys.modules, "IPython", notebook)
+    assert bars.wanted(None)
+    assert not bars.wanted(False)
 
 
 def test_an_iteration_line_of_stan_is_how_far_a_chain_is(tmp_path: Path) -> None:
