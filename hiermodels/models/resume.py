@@ -91,10 +91,7 @@ def resume(
             stem,
             settings,
             radius=begun.radius,
-            told=(
-                f"sig_figs={sampling.SIGNIFICANT_DIGITS}",
-                sampling.refresh(settings, progress),
-            ),
+            progress=progress,
             leave_out=fitting.not_read(model, include),
             keep=True,
         )

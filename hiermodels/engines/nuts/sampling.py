@@ -31,7 +31,7 @@ from .running import run
 Array = NDArray[np.float64]
 
 SIGNIFICANT_DIGITS = 12
-"""Digits of each number in Stan's CSV files, unless the caller knows better.
+"""Digits of each number in Stan's CSV files.
 
 CmdStan's default, 6, cannot tell draws of a mean of 1e6 with a spread of 1 apart. More digits cost
 next to nothing where columns are few: writing them is a hundredth of a small chain's time.
@@ -85,7 +85,6 @@ def sample(
     executor: Executor | None = None,
     progress: bool | None = None,
     output_dir: str | os.PathLike[str] | None = None,
-    significant_digits: int = SIGNIFICANT_DIGITS,
     stem: str | None = None,
     prepared: Callable[[], None] | None = None,
 ) -> list[Chain]:
@@ -111,8 +110,6 @@ def sample(
         Whether to show a bar; by default where a person looks on.
     output_dir : path, optional
         Folder that keeps Stan's own files.
-    significant_digits : int
-        Digits of each number in Stan's CSV files, 1 to 18.
     stem : str, optional
         What the names of all files begin with (:func:`new_stem`), where they are to be picked up.
     prepared : callable, optional
@@ -126,14 +123,13 @@ def sample(
     Raises
     ------
     OptionError
-        The output folder cannot be used, or there cannot be so many digits.
+        The output folder cannot be used.
     SamplingError
         What the chains need cannot be written.
     KeyboardInterrupt
         As it came, once every child process has ended.
     """
     check_place(executor, output_dir)
-    whole("significant_digits", significant_digits, 1, 18)
     with terminable(), _run_folder(output_dir) as folder:
         keep = stem is not None
         stem = stem or new_stem(executable)
@@ -152,7 +148,7 @@ def sample(
             stem,
             settings,
             radius=radius,
-            told=(f"sig_figs={significant_digits}", refresh(settings, progress)),
+            progress=progress,
             leave_out=leave_out,
             keep=keep,
         )
@@ -205,7 +201,7 @@ def tasks_of(
     settings: Settings,
     *,
     radius: float | None,
-    told: Sequence[str],
+    progress: bool | None,
     leave_out: Sequence[str],
     keep: bool,
 ) -> list[Task]:
@@ -214,6 +210,9 @@ def tasks_of(
     ``keep`` says that what is finished is marked, to be picked up.
     """
     data = folder / f"{stem}_data.json"
+    # Stan speaks of its progress only where a bar is shown.
+    steps = settings.draws + settings.warmup
+    refresh = max(1, steps // 50) if bars.wanted(progress) else 0
     tasks = []
     for number in range(settings.chains):
         init = str(folder / f"{stem}_init_{number}.json") if radius is None else f"{radius:g}"
@@ -221,7 +220,7 @@ def tasks_of(
         tasks.append(
             Task(
                 chain=number,
-                command=tuple(_command(executable, number, data, init, csv, settings, told)),
+                command=tuple(_command(executable, number, data, init, csv, settings, refresh)),
                 csv=csv,
                 console=folder / f"{stem}_{number}.txt",
                 stop=folder / f"{stem}.stop",
@@ -241,7 +240,7 @@ def _command(
     init: str,
     csv: Path,
     settings: Settings,
-    told: Sequence[str],
+    refresh: int,
 ) -> list[str]:
     """CmdStan's command line for one chain (CmdStan User's Guide, MCMC sampling)."""
     return [
@@ -254,7 +253,8 @@ def _command(
         f"init={init}",
         "output",
         f"file={csv}",
-        *told,
+        f"sig_figs={SIGNIFICANT_DIGITS}",
+        f"refresh={refresh}",
         "method=sample",
         f"num_samples={settings.draws}",
         f"num_warmup={settings.warmup}",
@@ -267,12 +267,6 @@ def _command(
         f"engaged={int(settings.warmup > 0)}",
         f"delta={settings.adapt_delta}",
     ]
-
-
-def refresh(settings: Settings, progress: bool | None) -> str:
-    """How often Stan is to speak of its progress: only where somebody listens."""
-    every = max(1, (settings.draws + settings.warmup) // 50) if bars.wanted(progress) else 0
-    return f"refresh={every}"
 
 
 def report(chains: Sequence[Chain]) -> str:
