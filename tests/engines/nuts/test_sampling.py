@@ -9,7 +9,7 @@ import sys
 import textwrap
 import threading
 import time
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -114,13 +114,6 @@ def test_a_seed_that_was_not_given_is_recorded_and_repeats_the_fit(
     first = schools.fit(**{**QUICK, "seed": None})
     seed = idatas.attributes(first)["seed"]
     np.testing.assert_array_equal(theta(first), theta(schools.fit(**{**QUICK, "seed": seed})))
-
-
-@pytest.mark.stan
-def test_chains_run_on_an_executor_of_processes(schools: hm.EightSchools) -> None:
-    with ProcessPoolExecutor(2) as pool:
-        there = schools.fit(**QUICK, executor=pool)
-    np.testing.assert_array_equal(theta(there), theta(schools.fit(**QUICK)))
 
 
 class Losing(Executor):
@@ -232,19 +225,18 @@ def waiting(condition: Any, seconds: float = 30) -> Any:
 
 
 INTERRUPTED = """
-    import faulthandler, signal, sys
+    import signal, sys
     import hiermodels as hm
     # Whoever runs the tests may ignore or block signals: nohup, a shell's background.
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.pthread_sigmask(signal.SIG_SETMASK, [])
-    faulthandler.register(signal.SIGUSR1)
     model = hm.EightSchools(
         hm.datasets.eight_schools(), effect="effect", se="se", group="school",
         parameterization="noncentered",
     )
     try:
-        model.fit(chains=4, draws=2_000_000, seed=1, progress=False, parallel_chains=4, {executor})
+        model.fit(chains=4, draws=2_000_000, seed=1, progress=False, parallel_chains=4)
     except KeyboardInterrupt:
         sys.exit(77)
 """
@@ -258,7 +250,7 @@ def test_a_signal_to_the_parent_ends_the_children_and_leaves_nothing(
     tmp_path: Path, sign: signal.Signals, code: int
 ) -> None:
     script = tmp_path / "fit.py"
-    script.write_text(textwrap.dedent(INTERRUPTED.format(executor="")))
+    script.write_text(textwrap.dedent(INTERRUPTED))
     work = tmp_path / "tmp"
     work.mkdir()
     parent = subprocess.Popen([sys.executable, str(script)], env=os.environ | {"TMPDIR": str(work)})
@@ -266,12 +258,7 @@ def test_a_signal_to_the_parent_ends_the_children_and_leaves_nothing(
         running = waiting(lambda: all_of(4, parent.pid))
         # To the parent alone, as a notebook's kernel gets it; a terminal would tell all of them.
         parent.send_signal(sign)
-        try:
-            assert parent.wait(timeout=20) == code
-        except subprocess.TimeoutExpired:
-            parent.send_signal(signal.SIGUSR1)  # it says where it is
-            time.sleep(2)
-            raise
+        assert parent.wait(timeout=20) == code
         _, alive = psutil.wait_procs(running, timeout=5)
         assert not alive
         assert not list(work.glob("hiermodels-*"))
@@ -425,28 +412,3 @@ def test_arrays_come_back_in_stans_order_first_index_fastest() -> None:
     }
     assert got["A"][2, 1].tolist() == [[211, 213, 215], [212, 214, 216]]
     assert got["mu"][:, 0].tolist() == [1, 101, 201]
-
-
-class Closing(Executor):
-    """Takes one task, and is shut down before the next."""
-
-    def __init__(self) -> None:
-        self.pool = ThreadPoolExecutor(1)
-        self.taken = 0
-
-    def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
-        self.taken += 1
-        if self.taken > 1:
-            waiting(children)
-            raise RuntimeError("cannot schedule new futures after shutdown")
-        return self.pool.submit(fn, *args, **kwargs)
-
-
-@pytest.mark.stan
-def test_an_executor_that_closes_midway_leaves_no_chain_running(
-    schools: hm.EightSchools, tmp_path: Path
-) -> None:
-    with pytest.raises(OptionError, match="it takes no tasks"):
-        schools.fit(**{**QUICK, "draws": 2_000_000}, executor=Closing(), output_dir=tmp_path)
-    waiting(lambda: not children())
-    assert not list(tmp_path.glob("*.stop"))
