@@ -17,7 +17,6 @@ from __future__ import annotations
 import dataclasses
 import errno
 import json
-import operator
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -199,13 +198,22 @@ def find(folder: Path, fit: str | None) -> str:
         )
     meant = [fit] if fit is not None else there
     if len(meant) > 1:
-        meant = [stem for stem in there if operator.lt(*progress(folder, stem))]
+        meant = [stem for stem in there if _unfinished(folder, stem)]
     if len(meant) == 1 and meant[0] in there:
         return meant[0]
     raise OptionError(
         f"fit must name one of the {len(there)} fits in {str(folder)!r} ({listed(there)}), got "
         f"{'none' if fit is None else repr(fit)}"
     )
+
+
+def _unfinished(folder: Path, stem: str) -> bool:
+    """Whether chains are missing, or it cannot be said (its file is damaged, or closed)."""
+    try:
+        done, wanted = progress(folder, stem)
+    except OptionError:
+        return True
+    return done < wanted
 
 
 def stems(folder: Path) -> list[str]:
@@ -254,7 +262,7 @@ def _opened(path: Path) -> Iterator[tuple[dict[str, Any], Any]]:
                     f"{about['hiermodels_version']}; pick the fit up with that version, or fit anew"
                 )
             yield about, file
-    except OptionError:
+    except (OptionError, MemoryError):
         raise
     # NumPy, zipfile and json raise errors of many types for half a file, or one of another kind.
     except Exception as error:
