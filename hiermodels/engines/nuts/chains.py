@@ -40,13 +40,17 @@ class Task:
     chain: int
     command: tuple[str, ...]
     csv: Path
-    console: Path
     stop: Path
     warmup: int
     draws: int
     leave_out: tuple[str, ...]
     mark: Path | None = None
-    """File that says that the chain is finished; None where nobody will pick it up."""
+    """File that says that the chain is finished; None where it will not be picked up."""
+
+    @property
+    def console(self) -> Path:
+        """What Stan prints."""
+        return self.csv.with_suffix(".txt")
 
 
 @dataclass(frozen=True)
@@ -269,11 +273,9 @@ def end_orphan(csv: Path) -> None:
 
 def _again(task: Task) -> Task:
     """The same chain with files of its own."""
-    csv, console = (
-        path.with_name(f"{path.stem}_again{path.suffix}") for path in (task.csv, task.console)
-    )
+    csv = task.csv.with_name(f"{task.csv.stem}_again.csv")
     command = tuple(part.replace(str(task.csv), str(csv)) for part in task.command)
-    return replace(task, csv=csv, console=console, command=command)
+    return replace(task, csv=csv, command=command)
 
 
 # ---- words ---------------------------------------------------------------------------------------

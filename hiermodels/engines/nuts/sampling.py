@@ -222,7 +222,6 @@ def tasks_of(
                 chain=number,
                 command=tuple(_command(executable, number, data, init, csv, settings, refresh)),
                 csv=csv,
-                console=folder / f"{stem}_{number}.txt",
                 stop=folder / f"{stem}.stop",
                 warmup=settings.warmup if settings.save_warmup else 0,
                 draws=settings.draws,

@@ -1,4 +1,4 @@
-"""Full disks, read-only folders, killed chains: all of them real.
+"""Full disks, killed chains, files that are removed: all of them real.
 
 A small disk is a tmpfs in a mount namespace of the test's own; where the system forbids one (some
 containers do), the tests that need it are skipped. See test_termination.py for signals,
@@ -27,7 +27,6 @@ import pytest
 import hiermodels as hm
 from hiermodels.container import inference_data as idatas
 from hiermodels.errors import SamplingError
-from hiermodels.stan import programs
 from tests.engines.nuts.test_sampling import all_of, children, waiting
 
 pytestmark = [
@@ -104,7 +103,6 @@ def run(folder: Path, mount: str, code: str, **environment: str) -> str:
 
 
 SMALL_DISK = 'mount -t tmpfs -o size=1m,mode=700 none "$1"'
-READ_ONLY = 'mount --bind "$1" "$1" && mount -o remount,ro,bind "$1"'
 
 
 # ---- a full disk ---------------------------------------------------------------------------------
@@ -207,11 +205,11 @@ def test_a_file_cut_short_inside_its_last_row_is_no_finished_chain(tmp_path: Pat
     text = csv.read_bytes()
     csv.write_bytes(text[: text.index(b"\n# \n#  Elapsed") - 3])
     command = (sys.executable, "-c", "pass")
-    rest = (tmp_path / "again.txt", tmp_path / "again.stop")
-    task = chains.Task(0, command, csv, *rest, 0, 20, ())
+    task = chains.Task(0, command, csv, tmp_path / "again.stop", 0, 20, ())
+    task.console.unlink()
     assert chains.run_chain(task).failure == "left its last draws half written"
     csv.write_bytes(text)
-    (tmp_path / "again.txt").unlink()
+    task.console.unlink()
     assert len(chains.run_chain(task).draws) == 20
     assert idatas.dataset(whole, "posterior").sizes["draw"] == 20
 
@@ -223,8 +221,8 @@ def test_a_chain_that_a_full_disk_ends_names_the_disk(
     from hiermodels.engines.nuts import chains
 
     script = "raise SystemExit('basic_ios::clear: iostream error')"
-    csv, console, stop = (tmp_path / f"x.{end}" for end in ("csv", "txt", "stop"))
-    task = chains.Task(0, (sys.executable, "-c", script), csv, console, stop, 0, 20, ())
+    csv, stop = tmp_path / "x.csv", tmp_path / "x.stop"
+    task = chains.Task(0, (sys.executable, "-c", script), csv, stop, 0, 20, ())
     room = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: room._replace(free=4096))
     chain = chains.run_chain(task)
@@ -234,57 +232,6 @@ def test_a_chain_that_a_full_disk_ends_names_the_disk(
     monkeypatch.setattr(shutil, "disk_usage", lambda _: room._replace(free=1 << 30))
     task.console.unlink()
     assert chains.run_chain(task).failure == "ended with exit code 1"
-
-
-# ---- folders that cannot be written --------------------------------------------------------------
-
-
-@pytest.mark.stan
-def test_a_read_only_cache_is_used_as_it_is(tmp_path: Path) -> None:
-    cache = tmp_path / "cache"
-    (cache / "programs").mkdir(parents=True)
-    entry = programs.executable("eight_schools_noncentered", progress=False).path.parent
-    shutil.copytree(entry, cache / "programs" / entry.name)
-    said = run(
-        cache,
-        READ_ONLY,
-        """
-        print(inference_data.dataset(fit(draws=50), "posterior").sizes["draw"])
-        tried(lambda: model.replace(parameterization="centered").fit(progress=False))
-        """,
-        HIERMODELS_CACHE=str(cache),
-    )
-    assert said.startswith("50\n")
-    assert (
-        "CompileError the cache folder for compiled Stan programs must be one that can be" in said
-    )
-    assert "is on a read-only file system); next: set HIERMODELS_CACHE to another folder" in said
-
-
-@pytest.mark.stan
-def test_no_home_folder_is_needed_where_the_others_are_named(tmp_path: Path) -> None:
-    script = tmp_path / "script.py"
-    code = 'print(inference_data.dataset(fit(draws=50), "posterior").sizes["draw"])'
-    script.write_text(BEGIN + code)
-    found = hm.cmdstan.find()
-    assert found is not None
-    bare = {k: v for k, v in os.environ.items() if not k.startswith("XDG_")}
-    bare |= {
-        "HOME": "/nonexistent/home",
-        "CMDSTAN": str(found.path),
-        "HIERMODELS_CACHE": str(programs.cache_folder()),
-        "XDG_CACHE_HOME": str(tmp_path),  # ArviZ 0.23 writes there
-        "MPLCONFIGDIR": str(tmp_path),
-    }
-    done = subprocess.run(
-        [sys.executable, script, tmp_path],
-        env=bare,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert (done.returncode, done.stdout) == (0, "50\n"), done.stderr
 
 
 # ---- a chain that is killed ----------------------------------------------------------------------

@@ -341,8 +341,8 @@ def test_an_iteration_line_of_stan_is_how_far_a_chain_is(tmp_path: Path) -> None
 
 def task_of(folder: Path, code: str) -> chains.Task:
     """A chain by Python in place of Stan."""
-    csv, console, stop = (folder / f"x.{end}" for end in ("csv", "txt", "stop"))
-    return chains.Task(0, (sys.executable, "-c", code), csv, console, stop, 0, 1, ())
+    csv, stop = folder / "x.csv", folder / "x.stop"
+    return chains.Task(0, (sys.executable, "-c", code), csv, stop, 0, 1, ())
 
 
 @pytest.mark.parametrize("ours", [True, False])
