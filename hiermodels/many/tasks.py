@@ -58,7 +58,7 @@ class FitTask:
     var_names : str, sequence of str, or None
         Variables in the table; None for all.
     scratch : Path
-        Folder for files, on ``host``; once it is gone, nobody waits for the fit any more.
+        Folder for files, on ``host``; once it is gone, the fit is called off.
     host : str
         The machine that waits.
     """
@@ -206,7 +206,7 @@ def refuse_options(outcomes: Collection[_Ended]) -> None:
         raise OptionError(str(said.pop()).removeprefix("OptionError: "))
 
 
-# ---- files, by which whoever waits can tell fits to end ------------------------------------------
+# ---- files, by which fits are told to end --------------------------------------------------------
 
 
 class HasFolder(Protocol):
@@ -214,7 +214,7 @@ class HasFolder(Protocol):
 
     @property
     def scratch(self) -> Path:
-        """Folder of all tasks; once it is gone, no process waits any more."""
+        """Folder of all tasks; once it is gone, they are called off."""
 
     @property
     def host(self) -> str:
@@ -237,7 +237,7 @@ def scratch_folder() -> Iterator[Path]:
 
 
 def called_off(task: HasFolder) -> bool:
-    """Whether nobody waits for a task any more."""
+    """Whether a task is not waited for any more."""
     return task.host == socket.gethostname() and not task.scratch.exists()
 
 
@@ -265,7 +265,7 @@ def stop(scratch: Path) -> None:
 
 
 def end_orphans(folder: Path) -> None:
-    """End the CmdStan processes of tries whose worker died: nobody watches them any more."""
+    """End the CmdStan processes of tries whose worker died."""
     for pid in folder.glob("*/*.pid"):
         chains.end_orphan(pid.with_suffix(".csv"))
 

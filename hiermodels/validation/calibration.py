@@ -49,7 +49,7 @@ _OURS = {
     "output_dir": "Stan's files are not kept",
     "pointwise": "what is ranked is computed from the draws",
     "effects": "the log likelihood needs the draws of the effects",
-    "save_warmup": "nobody looks at it",
+    "save_warmup": "ranks do not use it",
 }
 
 

@@ -1,4 +1,4 @@
-"""One chain: its process from start to end, and its draws out of Stan's CSV file."""
+"""One chain: its process from start to end, and its draws from Stan's CSV file."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Task:
     draws: int
     leave_out: tuple[str, ...]
     mark: Path | None = None
-    """File that says that the chain is finished; None where it will not be picked up."""
+    """File that marks the chain as finished; None where the fit cannot be resumed."""
 
     @property
     def console(self) -> Path:
@@ -55,7 +55,7 @@ class Task:
 
 @dataclass(frozen=True)
 class Chain:
-    """What became of one chain.
+    """The result of one chain.
 
     Attributes
     ----------

@@ -1,8 +1,8 @@
-"""Run NUTS: one CmdStan process for each chain, on any executor.
+"""Run NUTS: one CmdStan process per chain, on any executor.
 
 CmdStanPy's own ``sample`` loses the finished chains when one fails, cannot be interrupted and
-shows no progress that a caller can place; here each chain is a task of its own, so that chains
-can run on any ``concurrent.futures`` executor, and what one chain does is that chain's alone.
+shows no progress that a caller can place. Here each chain is a task of its own: chains run on any
+``concurrent.futures`` executor, and a chain that fails costs only itself.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ def sample(
     executor : concurrent.futures.Executor, optional
         Where the chains run. Its workers must see this machine's files.
     progress : bool, optional
-        Whether to show a bar; by default where a person looks on.
+        Whether to show a bar; by default in a terminal and in a notebook.
     output_dir : path, optional
         Folder that keeps Stan's own files.
     stem : str, optional
@@ -118,7 +118,7 @@ def sample(
     Returns
     -------
     list of Chain
-        One for each chain, in order, finished or not.
+        One per chain, in order, finished or not.
 
     Raises
     ------
@@ -304,8 +304,8 @@ def _stacked(chains: Sequence[Array], shape: tuple[int, ...]) -> Array:
 
     Stan writes arrays with the first index running fastest.
     """
-    # Not np.stack, which would keep pandas' order, column by column: whoever lays the chains end to
-    # end would copy it all once more.
+    # Not np.stack, which would keep pandas' order, column by column: laying the chains end to end
+    # would copy it all once more.
     stacked = np.empty((len(chains), *chains[0].shape))
     for out, drawn in zip(stacked, chains, strict=True):
         out[:] = drawn
