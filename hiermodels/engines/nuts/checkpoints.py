@@ -277,10 +277,10 @@ def _opened(path: Path) -> Iterator[tuple[dict[str, Any], Any]]:
 
 def unread(file: object, error: OSError) -> OptionError:
     """That a file of a fit cannot be read, which is another thing than that it is damaged."""
-    return OptionError(
-        f"{str(error.filename or file)!r} cannot be read ({error.strerror}); see whose it is, and "
-        "its mode (`ls -ld`)"
-    )
+    closed = isinstance(error, PermissionError)
+    step = "see whose it is, and its mode (`ls -ld`)" if closed else "see to that, and try again"
+    where = str(error.filename or file)
+    return OptionError(f"{where!r} cannot be read ({error.strerror}); {step}")
 
 
 def _read(
