@@ -9,24 +9,17 @@ file: the workers need this package and a CmdStan, and no folder that all of the
 from __future__ import annotations
 
 import contextlib
-import inspect
 import os
 import socket
-import warnings
-from collections import Counter
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..engines.nuts import sampling
 from ..errors import (
     ColumnError,
     DataError,
-    DataWarning,
-    DiagnosticWarning,
-    ManyFitsError,
     OptionError,
     count_of,
     listed,
@@ -36,16 +29,10 @@ from ..stan import programs
 from ..system import progress as bars
 from . import retries
 from . import tasks as fit_tasks
-
-if TYPE_CHECKING:
-    import pandas as pd
+from .result import NUMBERS, ManyFits, gather, report
 
 __all__ = ["ManyFits", "fit_many"]
 
-_NUMBERS = (
-    *("mean", "sd", "q5", "median", "q95"),
-    *("mcse_mean", "mcse_sd", "ess_bulk", "ess_tail", "r_hat"),
-)
 # Options of a fit that are not the user's to set here, and why.
 _OURS = {
     "executor": "it is an argument of fit_many: whole fits run there",
@@ -54,58 +41,6 @@ _OURS = {
     "output_dir": "Stan's files are not kept; to have those of one data set, fit it by itself with "
     "the seed that the diagnostics show",
 }
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class ManyFits:
-    """The fits of one model to many data sets.
-
-    Attributes
-    ----------
-    table : DataFrame
-        One row for each data set and scalar quantity: the data set's label (a column named ``by``,
-        or ``data_set``), ``variable`` (``mu``, ``theta[A]``, ...) and the columns of
-        ``hm.summary``: ``mean``, ``sd``, ``q5``, ``median``, ``q95``, ``mcse_mean``, ``mcse_sd``,
-        ``ess_bulk``, ``ess_tail``, ``r_hat``.
-    diagnostics : DataFrame
-        One row for each data set, those that were not fitted among them, by label: ``seed``;
-        ``parameterization``; ``divergences`` (iterations); ``r_hat``, the largest, and
-        ``ess_bulk`` and ``ess_tail``, the smallest, over all quantities; ``seconds`` of the fit;
-        ``ok``, whether the draws are to be relied upon; ``findings``, the kinds of what
-        ``hm.check`` found; ``verdict``, in words; ``remarks`` on the data, such as dropped rows.
-    failures : dict
-        Label -> why there is no fit, in one line.
-    fits : dict
-        Label -> container, where they were kept (``keep="draws"``).
-    seed : int
-        From which the data sets' own seeds follow.
-    per_group : frozenset of str
-        Variables that have a value for each group, such as ``theta``.
-    """
-
-    table: pd.DataFrame
-    diagnostics: pd.DataFrame
-    failures: dict[Hashable, str]
-    fits: dict[Hashable, Any]
-    seed: int
-    per_group: frozenset[str]
-
-    @property
-    def hyperparameters(self) -> pd.DataFrame:
-        """The rows of ``table`` for quantities of the population: ``mu``, ``tau``, ``sigma``..."""
-        names = self.table["variable"].str.split("[").str[0]
-        return self.table[~names.isin(self.per_group)].reset_index(drop=True)
-
-    def __len__(self) -> int:
-        """Give the number of data sets, fitted or not."""
-        return len(self.diagnostics)
-
-    def __repr__(self) -> str:
-        doubtful = int((~self.diagnostics["ok"]).sum()) - len(self.failures)
-        return (
-            f"<ManyFits: {count_of(len(self), 'data set')}, {len(self.failures)} not fitted, "
-            f"{doubtful} not to be relied upon; .table, .hyperparameters, .diagnostics>"
-        )
 
 
 def fit_many(
@@ -241,9 +176,9 @@ def fit_many(
             outcomes[task.at] = outcome
             bar.update()
         bar.refresh()  # it shows a step only where the last was a tenth of a second ago
-    _refuse_options(outcomes)
-    result = _gather(labels, by or "data_set", seed, seeds, outcomes, remarks)
-    _report(result, on_error)
+    fit_tasks.refuse_options(outcomes.values())
+    result = gather(labels, by or "data_set", seed, seeds, outcomes, remarks)
+    report(result, on_error)
     return result
 
 
@@ -259,16 +194,7 @@ def _check(model: Any, executor: Any, keep: str, on_error: str, options: Mapping
     sampling.check_place(executor, None)
     one_of("keep", keep, ("table", "draws"))
     one_of("on_error", on_error, ("raise", "keep"))
-    known = inspect.signature(model.fit).parameters
-    for name in options:
-        if name in _OURS:
-            raise OptionError(f"fit_many takes no {name} among the options of a fit: {_OURS[name]}")
-        if name not in known and all(p.kind is not p.VAR_KEYWORD for p in known.values()):
-            mine = [k for k in known if k not in _OURS]
-            raise OptionError(
-                f"neither fit_many nor {type(model).__name__}.fit has an option {name!r}; fit has "
-                f"{', '.join(mine)}{suggest(name, mine)}"
-            )
+    fit_tasks.check_options("fit_many", model, options, _OURS)
 
 
 def _names(var_names: str | Sequence[str] | None) -> Sequence[str]:
@@ -341,8 +267,8 @@ def _split(model: Any, data: Any, by: str) -> tuple[list[Any], Iterable[Any]]:
         raise ColumnError(
             f"by: the data frame has no column {by!r}; it has {listed(there)}{suggest(by, there)}"
         )
-    if by in ("variable", *_NUMBERS) or by == model.columns.get("group"):
-        why = "a column of the result" if by in ("variable", *_NUMBERS) else "the model's own group"
+    if by in ("variable", *NUMBERS) or by == model.columns.get("group"):
+        why = "a column of the result" if by in ("variable", *NUMBERS) else "the model's own group"
         raise OptionError(
             f"by={by!r} must be a column apart: that is {why}; rename or name another"
         )
@@ -362,93 +288,3 @@ def _split(model: Any, data: Any, by: str) -> tuple[list[Any], Iterable[Any]]:
     ends = np.cumsum(np.bincount(codes))
     rows = np.split(np.argsort(codes, kind="stable"), ends[:-1])
     return values.tolist(), (frame[at].to_native() for at in rows)
-
-
-# ---- the result ----------------------------------------------------------------------------------
-
-
-def _refuse_options(outcomes: Mapping[int, fit_tasks.Outcome]) -> None:
-    """An option that no fit could take is a mistake of the call, not a failure of the data."""
-    said = {outcome.failure for outcome in outcomes.values() if outcome.option}
-    if len(said) == 1 and all(outcome.option for outcome in outcomes.values()):
-        raise OptionError(str(said.pop()).removeprefix("OptionError: "))
-
-
-def _gather(
-    labels: Sequence[Any],
-    name: str,
-    seed: int,
-    seeds: Sequence[int],
-    outcomes: Mapping[int, fit_tasks.Outcome],
-    remarks: Mapping[int, str],
-) -> ManyFits:
-    import pandas as pd
-
-    tables, owners, fits = [], [], {}
-    failures: dict[Hashable, str] = {}
-    checks: list[dict[str, Any]] = []
-    for at, label in enumerate(labels):
-        outcome = outcomes[at]
-        own = {"seed": seeds[at], **fit_tasks.UNCHECKED, **outcome.checked}
-        if outcome.failure is not None:
-            failures[label] = outcome.failure
-            own["verdict"] = f"Not fitted: {outcome.failure}"
-        checks.append(own | {"remarks": remarks.get(at, "")})
-        if outcome.table is not None:
-            tables.append(outcome.table)
-            owners += [label] * len(outcome.table)
-        if outcome.idata is not None:
-            fits[label] = outcome.idata
-    empty = pd.DataFrame(columns=["variable", *_NUMBERS])
-    table = pd.concat(tables, ignore_index=True) if tables else empty
-    # Tuples are labels as well, not the levels of an index.
-    index: pd.Index[Any] = pd.Index(labels, tupleize_cols=False, name=name)
-    table.insert(0, name, pd.Series(pd.Index(owners, tupleize_cols=False, dtype=index.dtype)))
-    return ManyFits(
-        table=table,
-        diagnostics=pd.DataFrame(checks, index=index),
-        failures=failures,
-        fits=fits,
-        seed=seed,
-        per_group=frozenset().union(*(outcome.per_group for outcome in outcomes.values())),
-    )
-
-
-def _report(result: ManyFits, on_error: str) -> None:
-    """Say at the end, and once, what is wrong with some of the fits."""
-    table = result.diagnostics
-    failed = f"{len(result.failures)} of {count_of(len(table), 'data set')} could not be fitted"
-    reasons = _reasons(result.failures)
-    if result.failures and on_error == "raise":
-        raise ManyFitsError(
-            f"{failed}: {reasons}; the other {len(table) - len(result.failures)} are in this "
-            "error's .result, and fit_many(on_error='keep') returns them",
-            result,
-        )
-    remarks = table["remarks"][table["remarks"] != ""]
-    if len(remarks):
-        first = f"{remarks.index[0]!r}: {remarks.iloc[0]}"
-        warnings.warn(
-            f"{len(remarks)} of {count_of(len(table), 'data set')} with remarks, such as {first}; "
-            "all are in .diagnostics['remarks']",
-            DataWarning,
-            stacklevel=3,
-        )
-    lines = [f"{failed}: {reasons}"] if result.failures else []
-    doubtful = table[table["findings"] != ""]
-    if len(doubtful):
-        kinds = Counter(kind for found in doubtful["findings"] for kind in found.split(", "))
-        lines.append(
-            f"{len(doubtful)} of {count_of(len(table), 'fit')} had findings "
-            f"({', '.join(f'{kind}: {count}' for kind, count in kinds.most_common())}), "
-            f"{int((~doubtful['ok']).sum())} of them not to be relied upon: "
-            f"{listed(doubtful.index)}"
-        )
-    if lines:
-        warnings.warn(f"{'; '.join(lines)}; see .diagnostics", DiagnosticWarning, stacklevel=3)
-
-
-def _reasons(failures: Mapping[Hashable, str], most: int = 4) -> str:
-    said = [f"{label!r} ({why})" for label, why in failures.items()]
-    more = f" and {len(said) - most} more" if len(said) > most else ""
-    return ", ".join(said[:most]) + more

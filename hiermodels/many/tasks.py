@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 import shutil
 import socket
 import tempfile
 import threading
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -17,7 +18,7 @@ from ..container import inference_data as idatas
 from ..diagnostics import check as diagnostics
 from ..diagnostics import summary as summaries
 from ..engines.nuts import chains, checkpoints
-from ..errors import HierModelsWarning, OptionError
+from ..errors import HierModelsWarning, OptionError, suggest
 from ..system import temporary
 from ..system.termination import terminable
 
@@ -57,7 +58,7 @@ class FitTask:
     var_names : str, sequence of str, or None
         Variables in the table; None for all.
     scratch : Path
-        Folder for files, on ``host``; once it is gone, nobody waits for the fit any more.
+        Folder for files, on ``host``; once it is gone, the fit is called off.
     host : str
         The machine that waits.
     """
@@ -160,7 +161,52 @@ def _outcome(task: FitTask, idata: Any) -> Outcome:
     )
 
 
-# ---- files, by which whoever waits can tell fits to end ------------------------------------------
+# ---- options -------------------------------------------------------------------------------------
+
+
+def check_options(
+    caller: str, model: Any, options: Mapping[str, Any], ours: Mapping[str, str]
+) -> None:
+    """Refuse options that the model's ``fit`` does not have, or that are the caller's, and why.
+
+    Raises
+    ------
+    OptionError
+        There is such an option.
+    """
+    known = inspect.signature(model.fit).parameters
+    for name in options:
+        if name in ours:
+            raise OptionError(f"{caller} takes no {name} among the options of a fit: {ours[name]}")
+        if name not in known and all(p.kind is not p.VAR_KEYWORD for p in known.values()):
+            others = [k for k in known if k not in ours]
+            raise OptionError(
+                f"neither {caller} nor {type(model).__name__}.fit has an option {name!r}; fit has "
+                f"{', '.join(others)}{suggest(name, others)}"
+            )
+
+
+class _Ended(Protocol):
+    @property
+    def failure(self) -> str | None: ...
+    @property
+    def option(self) -> bool: ...
+
+
+def refuse_options(outcomes: Collection[_Ended]) -> None:
+    """Raise an option that no fit could take: it is a mistake of the call.
+
+    Raises
+    ------
+    OptionError
+        All outcomes failed of the same option.
+    """
+    said = {outcome.failure for outcome in outcomes}
+    if len(said) == 1 and all(outcome.option for outcome in outcomes):
+        raise OptionError(str(said.pop()).removeprefix("OptionError: "))
+
+
+# ---- files, by which fits are told to end --------------------------------------------------------
 
 
 class HasFolder(Protocol):
@@ -168,7 +214,7 @@ class HasFolder(Protocol):
 
     @property
     def scratch(self) -> Path:
-        """Folder of all tasks; once it is gone, nobody waits any more."""
+        """Folder of all tasks; once it is gone, they are called off."""
 
     @property
     def host(self) -> str:
@@ -176,7 +222,7 @@ class HasFolder(Protocol):
 
     @property
     def folder(self) -> Path:
-        """Where all tries of this task leave their files."""
+        """Folder of all tries of this task."""
 
 
 @contextlib.contextmanager
@@ -191,7 +237,7 @@ def scratch_folder() -> Iterator[Path]:
 
 
 def called_off(task: HasFolder) -> bool:
-    """Whether nobody waits for a task any more."""
+    """Whether a task is not waited for any more."""
     return task.host == socket.gethostname() and not task.scratch.exists()
 
 
@@ -219,10 +265,9 @@ def stop(scratch: Path) -> None:
 
 
 def end_orphans(folder: Path) -> None:
-    """End the CmdStan processes of tries whose worker died: nobody watches them any more."""
+    """End the CmdStan processes of tries whose worker died."""
     for pid in folder.glob("*/*.pid"):
-        csv = pid.with_suffix(".csv")
-        chains.end_orphan(chains.Task(0, (), csv, csv, pid, csv, 0, 0, ()))
+        chains.end_orphan(pid.with_suffix(".csv"))
 
 
 # ---- warnings ------------------------------------------------------------------------------------

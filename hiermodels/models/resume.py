@@ -14,7 +14,6 @@ from ..engines.nuts import chains, checkpoints, running, sampling
 from ..engines.nuts.checkpoints import Checkpoint
 from ..errors import DiagnosticWarning, OptionError
 from ..stan import programs
-from ..system import temporary
 
 __all__ = ["resume"]
 
@@ -91,17 +90,17 @@ def resume(
             stem,
             settings,
             radius=begun.radius,
-            told=(
-                f"sig_figs={sampling.SIGNIFICANT_DIGITS}",
-                sampling.refresh(settings, progress),
-            ),
+            progress=progress,
             leave_out=fitting.not_read(model, include),
             keep=True,
         )
 
     name = begun.program["program"]
     sampling_began = time.monotonic()
-    there = {task.chain: chains.finished(task) for task in tasks(Path(name))}
+    try:
+        there = {task.chain: chains.finished(task) for task in tasks(Path(name))}
+    except OSError as error:
+        raise checkpoints.unread(folder, error) from error
     ran = {number: chain for number, chain in there.items() if chain is not None}
     if len(ran) < settings.chains:
         executable = _same_executable(begun, model.program_name(), progress)
@@ -158,8 +157,6 @@ def _same_executable(begun: Checkpoint, name: str | Path, progress: bool | None)
 def _make_room(missing: list[chains.Task]) -> None:
     """Remove what the unfinished chains have left, and the processes that still write it."""
     try:
-        # One that began as its parent was killed has no file that gives its number.
-        temporary.end_writers(str(missing[0].stop.with_suffix("")) + "_")
         for task in missing:
             chains.clear(task)
             task.stop.unlink(missing_ok=True)

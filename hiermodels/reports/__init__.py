@@ -6,12 +6,11 @@ subject -> tables, pictures and their alternatives, symbols, code -> sections ->
 from __future__ import annotations
 
 import os
-import secrets
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import OptionError
+from ..system import writing
 
 if TYPE_CHECKING:
     from ..comparison.pooling_comparison import PoolingComparison
@@ -100,16 +99,11 @@ def _place(path: Any) -> Path:
 
 def _write(target: Path, page: str) -> None:
     """Write the page whole or not at all: beside its place first, then moved there."""
-    # Not tempfile, whose files only their owner may read.
-    partial = target.with_name(f".{target.name}.{os.getpid()}.{secrets.token_hex(4)}.part")
     try:
-        partial.write_text(page, encoding="utf-8", newline="\n")
-        os.replace(partial, target)
+        with writing.whole(target) as partial:
+            partial.write_text(page, encoding="utf-8", newline="\n")
     except OSError as error:
         raise OptionError(
             f"cannot write {target}: {error.strerror or error}; name a place that can be written "
             "and has room"
         ) from error
-    finally:
-        with suppress(OSError):  # in a read-only folder even what is not there cannot be removed
-            partial.unlink(missing_ok=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import sys
 from pathlib import Path
 
 __all__ = ["of_file", "of_values"]
@@ -15,12 +14,10 @@ def of_values(content: object) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-def of_file(path: Path, size: int | None = None) -> str:
-    """Give the SHA-256 of a file of any size, or of as many bytes of it, from its start."""
+def of_file(path: Path) -> str:
+    """Give the SHA-256 of a file of any size."""
     found = hashlib.sha256()
-    left = sys.maxsize if size is None else size
     with path.open("rb") as stream:
-        while block := stream.read(min(1 << 20, left)):
+        while block := stream.read(1 << 20):
             found.update(block)
-            left -= len(block)
     return found.hexdigest()

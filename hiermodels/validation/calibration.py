@@ -15,7 +15,6 @@ A simulation is one task (:mod:`~hiermodels.validation.tasks`), on any executor.
 from __future__ import annotations
 
 import contextlib
-import inspect
 import os
 import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -26,7 +25,7 @@ from typing import Any
 import numpy as np
 
 from ..engines.nuts import sampling
-from ..errors import HierModelsError, OptionError, suggest
+from ..errors import HierModelsError, OptionError
 from ..many import retries
 from ..many import tasks as fit_tasks
 from ..stan import programs
@@ -50,7 +49,7 @@ _OURS = {
     "output_dir": "Stan's files are not kept",
     "pointwise": "what is ranked is computed from the draws",
     "effects": "the log likelihood needs the draws of the effects",
-    "save_warmup": "nobody looks at it",
+    "save_warmup": "ranks do not use it",
 }
 
 
@@ -87,7 +86,7 @@ def calibrate(
     path : path, optional
         File of JSON lines to which each simulation is appended as it ends. Another call with the
         same path runs what is missing and what has failed; another model, engine, option or
-        function there is refused, and so is a second call while one runs.
+        name of a quantity there is refused, and so is a second call while one runs.
     progress : bool, optional
         Progress bar: by default in a terminal and in a notebook.
     engine : str
@@ -137,7 +136,7 @@ def calibrate(
     it is made again, longer, up to three fits in all. Every so many-th draw of the last is ranked
     among; where its effective sample size is still below L the result counts it, and it is kept.
 
-    Functions are told from others of the same name by their code, not by what they call by name.
+    In a file, functions are known by their names: give a changed function another name.
     """
     model = _model(model_factory)
     _check(model, simulations, executor, draws, fit_options)
@@ -209,7 +208,7 @@ def _run(
             bar.update()
         bar.refresh()
     kept = [records[at] for at in range(simulations)]
-    _refuse_options(kept)
+    fit_tasks.refuse_options(kept)
     return Calibration.of_records(header, kept)
 
 
@@ -261,18 +260,7 @@ def _check(
     for name, value, least in (("simulations", simulations, 1), ("draws", draws, 3)):
         if isinstance(value, bool) or not isinstance(value, int) or value < least:
             raise OptionError(f"{name} must be a whole number of at least {least}, got {value!r}")
-    known = inspect.signature(model.fit).parameters
-    for name in options:
-        if name in _OURS:
-            raise OptionError(
-                f"calibrate takes no {name} among the options of a fit: {_OURS[name]}"
-            )
-        if name not in known and all(p.kind is not p.VAR_KEYWORD for p in known.values()):
-            mine = [k for k in known if k not in (*_OURS, "engine")]
-            raise OptionError(
-                f"neither calibrate nor {type(model).__name__}.fit has an option {name!r}; fit has "
-                f"{', '.join(mine)}{suggest(name, mine)}"
-            )
+    fit_tasks.check_options("calibrate", model, options, _OURS)
 
 
 def _begun(
@@ -299,9 +287,6 @@ def _begun(
         "draws": draws,
         "options": dict(options),
         "quantities": list(chosen.names),
-        "functions": {
-            name: test_quantities.digest(function) for name, function in chosen.functions.items()
-        },
         "hiermodels_version": __version__,
     }
     if path is None or not path.exists():
@@ -321,10 +306,3 @@ def _appending(
         return
     with calibration_file.appending(path, header, whole) as append:
         yield append
-
-
-def _refuse_options(records: Sequence[Record]) -> None:
-    """An option that no fit could take is a mistake of the call, not a failure of the program."""
-    said = {record.failure for record in records if record.option}
-    if len(said) == 1 and all(record.option for record in records):
-        raise OptionError(str(said.pop()).removeprefix("OptionError: "))

@@ -22,8 +22,6 @@ from scipy import special
 
 from ..container import inference_data as idatas
 from ..diagnostics import check as diagnostics
-from ..diagnostics import convergence
-from ..diagnostics import summary as summaries
 from ..errors import (
     ContainerError,
     DataError,
@@ -35,13 +33,13 @@ from ..errors import (
 from ..families.gaussian import effects, marginal
 from ..families.gaussian.family import moments_of
 from . import reference, result
+from .agreement import against_draws, against_twin, by_label, measured, row
 
 if TYPE_CHECKING:
     import xarray as xr
 
     from ..container.inference_data import Container
     from ..models.model import Model
-    from .reference import Twin
 
 __all__ = ["Certificate", "certify"]
 
@@ -50,7 +48,6 @@ Array = NDArray[np.float64]
 LEVEL = 0.001
 """Probability that a right fit fails by chance, over all quantities together."""
 _INDIRECT = ("divergences", "e_bfmi")
-_POINTS = 99  # quantiles of the draws at which distributions are compared
 _REFERENCE_DRAWS = 2500  # of each of four chains of independent draws
 _PRECISE_ENOUGH = 400.0  # effective draws below which nothing is certified
 
@@ -161,18 +158,18 @@ def certify(
         )
     provenance.refuse_other(model, idata, priors=True)
     posterior = idatas.dataset(idata, "posterior")
-    drawn = _by_label(posterior)
+    drawn = by_label(posterior)
     exact = reference.twin(model)
     checks, calibration = [], None
     if exact is not None:
         method = f"the exact posterior ({exact.method})"
-        table = _against_twin(drawn, exact)
+        table = against_twin(drawn, exact)
     else:
         method, other, notes = _another_way(model, idata, seed, progress)
         checks += notes
         table = None
         if other is not None:
-            table = _against_draws(drawn, _by_label(idatas.dataset(other, "posterior")))
+            table = against_draws(drawn, by_label(idatas.dataset(other, "posterior")))
     parts = [part for part in (table, _given_the_rest(model, posterior)) if part is not None]
     if not parts:
         raise ContainerError(
@@ -254,106 +251,10 @@ def _verdict(passed: bool, table: pd.DataFrame, errors: Sequence[str], enough: b
 # ---- draws by label ------------------------------------------------------------------------------
 
 
-def _by_label(posterior: xr.Dataset) -> dict[str, Array]:
-    """Draws of every scalar, shape (chain, draw), labelled as ``hm.summary`` does."""
-    out: dict[str, Array] = {}
-    for name in posterior.data_vars:
-        out |= summaries.scalars(posterior, str(name))
-    return out
-
-
 def _hyperparameters(model: Model, posterior: xr.Dataset) -> list[str] | None:
     if model.pooling == "none":
         return None
     return [str(name) for name in posterior.data_vars if name not in ("theta", "deviation")]
-
-
-@dataclass(frozen=True)
-class _Measured:
-    """Draws of Q scalars, and their rulers, each of shape (Q,)."""
-
-    labels: list[str]
-    values: Array  # (chain, draw, Q)
-    mean: Array
-    sd: Array
-    mcse_mean: Array
-    mcse_sd: Array
-    ess: Array
-
-    @property
-    def points(self) -> Array:
-        """Quantiles of the draws, shape (_POINTS, Q)."""
-        flat = self.values.reshape(-1, len(self.labels))
-        return np.asarray(np.quantile(flat, np.arange(1, _POINTS + 1) / (_POINTS + 1), axis=0))
-
-    def below(self, x: Array) -> Array:
-        """Shares of the draws up to points of shape (n, Q)."""
-        flat = np.sort(self.values.reshape(-1, len(self.labels)), axis=0)
-        counts = [np.searchsorted(flat[:, k], x[:, k], side="right") for k in range(x.shape[1])]
-        return np.column_stack(counts) / len(flat)
-
-
-def _measured(drawn: dict[str, Array], labels: Sequence[str]) -> _Measured:
-    values = np.stack([drawn[label] for label in labels], axis=-1)
-    columns = ("mean", "sd", "mcse_mean", "mcse_sd", "ess_bulk", "ess_tail")
-    table = convergence.table(values, columns)
-    draws = values.shape[0] * values.shape[1]
-    ess = np.minimum(np.minimum(table["ess_bulk"], table["ess_tail"]), draws)
-    return _Measured(
-        list(labels), values, table["mean"], table["sd"], table["mcse_mean"], table["mcse_sd"], ess
-    )
-
-
-def _row(
-    m: _Measured, exact: Array, exact_sd: Array, error: Array, error_sd: Array, ks: Array, n: Array
-) -> pd.DataFrame:
-    """One row for each quantity; ``error`` is that of both sides together."""
-    with np.errstate(divide="ignore", invalid="ignore"):  # draws that stand still have no error
-        z, z_sd = (m.mean - exact) / error, (m.sd - exact_sd) / error_sd
-    return pd.DataFrame(
-        {
-            "exact": exact,
-            "estimate": m.mean,
-            "mcse": error,
-            "z": z,
-            "z_sd": z_sd,
-            "ks": ks,
-            "p_ks": special.kolmogorov(np.sqrt(n) * ks),
-            "ess": m.ess,
-        },
-        index=pd.Index(m.labels),
-    )
-
-
-def _against_twin(drawn: dict[str, Array], exact: Twin) -> pd.DataFrame:
-    there = [k for k, label in enumerate(exact.labels) if label in drawn]
-    labels = [exact.labels[k] for k in there]
-    if not labels:
-        raise ContainerError(f"the posterior has none of {', '.join(exact.labels[:5])}, ...")
-    m = _measured(drawn, labels)
-    points = np.zeros((_POINTS, len(exact.labels)))
-    points[:, there] = m.points
-    ks = np.abs(m.below(m.points) - exact.cdf(points)[:, there]).max(axis=0)
-    table = _row(m, exact.mean[there], exact.sd[there], m.mcse_mean, m.mcse_sd, ks, m.ess)
-    # A mean has a standard error where there are two moments, a standard deviation where there are
-    # four; the distribution functions are there in any case.
-    moments = exact.moments[there]
-    table["z"] = table["z"].where(moments >= 2)
-    table["z_sd"] = table["z_sd"].where(moments >= 4)
-    return table
-
-
-def _against_draws(drawn: dict[str, Array], others: dict[str, Array]) -> pd.DataFrame:
-    labels = [n for n in drawn if n in others and np.ptp(drawn[n]) > 0]
-    if len(labels) > reference.MOST_EFFECTS:
-        kept = np.unique(np.linspace(0, len(labels) - 1, reference.MOST_EFFECTS).astype(int))
-        small = [n for n in labels if not n.startswith("theta[")]
-        labels = list(dict.fromkeys([*small, *(labels[k] for k in kept)]))
-    m, o = _measured(drawn, labels), _measured(others, labels)
-    ks = np.abs(m.below(m.points) - o.below(m.points)).max(axis=0)
-    n = m.ess * o.ess / (m.ess + o.ess)
-    error, error_sd = np.hypot(m.mcse_mean, o.mcse_mean), np.hypot(m.mcse_sd, o.mcse_sd)
-    return _row(m, o.mean, o.sd, error, error_sd, ks, n)
 
 
 # ---- theta given the rest ------------------------------------------------------------------------
@@ -399,14 +300,14 @@ def _given_the_rest(model: Model, posterior: xr.Dataset) -> pd.DataFrame | None:
         for k in range(d.K):
             at = f"[{names[k]}]" if names else ""
             series[f"theta{at} given the rest: {word}"] = values[:, k].reshape(shape)
-    found = _measured(series, list(series))
+    found = measured(series, list(series))
     nothing = np.full(len(series), np.nan)
     # That of the squares is uniform; the average place of J groups is nearer to 1/2.
     uniform = np.array([label.endswith("spread") for label in series])
     ks = np.abs(found.below(found.points) - np.clip(found.points, 0, 1)).max(axis=0)
     half = np.full(len(series), 0.5)
     ks = np.where(uniform, ks, np.nan)
-    return _row(found, half, nothing, found.mcse_mean, found.mcse_sd, ks, found.ess)
+    return row(found, half, nothing, found.mcse_mean, found.mcse_sd, ks, found.ess)
 
 
 # ---- without an exact answer ---------------------------------------------------------------------

@@ -9,11 +9,7 @@ Bayesian Analysis).
 
 from __future__ import annotations
 
-import functools
-import hashlib
 import math
-import re
-import types
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -28,7 +24,7 @@ from ..families.draws import Draws
 from ..families.pointwise import log_likelihood
 from ..priors.distributions import LKJ
 
-__all__ = ["Quantities", "check", "choose", "digest", "values"]
+__all__ = ["Quantities", "check", "choose", "values"]
 
 Array = NDArray[np.float64]
 Function = Callable[[Mapping[str, Array], Array], Any]
@@ -229,52 +225,6 @@ def check(model: Any, chosen: Quantities, drawn: Draws) -> None:
                 f"quantities: {listed(names.tolist())} must be finite at parameters drawn from "
                 "the prior, got another value; a rank is among numbers"
             )
-
-
-def digest(function: Any) -> str:
-    """What a function does, in 16 hexadecimal digits: its code, its defaults and what it encloses.
-
-    The same in every process of one version of Python. Of what it calls by name the name counts
-    alone.
-    """
-    return hashlib.sha256(_said(function, ()).encode()).hexdigest()[:16]
-
-
-def _said(x: Any, above: tuple[int, ...]) -> str:
-    if id(x) in above:  # a function that encloses itself
-        return "above"
-    say = functools.partial(_said, above=(*above, id(x)))
-    if isinstance(x, types.CodeType):
-        # Constants hold the code of functions within, whose own repr has an address.
-        return f"{x.co_code!r} {x.co_names} {x.co_freevars} {say(x.co_consts)}"
-    if isinstance(x, types.FunctionType):
-        cells = [_enclosed(cell) for cell in x.__closure__ or ()]
-        return say([x.__code__, x.__defaults__, x.__kwdefaults__, cells])
-    if isinstance(x, types.MethodType):
-        return say([x.__func__, x.__self__])
-    if isinstance(x, functools.partial):
-        return say([x.func, x.args, x.keywords])
-    if isinstance(x, (list, tuple)):
-        return f"[{', '.join(map(say, x))}]"
-    if isinstance(x, (set, frozenset)):  # in another order in each process
-        return f"{{{', '.join(sorted(map(say, x)))}}}"
-    if isinstance(x, Mapping):
-        return f"{{{', '.join(f'{say(k)}: {say(v)}' for k, v in x.items())}}}"
-    if isinstance(x, np.ndarray):
-        return f"{x.dtype} {x.shape} {hashlib.sha256(x.tobytes()).hexdigest()}"
-    if hasattr(x, "__qualname__"):  # a class, or a function that is not written in Python
-        return f"{getattr(x, '__module__', '')}.{x.__qualname__}"
-    if callable(x):
-        kind = type(x)
-        return say([kind, vars(kind).get("__call__"), getattr(x, "__dict__", {})])
-    return re.sub(r" at 0x[0-9a-fA-F]+", "", repr(x))
-
-
-def _enclosed(cell: types.CellType) -> Any:
-    try:
-        return cell.cell_contents
-    except ValueError:  # not filled yet
-        return None
 
 
 def by_name(model: Any, draws: Draws) -> dict[str, Array]:

@@ -8,22 +8,20 @@ from __future__ import annotations
 
 import json
 import os
-import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import MISSING, asdict, fields
 from pathlib import Path
 from typing import Any
 
-from ..errors import OptionError
+from ..errors import OptionError, shown
+from ..system import writing
 from .tasks import Record
 
 __all__ = ["FORMAT", "alone", "appending", "read", "refuse_another"]
 
 FORMAT = "hiermodels calibration 2"
 _FAMILY = "hiermodels calibration "
-_MOST_NAMED = 4
-_LONG = 60
 
 _FIELDS = frozenset(f.name for f in fields(Record))
 _DEFAULTS = {f.name: f.default for f in fields(Record) if f.default is not MISSING}
@@ -100,41 +98,24 @@ def _parsed(line: bytes) -> dict[str, Any] | None:
 def alone(path: Path) -> Iterator[None]:
     """Keep others away from a calibration's file, from before it is read until it is complete.
 
-    By a lock file beside it, so that machines that share the folder see each other.
-
     Raises
     ------
     OptionError
         Another calibration has the file, or the folder cannot be written.
     """
-    from filelock import FileLock, Timeout
-
-    beside = Path(f"{os.path.realpath(path)}.lock")
-    if not beside.parent.is_dir():  # which FileLock would make, of a mistyped path
-        raise _unwritable(path, "No such file or directory")
-    lock = FileLock(beside)
     try:
-        lock.acquire(timeout=0)
-    except Timeout:
+        with writing.alone(Path(f"{os.path.realpath(path)}.lock")):
+            yield
+    except writing.AnotherError:
         raise OptionError(
             f"path: {str(path)!r} must be one calibration's at a time, got another that runs now; "
             "wait for its end, or name another file"
         ) from None
-    except NotImplementedError:  # a file system without locks
-        yield
-        return
-    except OSError as error:
-        raise _unwritable(path, error.strerror) from error
-    try:
-        yield
-    finally:
-        # Nobody waits for this lock: whoever comes meanwhile is refused.
-        with suppress(OSError):
-            beside.unlink()
-        lock.release()
+    except writing.LockError as error:
+        raise _unwritable(path, error) from error
 
 
-def _unwritable(path: Path, why: str | None) -> OptionError:
+def _unwritable(path: Path, why: object) -> OptionError:
     return OptionError(
         f"path: cannot write {str(path)!r} ({why}); choose a place that can be written"
     )
@@ -159,7 +140,8 @@ def appending(path: Path, header: Mapping[str, Any], whole: int | None) -> Itera
     """
     try:
         if whole is None:
-            _begin(path, {"format": FORMAT, **header})
+            with writing.whole(path) as part:
+                part.write_bytes(_line({"format": FORMAT, **header}))
         else:
             os.truncate(path, whole)
         file = path.open("ab", buffering=0)
@@ -175,17 +157,6 @@ def appending(path: Path, header: Mapping[str, Any], whole: int | None) -> Itera
         yield append
 
 
-def _begin(path: Path, header: Mapping[str, Any]) -> None:
-    """Write the first line: the file appears with it or not at all."""
-    part = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
-    try:
-        with open(part, "xb") as file:
-            file.write(_line(header))
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
-
-
 def _line(values: Mapping[str, Any]) -> bytes:
     return json.dumps(values, separators=(",", ":"), default=repr).encode() + b"\n"
 
@@ -199,40 +170,13 @@ def refuse_another(path: Path, found: Mapping[str, Any], wanted: Mapping[str, An
         What was run there differs from what is to be run.
     """
     plain = json.loads(json.dumps(wanted, default=repr))
-    there = {name: found[name] for name in plain if name in found}
-    differing = list(_differences("", there, plain))
+    differing = [
+        f"{name}: {shown(found[name])} there, {shown(plain[name])} here"
+        for name in plain
+        if name in found and found[name] != plain[name]
+    ]
     if differing:
-        more = len(differing) - _MOST_NAMED
-        named = "; ".join(differing[:_MOST_NAMED]) + (f"; and {more} more" if more > 0 else "")
         raise OptionError(
-            f"path: {str(path)!r} holds another calibration ({named}); name another file"
+            f"path: {str(path)!r} holds another calibration ({'; '.join(differing)}); name another "
+            "file"
         )
-
-
-_NOTHING = object()
-
-
-def _differences(name: str, there: Any, here: Any) -> Iterator[str]:
-    """What differs, by its name from the outermost to the innermost, with both values."""
-    if isinstance(there, dict) and isinstance(here, dict):
-        for key in dict.fromkeys([*here, *there]):
-            inner = f"{name}.{key}" if name else key
-            yield from _differences(inner, there.get(key, _NOTHING), here.get(key, _NOTHING))
-    elif there != here:
-        one, other = _short(there, here)
-        yield f"{name}: {one} there, {other} here"
-
-
-def _short(there: Any, here: Any) -> tuple[str, str]:
-    """Both values in words; of long ones the part in which they differ."""
-    said = ["nothing" if value is _NOTHING else json.dumps(value) for value in (there, here)]
-    one, other = said
-    same = next(
-        (k for k, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(map(len, said))
-    )
-    start = max(same - _LONG // 3, 0) if max(map(len, said)) > _LONG else 0
-    one, other = (
-        "..." * (start > 0) + each[start : start + _LONG] + "..." * (len(each) > start + _LONG)
-        for each in said
-    )
-    return one, other

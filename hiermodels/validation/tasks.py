@@ -57,7 +57,7 @@ class Task:
     options : mapping
         Further options of ``fit``.
     scratch : Path
-        Folder for files, on ``host``; once it is gone, nobody waits for the task any more.
+        Folder for files, on ``host``; once it is gone, the task is called off.
     host : str
         The machine that waits.
     """

@@ -71,7 +71,7 @@ def _part(share):
 
 
 CUT = (
-    "cannot read .../fit.nc: the file is cut short, ... of ... bytes; write it again, or fetch it "
+    "cannot read .../fit.nc: the file is damaged or cut short (...); write it again, or fetch it "
     "again"
 )
 
@@ -182,10 +182,7 @@ CASES = [
     load(
         "a fit with 4000 bytes of zeros",
         _damaged,
-        says=(
-            "cannot read .../fit.nc: the file is damaged (its SHA-256 is not the one "
-            "that it was written with); write it again, or fetch it again"
-        ),
+        says=CUT,
     ),
     load(
         "a classic NetCDF file",

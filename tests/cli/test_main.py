@@ -272,8 +272,7 @@ def test_a_fit_that_cannot_be_read_is_refused(command, fit_file, tmp_path, run):
     cut, other = tmp_path / "cut.nc", tmp_path / "other.nc"
     cut.write_bytes(fit_file.read_bytes()[:9000])
     other.write_text("school,effect\n")
-    by_hdf5 = fit_file.stat().st_size - netcdf._SEALED  # all that it knows of
-    refused(run(command, cut), f"cut short, 9000 of {by_hdf5} bytes")
+    refused(run(command, cut), "damaged or cut short")
     refused(run(command, other), "another kind of file")
     refused(run(command, tmp_path / "fitt.nc"), "no file .*did you mean 'fit.nc'")
     refused(run(command, tmp_path), "it is a folder")

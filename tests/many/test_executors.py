@@ -172,35 +172,12 @@ def test_many_fits_give_the_same_result_on_every_executor(
     assert_same(fit_many(schools, products, executor=executor, **QUICK), undisturbed)
 
 
-def test_containers_come_back_from_a_cluster(
-    schools: hm.EightSchools, products: dict[str, pd.DataFrame], client: Any
-) -> None:
-    with client.get_executor() as pool:
-        there = fit_many(schools, products, executor=pool, keep="draws", **QUICK)
-    for label, frame in products.items():
-        alone = schools.replace(frame=frame).fit(
-            **{**QUICK, "seed": int(there.diagnostics.loc[label, "seed"])}
-        )
-        np.testing.assert_array_equal(theta(there.fits[label]), theta(alone))
-
-
 def test_a_worker_of_a_cluster_that_is_killed_costs_its_chain_a_second_try(
     schools: hm.EightSchools, client: Any
 ) -> None:
     with client.get_executor() as pool:
         there = disturbed(lambda: schools.fit(**QUICK, executor=pool))
     np.testing.assert_array_equal(theta(there), theta(schools.fit(**QUICK)))
-
-
-def test_a_worker_of_a_cluster_that_is_killed_costs_its_fit_a_second_try(
-    schools: hm.EightSchools,
-    products: dict[str, pd.DataFrame],
-    undisturbed: ManyFits,
-    client: Any,
-) -> None:
-    with client.get_executor() as pool:
-        there = disturbed(lambda: fit_many(schools, products, executor=pool, **QUICK))
-    assert_same(there, undisturbed)
 
 
 def test_a_worker_of_a_cluster_that_is_killed_costs_its_simulation_a_second_try(
@@ -213,31 +190,6 @@ def test_a_worker_of_a_cluster_that_is_killed_costs_its_simulation_a_second_try(
     here = hm.calibrate(model, **options)
     assert there.failures == here.failures == {}
     pd.testing.assert_frame_equal(there.ranks, here.ranks)
-
-
-@pytest.fixture
-def impatient(client: Any) -> Iterator[Any]:
-    """A cluster that gives a task up with the first worker that it loses."""
-
-    def allow(failures: int) -> None:
-        client.run_on_scheduler(
-            lambda dask_scheduler: setattr(dask_scheduler, "allowed_failures", failures)
-        )
-
-    allow(0)
-    yield client
-    allow(3)
-
-
-def test_a_fit_that_a_cluster_gave_up_is_handed_in_again(
-    schools: hm.EightSchools,
-    products: dict[str, pd.DataFrame],
-    undisturbed: ManyFits,
-    impatient: Any,
-) -> None:
-    with impatient.get_executor() as pool:
-        there = disturbed(lambda: fit_many(schools, products, executor=pool, **QUICK))
-    assert_same(there, undisturbed)
 
 
 def test_fits_of_a_pool_that_broke_come_home(

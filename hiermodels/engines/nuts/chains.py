@@ -1,27 +1,25 @@
-"""One chain: its process from start to end, and its draws out of Stan's CSV file."""
+"""One chain: its process from start to end, and its draws from Stan's CSV file."""
 
 from __future__ import annotations
 
 import json
 import os
 import re
-import select
 import shutil
 import signal
 import subprocess
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+import threading
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ...errors import OptionError
 from ...stan.toolchain import stan_environment
-from ...system import digests
-from ...system.termination import leash, terminable
+from ...system import digests, writing
+from ...system.termination import terminable
 
 Array = NDArray[np.float64]
 
@@ -42,19 +40,22 @@ class Task:
     chain: int
     command: tuple[str, ...]
     csv: Path
-    console: Path
-    pid: Path
     stop: Path
     warmup: int
     draws: int
     leave_out: tuple[str, ...]
     mark: Path | None = None
-    """File that says that the chain is finished; None where nobody will pick it up."""
+    """File that marks the chain as finished; None where the fit cannot be resumed."""
+
+    @property
+    def console(self) -> Path:
+        """What Stan prints."""
+        return self.csv.with_suffix(".txt")
 
 
 @dataclass(frozen=True)
 class Chain:
-    """What became of one chain.
+    """The result of one chain.
 
     Attributes
     ----------
@@ -90,43 +91,69 @@ def run_chain(task: Task) -> Chain:
     the first, and writes into files of its own: the first may run on a machine out of reach.
     """
     while task.console.exists():
-        end_orphan(task)
+        end_orphan(task.csv)
         task = _again(task)
     with terminable():  # a worker process may be told to end as well
         try:
-            code = _run(task)
+            code, removed = _run(task)
         except OSError as error:
             why = error.strerror or error
             return Chain(task.chain, failure=f"could not be started ({why})")
-        except _RemovedError as error:
-            return Chain(task.chain, failure=f"{error} was removed while it ran")
+    if removed is not None:
+        return Chain(task.chain, failure=f"was ended, as {removed} was removed while it ran")
     if code != 0:
         # CmdStan 2.27 writes on into a full disk; 2.36 ends, with no more than "iostream error".
         failure = f"{_how_it_ended(code)}{_full(task.csv)}"
         return Chain(task.chain, failure=failure, messages=_last_messages(task.console))
     chain = _read(task)
     if chain.finished and task.mark is not None:
-        _leave_mark(task, task.mark)
+        _leave_mark(task.csv, task.mark)
     return chain
 
 
-def _run(task: Task) -> int:
-    """Run the process of a chain; its exit code, or minus the signal that ended it."""
+def _run(task: Task) -> tuple[int, Path | None]:
+    """Run the process of a chain.
+
+    Returns its exit code, or minus the signal that ended it, and the file or folder that was
+    removed meanwhile: all that the chain would still have drawn is lost.
+    """
+    pid = task.csv.with_suffix(".pid")
     with open(task.console, "wb") as console:
         process = subprocess.Popen(
-            [*leash(), *task.command],
+            task.command,
             stdin=subprocess.DEVNULL,
             stdout=console,
             stderr=subprocess.STDOUT,
             env=stan_environment(task.command[0]),
         )
+    # A thread that waits is woken at once; Popen.wait with a timeout looks again and again.
+    waiter = threading.Thread(target=process.wait, daemon=True)
+    begun, removed = False, None
     try:
-        task.pid.write_text(str(process.pid))
-        return _wait(process, task)
+        pid.write_text(str(process.pid))
+        waiter.start()
+        while waiter.is_alive():
+            waiter.join(_STOP_CHECK)
+            removed = _removed(task.csv, begun)
+            if removed is not None or task.stop.exists():
+                process.terminate()
+                waiter.join(GRACE)
+                break
+            begun = task.csv.exists()
     finally:
-        _end(process)
+        # However the wait ended, no process is left.
+        process.kill()
+        code = process.wait()
         with suppress(OSError):
-            task.pid.unlink(missing_ok=True)
+            pid.unlink(missing_ok=True)
+    return code, removed or _removed(task.csv, begun=code == 0)
+
+
+def _removed(csv: Path, begun: bool) -> Path | None:
+    """What is gone of what a chain writes to."""
+    if not csv.parent.exists():
+        return csv.parent
+    return csv if begun and not csv.exists() else None
 
 
 def _read(task: Task) -> Chain:
@@ -172,34 +199,28 @@ def _full(file: Path) -> str:
 # ---- finished chains, to be picked up ------------------------------------------------------------
 
 
-def _leave_mark(task: Task, mark: Path) -> None:
+def _leave_mark(csv: Path, mark: Path) -> None:
     """Say that a chain is finished, and which file it has left."""
-    csv = task.csv
-    said = {"csv": csv.name, "bytes": csv.stat().st_size, "sha256": digests.of_file(csv)}
-    part = mark.with_name(f"{mark.name}.part")
+    said = {"csv": csv.name, "sha256": digests.of_file(csv)}
     # Without its mark the chain is run again: slower, and the same.
-    with suppress(OSError):
+    with suppress(OSError), writing.whole(mark) as part:
         part.write_text(json.dumps(said))
-        os.replace(part, mark)
 
 
 def draws_left(mark: Path) -> tuple[Path, str] | None:
     """The file of a chain that is marked as finished, and its hash then; None where it is not.
 
-    Nor is it where the file is gone, or has other bytes than it had, by their number.
-
     Raises
     ------
-    OptionError
-        The mark, or the folder of the file, is closed to this user.
+    PermissionError
+        The mark is closed to this user.
     """
     try:
         said = json.loads(mark.read_text())
         csv = mark.with_name(Path(said["csv"]).name)
-        whole = csv.stat().st_size == said["bytes"]
-        return (csv, said["sha256"]) if whole else None
-    except PermissionError as error:
-        raise unread(mark, error) from error
+        return (csv, said["sha256"]) if csv.is_file() else None
+    except PermissionError:
+        raise
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
@@ -209,29 +230,14 @@ def finished(task: Task) -> Chain | None:
 
     Raises
     ------
-    OptionError
-        What there is of it is closed to this user: to run it again would throw away another's.
+    PermissionError
+        A file is closed to this user: to run the chain again would throw away another's.
     """
     found = None if task.mark is None else draws_left(task.mark)
-    if found is None:
+    if found is None or digests.of_file(found[0]) != found[1]:
         return None
-    csv, digest = found
-    try:
-        if digests.of_file(csv) != digest:
-            return None
-    except PermissionError as error:
-        raise unread(csv, error) from error
-    except OSError:
-        return None
-    chain = _read(replace(task, csv=csv))
+    chain = _read(replace(task, csv=found[0]))
     return chain if chain.finished else None
-
-
-def unread(file: Path, error: OSError) -> OptionError:
-    """That a file of a fit cannot be read, which is another thing than that it is damaged."""
-    closed = isinstance(error, PermissionError)
-    step = "see whose it is, and its mode (`ls -ld`)" if closed else "see to that, and try again"
-    return OptionError(f"{str(file)!r} cannot be read ({error.strerror}); {step}")
 
 
 def clear(task: Task) -> None:
@@ -244,111 +250,35 @@ def clear(task: Task) -> None:
     """
     if task.mark is not None:
         task.mark.unlink(missing_ok=True)
-        task.mark.with_name(f"{task.mark.name}.part").unlink(missing_ok=True)
-    while any(file.exists() for file in (task.csv, task.console, task.pid)):
-        end_orphan(task)
+    while any(file.exists() for file in (task.csv, task.console)):
+        end_orphan(task.csv)
         for file in (task.csv, task.console):
             file.unlink(missing_ok=True)
         task = _again(task)
 
 
-# ---- the process ---------------------------------------------------------------------------------
-
-
-class _RemovedError(Exception):
-    """What a chain writes to is gone: all that it would still draw is lost."""
-
-
-def _wait(process: subprocess.Popen[bytes], task: Task) -> int:
-    begun = False
-    with _ending(process) as ended:
-        while not ended(_STOP_CHECK):
-            folder, csv = task.csv.parent.exists(), task.csv.exists()
-            removed = not folder or (begun and not csv)
-            if removed or task.stop.exists():
-                process.terminate()
-                code = process.wait(timeout=GRACE)
-                if removed:
-                    what = f"its file {task.csv}" if folder else task.csv.parent
-                    raise _RemovedError(f"was ended, as {what}")
-                return code
-            begun = csv
-    code = process.wait()
-    if code == 0 and not task.csv.exists():  # made and removed between two looks
-        raise _RemovedError(f"has no draws, as its file {task.csv}")
-    return code
-
-
-@contextmanager
-def _ending(process: subprocess.Popen[bytes]) -> Iterator[Callable[[float], bool]]:
-    """A function that waits so many seconds for the end of a process, and says whether it came.
-
-    Linux wakes the waiter at once. Elsewhere Python looks again and again, every 50 ms at last,
-    which is as long as a small chain takes.
-    """
+def end_orphan(csv: Path) -> None:
+    """End the process that writes a chain's file: its worker died, and cannot end it any more."""
+    pid = csv.with_suffix(".pid")
     try:
-        end = os.pidfd_open(process.pid)
-    except (AttributeError, OSError):  # not Linux, an old one, or a sandbox that forbids it
-        yield lambda seconds: _polled(process, seconds)
-        return
-    try:
-        poll = select.poll()
-        poll.register(end, select.POLLIN)
-        yield lambda seconds: bool(poll.poll(1000 * seconds))
-    finally:
-        os.close(end)
-
-
-def _polled(process: subprocess.Popen[bytes], seconds: float) -> bool:
-    try:
-        process.wait(timeout=seconds)
-    except subprocess.TimeoutExpired:
-        return False
-    return True
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """Leave no orphan, however the wait ended."""
-    if process.poll() is None:
-        process.kill()
-        process.wait()
-
-
-def end_orphan(task: Task) -> None:
-    """End the process of a chain whose worker died: nobody else watches it any more."""
-    try:
-        pid = int(task.pid.read_text())
-        # The number may be another host's, or have gone to another process since.
-        if _runs(pid, task):
-            os.kill(pid, signal.SIGKILL)
+        number = int(pid.read_text())
+        # The number may be another machine's, or have gone to another process since.
+        if str(csv) in Path(f"/proc/{number}/cmdline").read_text(errors="replace"):
+            os.kill(number, signal.SIGKILL)
     except (OSError, ValueError):
-        return  # it never began, or has ended
+        pass  # it never began, has ended, or cannot be seen, as the system has no /proc
     finally:
-        task.pid.unlink(missing_ok=True)
-
-
-def _runs(pid: int, task: Task) -> bool:
-    """Whether that process is this chain's: its command line names the chain's file."""
-    try:
-        for _ in range(50):  # it is empty for a moment while a process becomes another program
-            command = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace")
-            if command:
-                break
-            time.sleep(0.01)
-    except OSError:
-        ps = ["ps", "-o", "command=", "-p", str(pid)]
-        command = subprocess.run(ps, capture_output=True, text=True, check=False).stdout
-    return str(task.csv) in command
+        pid.unlink(missing_ok=True)
 
 
 def _again(task: Task) -> Task:
     """The same chain with files of its own."""
-    csv, console, pid = (
-        path.with_name(f"{path.stem}_again{path.suffix}")
-        for path in (task.csv, task.console, task.pid)
-    )
+    csv = task.csv.with_name(f"{task.csv.stem}_again.csv")
     command = tuple(part.replace(str(task.csv), str(csv)) for part in task.command)
-    return replace(task, csv=csv, console=console, pid=pid, command=command)
+    return replace(task, csv=csv, command=command)
+
+
+# ---- words ---------------------------------------------------------------------------------------
 
 
 def _how_it_ended(code: int) -> str:
@@ -358,9 +288,7 @@ def _how_it_ended(code: int) -> str:
         name = signal.Signals(-code).name
     except ValueError:  # pragma: no cover - a signal that this Python does not know
         name = f"signal {-code}"
-    hints = {"SIGKILL": " (out of memory?)", "SIGXFSZ": " (a file too large for ulimit -f)"}
-    hint = hints.get(name, "")
-    return f"was killed by {name}{hint}"
+    return f"was killed by {name}{' (out of memory?)' if name == 'SIGKILL' else ''}"
 
 
 def _last_messages(console: Path, lines: int = 6) -> str:

@@ -18,26 +18,23 @@ import dataclasses
 import errno
 import json
 import os
-import tokenize
-import uuid
-import zipfile
-import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 
 from ... import families
 from ...data.design import Design
 from ...data.rows import Rows
-from ...errors import DataError, OptionError, PriorError, listed
+from ...errors import DataError, OptionError, listed
 from ...families.family import Family
 from ...families.gaussian.laplace import Standardization
 from ...families.gaussian.statistics import ABOUT, ARRAYS, SufficientStatistics
 from ...priors.distributions import FAMILIES, Prior
+from ...system import writing
 from ...version import __version__
 from ..settings import Settings
 from . import chains, sampling
@@ -157,14 +154,11 @@ class Checkpoint:
                 "found": bool(s.found),
                 "efficiency": float(s.efficiency),
             }
-        path = self.folder / f"{self.stem}{_END}"
-        part = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
-        try:
-            with open(part, "xb") as file:
-                np.savez(file, about=np.array(json.dumps(about, default=_number)), **arrays)
-            os.replace(part, path)
-        finally:
-            part.unlink(missing_ok=True)
+        with (
+            writing.whole(self.folder / f"{self.stem}{_END}") as part,
+            open(part, "xb") as file,
+        ):
+            np.savez(file, about=np.array(json.dumps(about, default=_number)), **arrays)
 
 
 def _number(value: Any) -> Any:
@@ -209,12 +203,11 @@ def find(folder: Path, fit: str | None) -> str:
             f"output_dir must hold a fit that was begun, and {str(folder)!r} holds none; fit the "
             "model with output_dir= to begin one"
         )
-    if fit is None:
-        meant = there if len(there) == 1 else [stem for stem in there if _unfinished(folder, stem)]
-        if len(meant) == 1:
-            return meant[0]
-    elif fit in there:
-        return fit
+    meant = [fit] if fit is not None else there
+    if len(meant) > 1:
+        meant = [stem for stem in there if _unfinished(folder, stem)]
+    if len(meant) == 1 and meant[0] in there:
+        return meant[0]
     raise OptionError(
         f"fit must name one of the {len(there)} fits in {str(folder)!r} ({listed(there)}), got "
         f"{'none' if fit is None else repr(fit)}"
@@ -240,17 +233,14 @@ def stems(folder: Path) -> list[str]:
 def progress(folder: Path, stem: str) -> tuple[int, int]:
     """Chains that have finished and whose draws are there, and chains in all, of a fit.
 
-    The draws are not read for it: where they were changed and are as many bytes, it counts them.
-
     Raises
     ------
     OptionError
         Its file cannot be read, is damaged, or is of another version of this package.
     """
     with _opened(folder / f"{stem}{_END}") as (about, _):
-        wanted = int(about["settings"]["chains"])
-    marks = [folder / f"{stem}_{number}.done" for number in range(wanted)]
-    return sum(chains.draws_left(mark) is not None for mark in marks), wanted
+        marks = [folder / f"{stem}_{n}.done" for n in range(int(about["settings"]["chains"]))]
+        return sum(chains.draws_left(mark) is not None for mark in marks), len(marks)
 
 
 def read(folder: Path, stem: str) -> Checkpoint:
@@ -271,7 +261,7 @@ def _opened(path: Path) -> Iterator[tuple[dict[str, Any], Any]]:
     """What the first file of a fit says of it, and the file, whose arrays are read when taken."""
     try:
         # Opened here, as NumPy leaves a damaged file open.
-        with _bytes_of(path) as raw, np.load(raw, allow_pickle=False) as file:
+        with open(path, "rb") as raw, np.load(raw, allow_pickle=False) as file:
             about = json.loads(str(file["about"]))
             if about["format"] != FORMAT or about["hiermodels_version"] != __version__:
                 raise OptionError(
@@ -279,35 +269,25 @@ def _opened(path: Path) -> Iterator[tuple[dict[str, Any], Any]]:
                     f"{about['hiermodels_version']}; pick the fit up with that version, or fit anew"
                 )
             yield about, file
-    except OptionError:
+    except (OptionError, MemoryError):
         raise
-    # All that a file of another kind, or half a file, may be to np.load, json and the checks.
-    except (AttributeError, DataError, EOFError, IndexError, KeyError) as error:
-        raise _damaged(path) from error
-    except OSError as error:
-        # A place that cannot be is one of damage; any other number is of the disk.
-        if error.errno in (None, errno.EINVAL):
-            raise _damaged(path) from error
-        raise chains.unread(path, error) from error
-    except (PriorError, TypeError, ValueError, zipfile.BadZipFile) as error:
-        raise _damaged(path) from error
-    # One byte may make it encrypted, packed in another way, or a head that is no Python.
-    except (RuntimeError, tokenize.TokenError, zlib.error) as error:
-        raise _damaged(path) from error
+    # NumPy, zipfile and json raise errors of many types for half a file, or one of another kind.
+    except Exception as error:
+        # A damaged address makes the system say EINVAL; any other number is of the system itself.
+        if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
+            raise unread(path, error) from error
+        raise OptionError(
+            f"{str(path)!r} must be a whole file that fit(..., output_dir=) wrote, and is damaged; "
+            "fit the model anew"
+        ) from error
 
 
-def _bytes_of(path: Path) -> BinaryIO:
-    try:
-        return open(path, "rb")
-    except OSError as error:
-        raise chains.unread(path, error) from error
-
-
-def _damaged(path: Path) -> OptionError:
-    return OptionError(
-        f"{str(path)!r} must be a whole file that fit(..., output_dir=) wrote, and is damaged; "
-        "fit the model anew"
-    )
+def unread(file: object, error: OSError) -> OptionError:
+    """That a file of a fit cannot be read, which is another thing than that it is damaged."""
+    closed = isinstance(error, PermissionError)
+    step = "see whose it is, and its mode (`ls -ld`)" if closed else "see to that, and try again"
+    where = str(error.filename or file)
+    return OptionError(f"{where!r} cannot be read ({error.strerror}); {step}")
 
 
 def _read(
@@ -390,26 +370,13 @@ def alone(folder: Path, stem: str) -> Iterator[None]:
     OptionError
         Another process has it.
     """
-    from filelock import FileLock, Timeout
-
-    beside = folder / f"{stem}.lock"
-    lock = FileLock(beside)
     try:
-        lock.acquire(timeout=0)
-    except Timeout:
+        with writing.alone(folder / f"{stem}.lock"):
+            yield
+    except writing.AnotherError:
         raise OptionError(
             f"the fit {stem} in {str(folder)!r} must be one process's at a time, and another runs "
             "it now; wait for its end"
         ) from None
-    except NotImplementedError:  # a file system without locks
-        yield
-        return
-    except OSError as error:
+    except writing.LockError as error:
         raise sampling.unwritten(folder, error) from error
-    try:
-        yield
-    finally:
-        # Nobody waits for this lock: whoever comes meanwhile is refused.
-        with suppress(OSError):
-            beside.unlink()
-        lock.release()

@@ -35,7 +35,7 @@ def run(
             _watch(tasks, futures, iterations_each, progress)
             return [_result(task, future) for task, future in zip(tasks, futures, strict=True)]
         except BaseException:
-            # Whoever is running sees this file and ends its child.
+            # Every running chain sees this file and ends its process.
             _tell(tasks)
             ours = [future for future in futures if isinstance(future, Future)]
             for future in ours:
@@ -45,7 +45,7 @@ def run(
         finally:
             if own is not None:
                 own.shutdown(wait=True, cancel_futures=True)
-            # Who has not answered has still to see it.
+            # Chains that have not answered have still to see it.
             if all(isinstance(future, Future) and future.done() for future in futures):
                 stop.unlink(missing_ok=True)
 
@@ -56,7 +56,7 @@ def _tell(tasks: Sequence[Task]) -> None:
         tasks[0].stop.touch()
     except OSError:
         for task in tasks:
-            end_orphan(task)
+            end_orphan(task.csv)
 
 
 def _watch(

@@ -1,8 +1,8 @@
-"""Run NUTS: one CmdStan process for each chain, on any executor.
+"""Run NUTS: one CmdStan process per chain, on any executor.
 
 CmdStanPy's own ``sample`` loses the finished chains when one fails, cannot be interrupted and
-shows no progress that a caller can place; here each chain is a task of its own, so that chains
-can run on any ``concurrent.futures`` executor, and what one chain does is that chain's alone.
+shows no progress that a caller can place. Here each chain is a task of its own: chains run on any
+``concurrent.futures`` executor, and a chain that fails costs only itself.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from .running import run
 Array = NDArray[np.float64]
 
 SIGNIFICANT_DIGITS = 12
-"""Digits of each number in Stan's CSV files, unless the caller knows better.
+"""Digits of each number in Stan's CSV files.
 
 CmdStan's default, 6, cannot tell draws of a mean of 1e6 with a spread of 1 apart. More digits cost
 next to nothing where columns are few: writing them is a hundredth of a small chain's time.
@@ -85,7 +85,6 @@ def sample(
     executor: Executor | None = None,
     progress: bool | None = None,
     output_dir: str | os.PathLike[str] | None = None,
-    significant_digits: int = SIGNIFICANT_DIGITS,
     stem: str | None = None,
     prepared: Callable[[], None] | None = None,
 ) -> list[Chain]:
@@ -108,11 +107,9 @@ def sample(
     executor : concurrent.futures.Executor, optional
         Where the chains run. Its workers must see this machine's files.
     progress : bool, optional
-        Whether to show a bar; by default where a person looks on.
+        Whether to show a bar; by default in a terminal and in a notebook.
     output_dir : path, optional
         Folder that keeps Stan's own files.
-    significant_digits : int
-        Digits of each number in Stan's CSV files, 1 to 18.
     stem : str, optional
         What the names of all files begin with (:func:`new_stem`), where they are to be picked up.
     prepared : callable, optional
@@ -121,19 +118,18 @@ def sample(
     Returns
     -------
     list of Chain
-        One for each chain, in order, finished or not.
+        One per chain, in order, finished or not.
 
     Raises
     ------
     OptionError
-        The output folder cannot be used, or there cannot be so many digits.
+        The output folder cannot be used.
     SamplingError
         What the chains need cannot be written.
     KeyboardInterrupt
         As it came, once every child process has ended.
     """
     check_place(executor, output_dir)
-    whole("significant_digits", significant_digits, 1, 18)
     with terminable(), _run_folder(output_dir) as folder:
         keep = stem is not None
         stem = stem or new_stem(executable)
@@ -152,7 +148,7 @@ def sample(
             stem,
             settings,
             radius=radius,
-            told=(f"sig_figs={significant_digits}", refresh(settings, progress)),
+            progress=progress,
             leave_out=leave_out,
             keep=keep,
         )
@@ -160,11 +156,12 @@ def sample(
         return run(tasks, each, parallel_chains, executor, progress)
 
 
-def unwritten(folder: Path, error: OSError) -> SamplingError:
+def unwritten(folder: Path, error: Exception) -> SamplingError:
     """That a fit's files cannot be written."""
     return SamplingError(
         f"a fit needs room for its files in {folder}, and they cannot be written "
-        f"({error.strerror or error}); make room, or set TMPDIR or output_dir to another folder"
+        f"({getattr(error, 'strerror', None) or error}); make room, or set TMPDIR or output_dir to "
+        "another folder"
     )
 
 
@@ -204,7 +201,7 @@ def tasks_of(
     settings: Settings,
     *,
     radius: float | None,
-    told: Sequence[str],
+    progress: bool | None,
     leave_out: Sequence[str],
     keep: bool,
 ) -> list[Task]:
@@ -213,6 +210,9 @@ def tasks_of(
     ``keep`` says that what is finished is marked, to be picked up.
     """
     data = folder / f"{stem}_data.json"
+    # Stan speaks of its progress only where a bar is shown.
+    steps = settings.draws + settings.warmup
+    refresh = max(1, steps // 50) if bars.wanted(progress) else 0
     tasks = []
     for number in range(settings.chains):
         init = str(folder / f"{stem}_init_{number}.json") if radius is None else f"{radius:g}"
@@ -220,10 +220,8 @@ def tasks_of(
         tasks.append(
             Task(
                 chain=number,
-                command=tuple(_command(executable, number, data, init, csv, settings, told)),
+                command=tuple(_command(executable, number, data, init, csv, settings, refresh)),
                 csv=csv,
-                console=folder / f"{stem}_{number}.txt",
-                pid=folder / f"{stem}_{number}.pid",
                 stop=folder / f"{stem}.stop",
                 warmup=settings.warmup if settings.save_warmup else 0,
                 draws=settings.draws,
@@ -241,7 +239,7 @@ def _command(
     init: str,
     csv: Path,
     settings: Settings,
-    told: Sequence[str],
+    refresh: int,
 ) -> list[str]:
     """CmdStan's command line for one chain (CmdStan User's Guide, MCMC sampling)."""
     return [
@@ -254,7 +252,8 @@ def _command(
         f"init={init}",
         "output",
         f"file={csv}",
-        *told,
+        f"sig_figs={SIGNIFICANT_DIGITS}",
+        f"refresh={refresh}",
         "method=sample",
         f"num_samples={settings.draws}",
         f"num_warmup={settings.warmup}",
@@ -267,12 +266,6 @@ def _command(
         f"engaged={int(settings.warmup > 0)}",
         f"delta={settings.adapt_delta}",
     ]
-
-
-def refresh(settings: Settings, progress: bool | None) -> str:
-    """How often Stan is to speak of its progress: only where somebody listens."""
-    every = max(1, (settings.draws + settings.warmup) // 50) if bars.wanted(progress) else 0
-    return f"refresh={every}"
 
 
 def report(chains: Sequence[Chain]) -> str:
@@ -311,8 +304,8 @@ def _stacked(chains: Sequence[Array], shape: tuple[int, ...]) -> Array:
 
     Stan writes arrays with the first index running fastest.
     """
-    # Not np.stack, which would keep pandas' order, column by column: whoever lays the chains end to
-    # end would copy it all once more.
+    # Not np.stack, which would keep pandas' order, column by column: laying the chains end to end
+    # would copy it all once more.
     stacked = np.empty((len(chains), *chains[0].shape))
     for out, drawn in zip(stacked, chains, strict=True):
         out[:] = drawn
