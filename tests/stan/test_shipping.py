@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from hiermodels.errors import ToolchainError
-from hiermodels.stan import cmdstan, programs, shipping
+from hiermodels.stan import cmdstan, compiling, programs
+from hiermodels.stan import wheel as shipping
 from tests import fake_cmdstan
 
 ROOT = Path(__file__).parents[2]
@@ -27,7 +28,7 @@ SWITCH = {"HATCH_BUILD_HOOK_ENABLE_CUSTOM": "true"}
 @pytest.fixture
 def fake(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
-    for name in programs.FLAG_VARIABLES:
+    for name in compiling.FLAG_VARIABLES:
         monkeypatch.delenv(name, raising=False)
     path = fake_cmdstan.tree(tmp_path / "cmdstan-2.27.0")
     return cmdstan.CmdStan(path, (2, 27, 0), "CMDSTAN")
