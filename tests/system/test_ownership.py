@@ -17,14 +17,13 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-import platformdirs
 import pytest
 
 from hiermodels.cli import doctor
 from hiermodels.errors import CmdStanError, CompileError
 from hiermodels.stan import cmdstan, compiling, programs
 from hiermodels.stan import wheel as shipped
-from hiermodels.system import digests, ownership
+from hiermodels.system import digests
 from tests import fake_cmdstan
 from tests.stan.test_wheel import put
 
