@@ -29,12 +29,12 @@ class ExecutablesHook(BuildHookInterface[Any]):
         # The package that is being built, to compile as it would compile for itself.
         sys.path.insert(0, self.root)
         try:
-            from hiermodels.stan import cmdstan, programs, shipping
+            from hiermodels.stan import cmdstan, programs, wheel
 
             found = cmdstan.ensure()
             self._place = Path(tempfile.mkdtemp(prefix="hiermodels-wheel-"))
             made = programs.compile_all()
-            shipping.lay_out(self._place, made, found, cmdstan.toolchain(found.path))
+            wheel.lay_out(self._place, made, found, cmdstan.toolchain(found.path))
         except BaseException:
             self.finalize(version, build_data, "")
             raise

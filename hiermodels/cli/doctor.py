@@ -8,7 +8,6 @@ True
 from __future__ import annotations
 
 import platform
-import re
 import shutil
 import sys
 from collections.abc import Callable
@@ -17,7 +16,7 @@ from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 
-from ..errors import CmdStanError, HierModelsError, listed
+from ..errors import HierModelsError, count_of
 from ..system.progress import processors
 
 __all__ = ["Finding", "examine"]
@@ -74,9 +73,8 @@ def examine() -> list[Finding]:
         ("Python", _python),
         ("packages", _packages),
         ("ArviZ", _arviz),
-        ("compiler", _compiler),
+        ("compiler, make", _compiler),
         ("CmdStan", _cmdstan),
-        ("programs", _programs),
         ("executables", _executables),
         ("cache", _cache),
         ("temporary files", _temporary),
@@ -86,10 +84,13 @@ def examine() -> list[Finding]:
     for name, look in looks:
         try:
             findings += look()
+        except HierModelsError as error:
+            what, _, advice = " ".join(str(error).split()).partition("; next: ")
+            findings.append(Finding(name, False, what, advice or _MEND))
         except Exception as error:
             # The one who asks a doctor has something broken, of whatever kind.
             said = " ".join(str(error).split())
-            what = f"could not be looked at ({type(error).__name__}: {said})"
+            what = f"could not be examined ({type(error).__name__}: {said})"
             findings.append(Finding(name, False, what, _MEND))
     if any(f.name == "executables" and f.ok for f in findings):
         return [replace(f, needed=f.needed and f.name not in _FOR_COMPILING) for f in findings]
@@ -99,23 +100,19 @@ def examine() -> list[Finding]:
 def _python() -> list[Finding]:
     from ..version import __version__
 
-    place = Path(__file__).resolve().parents[1]
-    version = platform.python_version()
+    count = processors()
+    machine = f"{platform.system()} {platform.machine()}, {count_of(count, 'processor')}"
+    new_enough = sys.version_info >= (3, 10)
     return [
-        Finding("hiermodels", True, f"{__version__}, {place}"),
+        Finding("hiermodels", True, f"{__version__}, {Path(__file__).resolve().parents[1]}"),
         Finding(
             "Python",
-            sys.version_info >= (3, 10),
-            f"{version}, {sys.executable}",
-            "" if sys.version_info >= (3, 10) else "install Python 3.10 or newer",
+            new_enough,
+            f"{platform.python_version()}, {sys.executable}",
+            "" if new_enough else "install Python 3.10 or newer",
         ),
-        Finding("machine", True, f"{platform.system()} {platform.machine()}, {_processors()}"),
+        Finding("machine", True, f"{machine} (as many chains run at once)"),
     ]
-
-
-def _processors() -> str:
-    count = processors()
-    return f"{count or 1} processor{'' if count == 1 else 's'} (as many chains run at once)"
 
 
 def _version(package: str) -> str | None:
@@ -128,12 +125,11 @@ def _version(package: str) -> str | None:
 def _packages() -> list[Finding]:
     versions = {name: _version(name) for name in _PACKAGES}
     missing = [name for name, version in versions.items() if version is None]
-    found = ", ".join(f"{name} {version}" for name, version in versions.items() if version)
-    if not missing:
-        return [Finding("packages", True, found)]
-    return [
-        Finding("packages", False, f"without {', '.join(missing)}", "pip install hiermodels again")
-    ]
+    if missing:
+        what = f"without {', '.join(missing)}"
+        return [Finding("packages", False, what, "pip install hiermodels again")]
+    found = ", ".join(f"{name} {version}" for name, version in versions.items())
+    return [Finding("packages", True, found)]
 
 
 def _arviz() -> list[Finding]:
@@ -155,15 +151,10 @@ def _arviz() -> list[Finding]:
 def _compiler() -> list[Finding]:
     from ..stan import cmdstan
 
-    try:
+    found = None
+    with suppress(HierModelsError):  # what is wrong with it stands under its own name
         found = cmdstan.find()
-    except Exception:
-        found = None  # what is wrong with it stands under its own name
-    try:
-        tools = cmdstan.toolchain(None if found is None else found.path)
-    except HierModelsError as error:
-        what, advice = _split(error)
-        return [Finding("compiler, make", False, what, advice)]
+    tools = cmdstan.toolchain(None if found is None else found.path)
     return [
         Finding("compiler", True, f"{tools.cxx_version}, {tools.cxx}"),
         Finding("make", True, f"{tools.make_version}, {tools.make}"),
@@ -173,93 +164,53 @@ def _compiler() -> list[Finding]:
 def _cmdstan() -> list[Finding]:
     from ..stan import cmdstan
 
-    try:
-        found = cmdstan.find()
-    except CmdStanError as error:
-        what, advice = _split(error)
-        return [Finding("CmdStan", False, what, advice)]
+    found = cmdstan.find()
     if found is None:
         where = f"none in {cmdstan.default_directory()}, and $CMDSTAN is not set"
-        return [
-            Finding(
-                "CmdStan",
-                False,
-                where,
-                "hiermodels install-cmdstan (the first fit does it as well; a few minutes)",
-            )
-        ]
-    origin = {
-        "CMDSTAN": "named by $CMDSTAN",
-        "conda": "from conda",
-        "user folder": "in the user's folder",
-    }
-    how = origin.get(found.source, found.source)
+        advice = "hiermodels install-cmdstan (the first fit does it as well; a few minutes)"
+        return [Finding("CmdStan", False, where, advice)]
+    how = {"CMDSTAN": "named by $CMDSTAN", "conda": "from conda"}.get(
+        found.source, "in the user's folder"
+    )
     return [Finding("CmdStan", True, f"{found.version_text}, {found.path}, {how}")]
 
 
-def _programs() -> list[Finding]:
-    from ..stan import programs
+def _executables() -> list[Finding]:
+    from ..stan import programs, wheel
 
     names = programs.names()
-    found = f"{len(names)} Stan programs, {programs.folder()}"
-    return [
-        Finding("programs", bool(names), found, "" if names else "pip install hiermodels again")
-    ]
-
-
-def _executables() -> list[Finding]:
-    from ..stan import programs
-    from ..stan import wheel as shipped
-
-    came = [shipped.find(programs.load(name)) for name in programs.names()]
-    faults = {e.program.name: shipped.fault(e) for e in came if e is not None}
-    if not faults:
-        return []  # installed from sources
-    bad = [f"{name} {what}" for name, what in faults.items() if what]
-    if bad or None in came:
-        found = "; ".join(bad) or f"{len(faults)} of {len(came)} came with the package"
+    found = [Finding("programs", True, f"{len(names)} Stan programs, {programs.folder()}")]
+    came = [e for name in names if (e := wheel.find(programs.load(name))) is not None]
+    if not came:
+        return found  # installed from sources
+    bad = [f"{e.program.name} {what}" for e in came if (what := wheel.fault(e))]
+    if bad or len(came) < len(names):
+        said = "; ".join(bad) or f"{len(came)} of {len(names)} came with the package"
         advice = "pip install --force-reinstall of the wheel; until then they are compiled"
-        return [Finding("executables", False, found, advice, needed=False)]
-    versions = sorted({e.cmdstan_version for e in came if e is not None})
-    found = f"of all {len(came)} programs, with CmdStan {', '.join(versions)}, {shipped.folder()}"
-    return [Finding("executables", True, found)]
+        return [*found, Finding("executables", False, said, advice, needed=False)]
+    said = f"of all {len(came)} programs, with CmdStan {came[0].cmdstan_version}, {wheel.folder()}"
+    return [*found, Finding("executables", True, said)]
 
 
 def _cache() -> list[Finding]:
     from ..stan import cache
 
+    entries = cache.entries()
+    damaged = sorted({entry.name for entry in entries if not entry.ok})
+    size = sum(entry.size for entry in entries)
+    found = f"{len(entries)} compiled programs, {size / 1e6:.1f} MB, {cache.place()}"
     try:
         folder = cache.cache_folder()
-        entries = cache.entries()
-    except HierModelsError as error:
-        return [_read_only(error)]
-    size = sum(entry.size for entry in entries)
-    found = f"{len(entries)} compiled programs, {size / 1e6:.1f} MB, {folder}"
-    if broken := ", ".join(sorted({entry.name for entry in entries if not entry.ok})):
-        # It mends itself: the next fit compiles them anew.
-        advice = f"damaged, compiled anew when needed: {broken}"
+    except HierModelsError:
+        if len(damaged) == len(entries):
+            raise
+        # Filled for others: what is in it can be run.
+        advice = "set HIERMODELS_CACHE to another folder for programs that are not in it"
+        return [Finding("cache", False, f"read-only, {found}", advice, needed=False)]
+    if damaged:
+        advice = f"damaged, compiled anew when needed: {', '.join(damaged)}"
         return [Finding("cache", False, found, advice, needed=False)]
     return [Finding("cache", True, found), *_room("room for the cache", folder, "HIERMODELS_CACHE")]
-
-
-def _read_only(error: HierModelsError) -> Finding:
-    """Say what can be run though nothing can be compiled: a cache may be filled for others."""
-    from ..stan import cache, programs
-    from ..stan import wheel as shipped
-
-    names = programs.names()
-    found = {name: executable for name in names if (executable := programs.compiled(name))}
-    damaged = ""
-    with suppress(HierModelsError):
-        broken = sorted({entry.name for entry in cache.entries() if not entry.ok})
-        damaged = f"; damaged: {', '.join(broken)}" if broken else ""
-    if all(executable.path.is_relative_to(shipped.folder()) for executable in found.values()):
-        what, advice = _split(error)
-        return Finding("cache", False, what + damaged, advice)
-    said = f"read-only, {len(found)} of {len(names)} programs can be run, {cache.place()}"
-    lacking = [name for name in names if name not in found]
-    advice = f"for {listed(lacking)} set HIERMODELS_CACHE to another{damaged}" if lacking else ""
-    return Finding("cache", True, said, advice)
 
 
 def _temporary() -> list[Finding]:
@@ -269,14 +220,9 @@ def _temporary() -> list[Finding]:
         with tempfile.TemporaryFile():
             folder = Path(tempfile.gettempdir())
     except OSError as error:
-        return [
-            Finding(
-                "temporary files",
-                False,
-                f"cannot be written ({error.strerror or error})",
-                "set TMPDIR to a folder that can be written to and has room",
-            )
-        ]
+        what = f"cannot be written ({error.strerror or error})"
+        advice = "set TMPDIR to a folder that can be written to and has room"
+        return [Finding("temporary files", False, what, advice)]
     return _room("temporary files", folder, "TMPDIR") or [
         Finding("temporary files", True, str(folder))
     ]
@@ -298,10 +244,3 @@ def _extras() -> list[Finding]:
         found = f"{version} ({purpose})" if version else "not installed"
         findings.append(Finding(package, version is not None, found, advice, needed=False))
     return findings
-
-
-def _split(error: Exception) -> tuple[str, str]:
-    """Part a message into what was found and what to do."""
-    text = re.sub(r"\s+", " ", str(error))
-    what, _, advice = text.partition("; next: ")
-    return what, advice or _MEND

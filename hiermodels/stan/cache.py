@@ -5,7 +5,9 @@
     programs/NAME-KEY/NAME             the executable
     programs/NAME-KEY/manifest.json    its key, hash and size, and what went into it
     programs/.new-NAME-KEY-.../        one that is being put there
-    locks/NAME-KEY.lock                held while it is looked over, compiled or removed
+    locks/NAME-KEY.lock                held while it is examined, compiled or removed
+
+The folder must belong to this user or to root, and no one else may be able to write to it.
 """
 
 from __future__ import annotations
@@ -15,9 +17,9 @@ import json
 import os
 import re
 import shutil
-import stat
+import tempfile
 import threading
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -27,8 +29,7 @@ from ..errors import CompileError
 from ..system import digests, ownership
 from .toolchain import run, say, stan_environment, tail
 
-_PARTS = ("programs", "locks")
-ENTRY_NAME = re.compile(r"(?P<name>\w+)-(?P<key>[0-9a-f]{16})")
+_ENTRY = re.compile(r"(?P<name>\w+)-(?P<key>[0-9a-f]{16})")
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,36 @@ class CacheEntry:
     ok: bool
 
 
+# ---- the folder ---------------------------------------------------------------------------------
+
+
+def place() -> Path:
+    """Give the folder of executables, whether it is there or not, with links followed.
+
+    Raises
+    ------
+    CompileError
+        It is not named, and there is no home folder.
+    """
+    import platformdirs
+
+    named = os.environ.get("HIERMODELS_CACHE", "")
+    why = "there is no home folder"
+    try:
+        path = os.path.expanduser(named) or platformdirs.user_cache_dir(
+            "hiermodels", appauthor=False
+        )
+    except RuntimeError as error:
+        path, why = "~", " ".join(str(error).split())
+    if path.startswith("~"):
+        raise CompileError(
+            "the cache folder for compiled Stan programs must lie in your home folder, which is "
+            f"not known ({why}); next: set HOME or HIERMODELS_CACHE to a folder that you can "
+            "write to"
+        )
+    return Path(os.path.realpath(path))
+
+
 def cache_folder() -> Path:
     """Find the folder of executables, and make it, for this user alone, where it is missing.
 
@@ -74,57 +105,22 @@ def cache_folder() -> Path:
     Raises
     ------
     CompileError
-        It cannot be made or written to, is a link to nothing, or others can write to it.
+        It cannot be made or written to, or others can write to it.
     """
     path = place()
     try:
-        check_safe()
-        for way in (_named(), *_named().parents):
-            if way.is_symlink() and not way.exists():
-                raise FileNotFoundError(
-                    f"{way} is a link to {os.readlink(way)}, which is not there"
-                )
-        for folder in (path, *(path / part for part in _PARTS)):
+        check_safe(path)
+        for folder in (path, path / "programs", path / "locks"):
             ownership.make_folder(folder)
             if not os.access(folder, os.W_OK | os.X_OK):
                 raise PermissionError(f"{folder} {ownership.closed(folder)}")
-        # Another user may have been quicker.
-        check_safe()
+        check_safe(path)  # another user may have been quicker
     except OSError as error:
-        raise CompileError(no_cache(path, error)) from error
+        raise _unusable(path, "written to", error) from error
     return path
 
 
-def place() -> Path:
-    """Give the folder of executables, whether it is there or not, with links followed.
-
-    What is looked over and what is run are then one path, and no link can be turned in between.
-    """
-    return Path(os.path.realpath(_named()))
-
-
-def _named() -> Path:
-    import platformdirs
-
-    named = os.environ.get("HIERMODELS_CACHE", "")
-    why = "there is no home folder"
-    try:
-        path = os.path.expanduser(named) or platformdirs.user_cache_dir(
-            "hiermodels", appauthor=False
-        )
-    except RuntimeError as error:
-        path, why = "~", " ".join(str(error).split())
-    # Nobody's that is known: it would be made in whatever folder this process works.
-    if path.startswith("~"):
-        raise CompileError(
-            "the cache folder for compiled Stan programs must lie in your home folder, which is "
-            f"not known ({why}); next: set HOME or HIERMODELS_CACHE to a folder that you can "
-            "write to"
-        )
-    return Path(path).absolute()
-
-
-def check_safe() -> None:
+def check_safe(path: Path) -> None:
     """Refuse a folder of executables in which another user could have put one.
 
     Raises
@@ -132,45 +128,55 @@ def check_safe() -> None:
     CompileError
         It, or a part of it, can be written to by others, or belongs to another user.
     OSError
-        It cannot be looked at.
+        It cannot be examined.
     """
-    path = place()
-    what = ownership.way_fault(_named())
-    advice = "remove it (it holds nothing that cannot be compiled again), or "
-    if what:  # to remove the cache would leave the way to it as it is
-        open_to_all = "which everyone can write to" in what
-        advice = "see that others cannot (`chmod o-w` of that folder), or " if open_to_all else ""
-    for folder in (path, *(path / part for part in _PARTS)):
-        if what or not os.path.lexists(folder):
-            continue
-        if folder.is_symlink():
-            what = f"holds {folder.name}, which is a link"
-        elif what := ownership.fault(folder):
-            what = what if folder == path else f"holds {folder.name}, which {what}"
-    if what:
-        raise CompileError(
-            "the cache folder for compiled Stan programs must be one that only you or root can "
-            f"write to, and {str(path)!r} {what}; next: {advice}set "
-            "HIERMODELS_CACHE to a folder of your own"
-        )
+    for folder in (path, path / "programs", path / "locks"):
+        if os.path.lexists(folder) and (what := ownership.fault(folder)):
+            raise CompileError(
+                "the cache folder for compiled Stan programs must be one that only you or root "
+                f"can write to, and {str(folder)!r} {what}; next: remove it (it holds nothing that "
+                "cannot be compiled again), or set HIERMODELS_CACHE to a folder of your own"
+            )
 
 
-def no_cache(path: Path, error: OSError) -> str:
-    """Say that the cache cannot be written to, and what to do."""
-    return (
-        f"the cache folder for compiled Stan programs must be one that can be written to, and "
-        f"{str(path)!r} is not ({_why(path, error)}); next: set HIERMODELS_CACHE to another folder"
+def _unusable(path: Path, use: str, error: OSError) -> CompileError:
+    why = ownership.barrier(path / "programs") or error
+    return CompileError(
+        f"the cache folder for compiled Stan programs must be one that can be {use}, and "
+        f"{str(path)!r} is not ({why}); next: set HIERMODELS_CACHE to another folder"
     )
 
 
-def _why(path: Path, error: OSError) -> str:
-    """What is in the way to the cache: a folder that is closed to this user, or the error."""
-    closed = ownership.barrier(path / "programs") if isinstance(error, PermissionError) else ""
-    return closed or str(error)
+@contextlib.contextmanager
+def locked(
+    cache: Path, stem: str, progress: bool | None, stopped: threading.Event | None = None
+) -> Iterator[None]:
+    """Hold the lock of one entry; say so where another process has it."""
+    from filelock import FileLock, Timeout
+
+    # Lock files stay: one that is removed while another process waits for it locks nothing.
+    lock = FileLock(cache / "locks" / f"{stem}.lock", mode=0o600)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        say(f"{stem[:-17]} is being compiled by another process: waiting", progress)
+        while not lock.is_locked:
+            # In short waits, so that an interrupted compile_all() need not wait for the other.
+            if stopped is not None and stopped.is_set():
+                raise CompileError(f"the compilation of {stem[:-17]} was interrupted") from None
+            with contextlib.suppress(Timeout):
+                lock.acquire(timeout=0.2)
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+# ---- entries ------------------------------------------------------------------------------------
 
 
 def entries() -> list[CacheEntry]:
-    """List what is in the cache, by name and then by time; nothing is made, or written.
+    """List what is in the cache, by name and then by time; nothing is made or written.
 
     Returns
     -------
@@ -179,28 +185,38 @@ def entries() -> list[CacheEntry]:
     Raises
     ------
     CompileError
-        It cannot be looked at, or others can write to it.
+        It cannot be read, or others can write to it.
     """
-    found: list[CacheEntry] = []
-    there: list[Path] = []
     path = place()
+    found: list[CacheEntry] = []
     try:
-        check_safe()
-        with contextlib.suppress(FileNotFoundError):  # nothing has been compiled yet
-            there = list((path / "programs").iterdir())
-        for each in there:
-            match = ENTRY_NAME.fullmatch(each.name)
+        check_safe(path)
+        for each in _inside(path):
+            match = _ENTRY.fullmatch(each.name)
             # Another process may clear the cache just now.
             with contextlib.suppress(FileNotFoundError):
                 if match is not None:
                     found.append(_entry(each, match["name"], match["key"]))
     except OSError as error:
-        raise CompileError(
-            "the cache folder for compiled Stan programs must be one that can be read, and "
-            f"{str(path)!r} is not ({_why(path, error)}); next: set HIERMODELS_CACHE to another "
-            "folder"
-        ) from error
+        raise _unusable(path, "read", error) from error
     return sorted(found, key=lambda entry: (entry.name, entry.created))
+
+
+def _inside(cache: Path) -> list[Path]:
+    try:
+        return sorted((cache / "programs").iterdir())
+    except (FileNotFoundError, NotADirectoryError):  # nothing has been compiled yet
+        return []
+
+
+def of_program(name: str) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """Give a program's entries that are what was put there, with their manifests."""
+    with contextlib.suppress(CompileError, OSError):
+        check_safe(place())
+        for entry in _inside(place()):
+            match = _ENTRY.fullmatch(entry.name)
+            if match is not None and match["name"] == name and not fault(entry, name, None):
+                yield entry, read_manifest(entry)
 
 
 def _entry(path: Path, name: str, key: str) -> CacheEntry:
@@ -210,59 +226,8 @@ def _entry(path: Path, name: str, key: str) -> CacheEntry:
         manifest = read_manifest(path)
         version = str(manifest.get("cmdstan_version", ""))
         created = datetime.fromisoformat(manifest.get("created", "")).astimezone(timezone.utc)
-    return CacheEntry(
-        name=name,
-        key=key,
-        cmdstan_version=version,
-        size=bytes_in(path),
-        created=created,
-        path=path,
-        ok=not fault(path, name, None),
-    )
-
-
-def clear(chosen: Collection[str] | None) -> int:
-    """Remove executables, of all programs or of those chosen; gives the bytes freed."""
-    cache = cache_folder()
-    stems = {stem: name for stem, name in _stems(cache) if chosen is None or name in chosen}
-    freed = 0
-    for stem in stems:
-        with locked(cache, stem, None):
-            for path in (cache / "programs").glob(f"*{stem}*"):
-                freed += bytes_in(path)
-                remove(path)
-    return freed
-
-
-def known() -> set[str]:
-    """Give the names of programs that have something in the cache."""
-    return {name for _, name in _stems(cache_folder())}
-
-
-def _stems(cache: Path) -> Iterator[tuple[str, str]]:
-    for path in (cache / "programs").iterdir():
-        # Also what a compilation that was killed left behind: ".new-NAME-KEY-...".
-        match = ENTRY_NAME.search(path.name)
-        if match is not None:
-            yield match[0], match["name"]
-
-
-def bytes_in(path: Path) -> int:
-    """Count the bytes of all files in a folder."""
-    total = 0
-    for file in [path, *path.rglob("*")]:
-        with contextlib.suppress(OSError):
-            status = file.lstat()
-            total += status.st_size if stat.S_ISREG(status.st_mode) else 0
-    return total
-
-
-def remove(path: Path) -> None:
-    """Remove a file, or a folder with all that is in it."""
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        path.unlink(missing_ok=True)
+    ok = not fault(path, name, None)
+    return CacheEntry(name, key, version, _bytes_in(path), created, path, ok)
 
 
 def read_manifest(entry: Path) -> dict[str, Any]:
@@ -271,6 +236,29 @@ def read_manifest(entry: Path) -> dict[str, Any]:
     if not isinstance(manifest, dict):
         raise TypeError("a manifest is a JSON object")
     return manifest
+
+
+def write_manifest(entry: Path, name: str, facts: Mapping[str, Any]) -> None:
+    """Write what an entry says of itself: facts, and the hash and the size of its executable."""
+    file = entry / name
+    of_file = {"sha256": digests.of_file(file), "size": file.stat().st_size}
+    text = json.dumps({"name": name, **facts, **of_file}, indent=1)
+    (entry / "manifest.json").write_text(text, encoding="utf-8")
+
+
+def put(entry: Path, built: Path, facts: Mapping[str, Any]) -> None:
+    """Move a compiled file into its place in the cache, in one step; its lock is held."""
+    new = Path(tempfile.mkdtemp(prefix=f".new-{entry.name}-", dir=entry.parent))
+    try:
+        shutil.copyfile(built, new / built.name)
+        (new / built.name).chmod(0o700)
+        write_manifest(new, built.name, facts)
+        (new / "manifest.json").chmod(0o600)
+        remove(entry)
+        new.rename(entry)
+    except BaseException:
+        remove(new)
+        raise
 
 
 def fault(entry: Path, name: str, key: str | None, like: Path | None = None) -> str:
@@ -287,34 +275,20 @@ def fault(entry: Path, name: str, key: str | None, like: Path | None = None) -> 
     like : Path, optional
         A folder whose owner and group are trusted too, as that of an installed package is.
     """
-    if like is None and entry.is_symlink():
-        return "is a link"
-    try:
-        for path in (entry, entry / "manifest.json", entry / name):
-            if what := ownership.fault(path, like):
-                return what
-    except OSError:
-        pass  # what is not there is said below
-    try:
-        manifest = read_manifest(entry)
-    except (OSError, TypeError, ValueError):
-        return "has no manifest that can be read"
-    if manifest.get("name") != name or key not in (None, manifest.get("key")):
-        return "belongs to something else"
     file = entry / name
     try:
-        status = file.lstat()
-    except OSError:
-        return "is not there"
-    if not stat.S_ISREG(status.st_mode) or not os.access(file, os.X_OK):
-        return "is not a file that can be run"
-    try:
-        same = status.st_size == manifest.get("size")
-        same = same and digests.of_file(file) == manifest.get("sha256")
-    except OSError as error:
-        return f"cannot be read ({error.strerror})"
-    if not same:
-        return "is not the file that was put there"
+        for path in (entry, entry / "manifest.json", file):
+            if what := ownership.fault(path, like):
+                return what
+        manifest = read_manifest(entry)
+        if manifest.get("name") != name or key not in (None, manifest.get("key")):
+            return "belongs to something else"
+        if not file.is_file() or not os.access(file, os.X_OK):
+            return "is not a file that can be run"
+        if digests.of_file(file) != manifest.get("sha256"):
+            return "is not the file that was put there"
+    except (OSError, TypeError, ValueError) as error:
+        return f"cannot be read ({error})"
     return ""
 
 
@@ -329,27 +303,34 @@ def run_fault(file: Path, version: str) -> str:
     return ""
 
 
-@contextlib.contextmanager
-def locked(
-    cache: Path, stem: str, progress: bool | None, stopped: threading.Event | None = None
-) -> Iterator[None]:
-    """Hold the lock of one entry; say so where another process has it."""
-    from filelock import FileLock, Timeout
+# ---- removal ------------------------------------------------------------------------------------
 
-    # Lock files stay: one that is removed while another process waits for it locks nothing.
-    lock = FileLock(cache / "locks" / f"{stem}.lock", mode=ownership.PRIVATE_FILE)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        say(f"{stem[:-17]} is being compiled by another process: waiting", progress)
-        while True:
-            # In short waits, so that an interrupted compile_all() need not wait for the other.
-            if stopped is not None and stopped.is_set():
-                raise CompileError(f"the compilation of {stem[:-17]} was interrupted") from None
-            with contextlib.suppress(Timeout):
-                lock.acquire(timeout=0.2)
-                break
-    try:
-        yield
-    finally:
-        lock.release()
+
+def clear(chosen: Collection[str] | None) -> int:
+    """Remove executables, of all programs or of those chosen; gives the bytes freed."""
+    cache = cache_folder()
+    freed = 0
+    for path in _inside(cache):
+        # Also what a compilation that was killed left behind: ".new-NAME-KEY-...".
+        match = _ENTRY.search(path.name)
+        if match is not None and (chosen is None or match["name"] in chosen):
+            with locked(cache, match[0], None):
+                freed += _bytes_in(path)
+                remove(path)
+    return freed
+
+
+def _bytes_in(path: Path) -> int:
+    total = 0
+    for file in [path, *path.rglob("*")]:
+        with contextlib.suppress(OSError):
+            total += file.lstat().st_size if file.is_file() else 0
+    return total
+
+
+def remove(path: Path) -> None:
+    """Remove a file, or a folder with all that is in it."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)

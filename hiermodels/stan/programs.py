@@ -2,7 +2,7 @@
 
 Programs lie in ``stan_models``; what is compiled from them lies in the cache folder, never beside
 the sources. An executable is kept under a key made of all that goes into it, so that a change of
-program, CmdStan, compiler or flags gives another; each is looked over before its first use in a
+program, CmdStan, compiler or flags gives another; each is checked before its first use in a
 process, and compiled anew where it is not what was put there. A wheel for one platform brings
 executables along (:mod:`hiermodels.stan.wheel`), which come before the cache.
 
@@ -13,32 +13,32 @@ executables along (:mod:`hiermodels.stan.wheel`), which come before the cache.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import subprocess
 import tempfile
 import threading
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from ..errors import CompileError, HierModelsError, OptionError, ToolchainError, listed, suggest
-from ..system import ownership, termination
-from ..system.progress import bar, wanted
+from ..system import termination
+from ..system.progress import wanted
 from . import cache as _cache
 from . import cmdstan, wheel
 from .cache import CacheEntry, cache_folder, entries
 from .compiling import (
     CPP_OPTIONS,
-    FLAG_VARIABLES,
     STANC_OPTIONS,
     Executable,
     Program,
     compile_into_cache,
     key_of,
+    side_by_side,
+    state_of,
 )
-from .toolchain import run, say, stop, tail, toolchain
+from .toolchain import run, say, tail, toolchain
 
 __all__ = [
     "CacheEntry",
@@ -160,16 +160,8 @@ def check_syntax(name_or_path: str | os.PathLike[str]) -> str:
 # ---- executables --------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class _Seen:
-    """An executable that was looked over in this process, and what was the case then."""
-
-    executable: Executable
-    watched: tuple[Path, ...]
-    state: tuple[Any, ...]
-
-
-_seen: dict[str, _Seen] = {}
+# What was checked in this process, the files that it depends on, and their state then.
+_seen: dict[str, tuple[Executable, tuple[Path, ...], tuple[Any, ...]]] = {}
 
 
 def executable(name: str | Path, *, progress: bool | None = None) -> Executable:
@@ -189,8 +181,8 @@ def executable(name: str | Path, *, progress: bool | None = None) -> Executable:
     Returns
     -------
     Executable
-        Looked over once in this process: hash, size, and that it runs. Later calls look only
-        whether a file or setting has changed since.
+        Checked once in this process: owner, hash, and that it runs. Later calls look only whether
+        a file or setting has changed since.
 
     Raises
     ------
@@ -202,48 +194,21 @@ def executable(name: str | Path, *, progress: bool | None = None) -> Executable:
         CmdStan or the compiler is missing or broken.
     """
     with termination.terminable():
-        return _executable(name, progress, None, None)
-
-
-def compiled(name: str) -> Executable | None:
-    """Give a program's executable where it can be run as it is, with nothing compiled or written.
-
-    Parameters
-    ----------
-    name : str
-        One of :func:`names`.
-
-    Returns
-    -------
-    Executable or None
-        What came with the package, or is in the cache and belongs to the CmdStan of now.
-    """
-    program = load(name)
-    came = wheel.find(program)
-    if came is not None and not wheel.fault(came):
-        return came
-    try:
-        found = cmdstan.find()
-        return None if found is None else _ready(_cache.place(), program, found)
-    except HierModelsError:
-        return None
+        return _executable(name, progress)
 
 
 def _executable(
     what: str | Path,
     progress: bool | None,
-    children: set[subprocess.Popen[str]] | None,
-    stopped: threading.Event | None,
+    children: set[subprocess.Popen[str]] | None = None,
+    stopped: threading.Event | None = None,
 ) -> Executable:
     program = load(what)
     name = program.name
-    seen = _seen.get(name)
-    if (
-        seen is not None
-        and seen.executable.program == program
-        and seen.state == _state(seen.watched)
-    ):
-        return seen.executable
+    if name in _seen:
+        known, watched, state = _seen[name]
+        if known.program == program and state == state_of(watched):
+            return known
     came = wheel.find(program)
     if came is not None:
         what = wheel.fault(came)
@@ -261,17 +226,11 @@ def _executable(
     )
     try:
         cache = cache_folder()
-    except CompileError:
-        # What was compiled into a cache that is read-only now (a teaching lab's) can still be run.
-        ready = _ready(_cache.place(), program, found)
-        if ready is None:
-            raise
-        return _remember(ready, depends_on)
-    try:
         tools = toolchain(found.path)
-    except ToolchainError:
-        # What was compiled while there was a compiler can still be run.
-        ready = _ready(cache, program, found)
+    except (CompileError, ToolchainError):
+        # A read-only cache that was filled for others, and one that was filled while there was a
+        # compiler, can still be used.
+        ready = _ready(program, found)
         if ready is None:
             raise
         return _remember(ready, depends_on)
@@ -282,8 +241,8 @@ def _executable(
     with _cache.locked(cache, stem, progress, stopped):
         if stopped is not None and stopped.is_set():
             raise CompileError(f"the compilation of {name} was interrupted")
-        if entry.exists() or entry.is_symlink():
-            what = _whole_fault(result)
+        if os.path.lexists(entry):
+            what = _fault(result)
             if not what:
                 return _remember(result, depends_on)
             say(f"the cached executable of {name} {what}: compiling it anew", progress)
@@ -297,7 +256,7 @@ def _executable(
                 f"folder {cache}, and does not ({error}); next: make room, or set TMPDIR and "
                 "HIERMODELS_CACHE to other folders"
             ) from error
-        if what := _whole_fault(result):
+        if what := _fault(result):
             raise CompileError(
                 f"the Stan program {name} was compiled, and its executable {what}; next: see that "
                 f"programs may be run in {cache} (else set HIERMODELS_CACHE to another folder); "
@@ -306,7 +265,7 @@ def _executable(
     return _remember(result, depends_on)
 
 
-def _whole_fault(result: Executable) -> str:
+def _fault(result: Executable) -> str:
     """Say what is wrong with an executable, in its file or when it runs; "" for nothing."""
     return _cache.fault(result.path.parent, result.program.name, result.key) or _cache.run_fault(
         result.path, result.cmdstan_version
@@ -315,69 +274,31 @@ def _whole_fault(result: Executable) -> str:
 
 def _remember(result: Executable, depends_on: Iterable[Path]) -> Executable:
     watched = (result.path, result.program.path, *result.program.includes, *depends_on)
-    state = _state(watched)
+    state = state_of(watched)
     # The file may have changed while an earlier state of it was compiled.
     if load(result.program.path).digest == result.program.digest:
-        _seen[result.program.name] = _Seen(result, watched, state)
+        _seen[result.program.name] = result, watched, state
     return result
 
 
-def _state(watched: Sequence[Path]) -> tuple[Any, ...]:
-    """Give what an executable depends on and may change in a process's life, for comparison.
-
-    The executable comes first; of the folders that it lies in, it is who can write to them.
-    """
-    state: list[Any] = [str(folder()), STANC_OPTIONS.copy(), CPP_OPTIONS.copy()]
-    for above in watched[0].parents[:3]:
-        with contextlib.suppress(OSError):
-            state.append(ownership.state(above))
-    for path in watched:
-        try:
-            status = os.lstat(path)
-        except OSError:
-            state.append(None)
-        else:
-            state.append(
-                (status.st_mtime_ns, status.st_size, status.st_ino, status.st_mode, status.st_uid)
-            )
-    for variable in ("CMDSTAN", "HIERMODELS_CACHE", "HOME", "MAKE", "PATH", "XDG_CACHE_HOME"):
-        state.append(os.environ.get(variable))
-    state.extend(os.environ.get(variable) for variable in FLAG_VARIABLES)
-    return tuple(state)
-
-
-def _ready(cache: Path, program: Program, found: cmdstan.CmdStan) -> Executable | None:
+def _ready(program: Program, found: cmdstan.CmdStan) -> Executable | None:
     """Find an executable of this program, this CmdStan and our options, by whatever compiler.
 
     Flags that the user of a compiler has set (CXXFLAGS, ``make/local``) need not be those of now:
-    who fills a cache for others chooses them.
+    they were chosen when the cache was filled.
     """
-    try:
-        _cache.check_safe()
-        there = sorted((cache / "programs").glob(f"{program.name}-*"))
-    except (CompileError, OSError):  # one that only its owner can look into is such a one too
-        return None
-    for entry in there:
-        try:
-            if not _cache.ENTRY_NAME.fullmatch(entry.name) or _cache.fault(
-                entry, program.name, None
-            ):
-                continue
-            manifest = _cache.read_manifest(entry)
-        except OSError:  # a folder whose names may be listed, and nothing more
-            continue
-        same = {
-            "digest": program.digest,
-            "cmdstan_version": found.version_text,
-            "cmdstan_path": str(found.path),
-        }
-        if any(manifest.get(what) != value for what, value in same.items()):
-            continue
-        if manifest.get("options", [{}, {}]) != [STANC_OPTIONS, CPP_OPTIONS]:
-            continue
-        if not _cache.run_fault(entry / program.name, found.version_text):
+    wanted = {
+        "digest": program.digest,
+        "cmdstan_version": found.version_text,
+        "cmdstan_path": str(found.path),
+        "options": [STANC_OPTIONS, CPP_OPTIONS],
+    }
+    for entry, manifest in _cache.of_program(program.name):
+        if all(manifest.get(what) == value for what, value in wanted.items()):
             key = str(manifest["key"])
-            return Executable(entry / program.name, program, key, found.version_text)
+            made = Executable(entry / program.name, program, key, found.version_text)
+            if not _cache.run_fault(made.path, found.version_text):
+                return made
     return None
 
 
@@ -387,7 +308,7 @@ def compile_all(
     jobs: int | None = None,
     progress: bool | None = None,
 ) -> list[Executable]:
-    """Compile programs side by side; those that are in the cache are only looked over.
+    """Compile programs side by side; those that are in the cache are only checked.
 
     Parameters
     ----------
@@ -417,51 +338,14 @@ def compile_all(
     chosen = list(dict.fromkeys(_names() if names is None else names))
     came = [wheel.find(load(name)) for name in chosen]
     jobs = cmdstan.check_jobs(jobs)
-    with termination.terminable():
-        return _compile_all(chosen, None in came, jobs, progress)
-
-
-def _compile_all(
-    chosen: list[str], some_absent: bool, jobs: int, progress: bool | None
-) -> list[Executable]:
-    import concurrent.futures
-    from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor
-
-    if some_absent:
-        cmdstan.ensure(progress=progress)
     # Lines would break the bar.
     each = False if wanted(progress) else progress
-    done: dict[str, Executable] = {}
-    failed: dict[str, CompileError] = {}
-    children: set[subprocess.Popen[str]] = set()
-    stopped = threading.Event()
-    pool = ThreadPoolExecutor(jobs)
-    futures: dict[Future[Executable], str] = {}
-    try:
-        futures |= {
-            pool.submit(_executable, name, each, children, stopped): name for name in chosen
-        }
-        with bar(len(chosen), "compiling Stan programs", progress=progress) as shown:
-            pending = set(futures)
-            while pending:
-                for future in termination.wait(pending, FIRST_COMPLETED):
-                    pending.remove(future)
-                    try:
-                        done[futures[future]] = future.result()
-                    except CompileError as error:
-                        failed[futures[future]] = error
-                    shown.update(1)
-    except BaseException:
-        stopped.set()
-        pool.shutdown(wait=False, cancel_futures=True)
-        # A compiler may start while this one looks: look until all have ended.
-        while not all(future.done() for future in futures):
-            for child in list(children):
-                stop(child)
-            concurrent.futures.wait(futures, timeout=0.2)
-        raise
-    finally:
-        pool.shutdown()
+    with termination.terminable():
+        if None in came:
+            cmdstan.ensure(progress=progress)
+        done, failed = side_by_side(
+            {name: partial(_executable, name, each) for name in chosen}, jobs, progress
+        )
     if failed:
         first = failed[min(failed, key=chosen.index)]
         if len(failed) == len(chosen) and len({str(error) for error in failed.values()}) == 1:
@@ -494,7 +378,7 @@ def clear(names: Iterable[str] | None = None) -> int:
     if names is None:
         return _cache.clear(None)
     chosen = [names] if isinstance(names, str) else list(names)
-    known = {*_names(), *_cache.known()}
+    known = {*_names(), *(entry.name for entry in entries())}
     for name in chosen:
         if name not in known:
             raise OptionError(f"there is no Stan program {name!r}{suggest(str(name), known)}")

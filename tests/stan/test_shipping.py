@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from hiermodels.errors import ToolchainError
-from hiermodels.stan import cmdstan, programs, shipping
+from hiermodels.stan import cmdstan, compiling, programs
+from hiermodels.stan import wheel as shipped
 from tests import fake_cmdstan
 
 ROOT = Path(__file__).parents[2]
@@ -27,7 +28,7 @@ SWITCH = {"HATCH_BUILD_HOOK_ENABLE_CUSTOM": "true"}
 @pytest.fixture
 def fake(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
-    for name in programs.FLAG_VARIABLES:
+    for name in compiling.FLAG_VARIABLES:
         monkeypatch.delenv(name, raising=False)
     path = fake_cmdstan.tree(tmp_path / "cmdstan-2.27.0")
     return cmdstan.CmdStan(path, (2, 27, 0), "CMDSTAN")
@@ -40,7 +41,7 @@ def lay_out(tmp_path, found):
     script = tmp_path / "script"
     script.write_text("#!/bin/sh\n")
     made = programs.Executable(script, programs.load("one_way_marginal"), "0" * 64, "2.27.0")
-    shipping.lay_out(tmp_path, [made], found, TOOLS)
+    shipped.lay_out(tmp_path, [made], found, TOOLS)
 
 
 @pytest.mark.parametrize("where", ["make/local", "CXXFLAGS"])
@@ -55,7 +56,7 @@ def test_code_for_this_very_processor_is_refused(fake, tmp_path, monkeypatch, wh
 
 
 def test_another_system_is_refused(fake, tmp_path, monkeypatch):
-    monkeypatch.setattr(shipping.platform, "system", lambda: "Darwin")
+    monkeypatch.setattr(shipped.platform, "system", lambda: "Darwin")
     with pytest.raises(ToolchainError, match=r"on Linux, and this is Darwin; next: install from"):
         lay_out(tmp_path, fake)
 
@@ -211,28 +212,6 @@ def test_it_runs_the_demonstration_where_nothing_can_compile(site, tmp_path):
     looked = run("-m", "hiermodels", "doctor")
     assert looked.returncode == 0, looked.stdout
     assert "of all 15 programs" in looked.stdout
-
-
-@pytest.mark.slow
-@pytest.mark.stan
-def test_it_finds_tbb_where_proc_is_not_mounted(site):
-    # As in a bare chroot: there the loader does not know where an executable lies.
-    hidden = [shutil.which("unshare"), "--mount", "sh", "-c"]
-    if hidden[0] is None or subprocess.run([*hidden, "true"], check=False).returncode != 0:
-        pytest.skip("this user may make no mount namespace")
-    code = (
-        "import os, sys; from pathlib import Path; from hiermodels.stan import cache;"
-        "assert not os.path.exists('/proc/self');"
-        "sys.exit(cache.run_fault(Path(sys.argv[1]), sys.argv[2]) or 0)"
-    )
-    file = site / "hiermodels" / "executables" / "one_way_marginal" / "one_way_marginal"
-    script = 'mount -t tmpfs none /proc && exec "$@"'
-    command = [sys.executable, "-c", code, str(file), cmdstan.find().version_text]
-    env = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(
-        [*hidden, script, "sh", *command], env=env, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
 
 
 ALL_FAMILIES = """

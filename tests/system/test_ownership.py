@@ -17,16 +17,14 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-import platformdirs
 import pytest
 
 from hiermodels.cli import doctor
 from hiermodels.errors import CmdStanError, CompileError
 from hiermodels.stan import cmdstan, compiling, programs
 from hiermodels.stan import wheel as shipped
-from hiermodels.system import digests, ownership
+from hiermodels.system import digests
 from tests import fake_cmdstan
-from tests.stan.test_programs import QUICK_SCRIPT
 from tests.stan.test_wheel import put
 
 OTHER = 12345  # nobody's number
@@ -42,22 +40,8 @@ def root() -> None:
 
 @pytest.fixture(autouse=True)
 def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A CmdStan that compiles in a moment, one program, an empty cache, nothing looked over."""
-    sources = tmp_path / "sources"
-    sources.mkdir()
-    (sources / "tiny.stan").write_text("parameters { real mu; }\n")
-    path = fake_cmdstan.tree(tmp_path / "cmdstan-2.27.0")
-    for name in ("CXX", "MAKE", "FAKE_SECONDS", *programs.FLAG_VARIABLES):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setenv("CMDSTAN", str(path))
-    monkeypatch.setenv("FAKE_LOG", str(tmp_path / "log"))
-    monkeypatch.setenv("HIERMODELS_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(compiling, "_COMPILE_SCRIPT", QUICK_SCRIPT)
-    monkeypatch.setattr(programs, "folder", lambda: sources)
-    monkeypatch.setattr(programs, "_seen", {})
-    ownership.open_in.cache_clear()
-    return path
+    """A CmdStan that compiles one program in a moment, into an empty cache."""
+    return fake_cmdstan.use(tmp_path, monkeypatch, {"tiny.stan": "parameters { real mu; }\n"})
 
 
 @pytest.fixture
@@ -91,14 +75,15 @@ def planted(file: Path, trap: Path) -> None:
 
 
 @pytest.mark.parametrize("part", [".", "programs", "locks"])
-@pytest.mark.parametrize("mode", [0o777, 0o1777, 0o702])
-def test_a_cache_that_everyone_can_write_to_is_refused(place, tmp_path, part, mode):
+@pytest.mark.parametrize("mode", [0o777, 0o1777, 0o702, 0o770])
+def test_a_cache_that_others_can_write_to_is_refused(root, place, tmp_path, part, mode):
     made = compiled()
+    os.chown(place / part, -1, OTHER)
     planted(made.path, tmp_path / "ran")
     (place / part).chmod(mode)
     with pytest.raises(
         CompileError,
-        match=rf"only you or root .* everyone \(mode {mode:04o}\); next: remove it .*HIERMODELS_CA",
+        match=rf"only you or root .* others \(mode {mode:04o}\); next: remove it .*HIERMODELS_CA",
     ):
         programs.executable("tiny", progress=False)
     with pytest.raises(CompileError, match="only you or root"):
@@ -106,46 +91,6 @@ def test_a_cache_that_everyone_can_write_to_is_refused(place, tmp_path, part, mo
     assert not (tmp_path / "ran").exists()
     found = {finding.name: finding for finding in doctor.examine()}["cache"]
     assert not found.ok
-
-
-def test_the_error_is_one_line_and_has_the_next_step(place):
-    compiled()
-    place.chmod(0o777)
-    with pytest.raises(CompileError) as caught:
-        programs.cache_folder()
-    assert "\n" not in str(caught.value)
-
-
-@pytest.mark.parametrize("part", [".", "programs"])
-def test_a_cache_that_a_group_can_write_to_is_refused(root, place, part):
-    compiled()
-    os.chown(place / part, -1, OTHER)
-    (place / part).chmod(0o770)
-    with pytest.raises(CompileError, match=rf"by the group {OTHER} \(mode 0770\)"):
-        programs.cache_folder()
-
-
-def test_a_users_own_group_may_be_one_of_those_that_the_system_made_for_him(
-    place, monkeypatch, tmp_path
-):
-    import grp
-    import pwd
-
-    compiled()
-    place.chmod(0o770)
-    gid = place.stat().st_gid
-    me = pwd.struct_passwd(("me", "x", os.geteuid(), gid, "", "/", ""))
-    monkeypatch.setattr(ownership, "ROOT", -1)
-    monkeypatch.setattr(pwd, "getpwuid", lambda _: me)
-    for name, members, what in [
-        ("me", [], ""),
-        ("me", ["me"], ""),
-        ("me", ["me", "you"], "can be written to by the group me (mode 0770)"),
-        ("staff", [], "can be written to by the group staff (mode 0770)"),
-    ]:
-        one = grp.struct_group((name, "x", gid, members))
-        monkeypatch.setattr(grp, "getgrgid", lambda _, one=one: one)
-        assert ownership.fault(place) == what
 
 
 @pytest.mark.parametrize("part", [".", "programs", "locks"])
@@ -158,44 +103,6 @@ def test_a_cache_of_another_user_is_refused(root, place, tmp_path, part):
     assert not (tmp_path / "ran").exists()
 
 
-def test_a_cache_below_a_folder_that_everyone_can_write_to_is_refused(tmp_path, monkeypatch):
-    (tmp_path / "shared").mkdir()
-    (tmp_path / "shared").chmod(0o777)
-    monkeypatch.setenv("HIERMODELS_CACHE", str(tmp_path / "shared" / "mine" / "cache"))
-    with pytest.raises(
-        CompileError,
-        match=r"lies in .*/shared, which everyone can write to .*; next: see that others cannot "
-        r"\(`chmod o-w` of that folder\), or set HIERMODELS_CACHE to a folder of your own$",
-    ):
-        programs.cache_folder()
-    assert list((tmp_path / "shared").iterdir()) == []
-    # As in /tmp: there nobody can take away what is another's.
-    (tmp_path / "shared").chmod(0o1777)
-    made = programs.executable("tiny", progress=False)
-    assert made.path.is_relative_to(tmp_path / "shared" / "mine")
-    assert stat.S_IMODE((tmp_path / "shared" / "mine").stat().st_mode) == 0o700
-
-
-def test_what_another_user_made_in_a_folder_like_tmp_is_refused(root, tmp_path, monkeypatch):
-    shared = tmp_path / "shared"
-    (shared / "bait").mkdir(parents=True)
-    shared.chmod(0o1777)
-    (shared / "bait").chmod(0o1777)
-    os.chown(shared / "bait", OTHER, OTHER)
-    monkeypatch.setenv("HIERMODELS_CACHE", str(shared / "bait" / "cache"))
-    with pytest.raises(
-        CompileError,
-        match=rf"bait, which is the user {OTHER}'s, and everyone can put .*; next: set HIERMODELS_",
-    ):
-        programs.cache_folder()
-    # Nor is one followed that leads to a good place, and can be turned.
-    (shared / "link").symlink_to(tmp_path)
-    os.lchown(shared / "link", OTHER, OTHER)
-    monkeypatch.setenv("HIERMODELS_CACHE", str(shared / "link" / "cache"))
-    with pytest.raises(CompileError, match=rf"link, which is the user {OTHER}'s"):
-        programs.cache_folder()
-
-
 def test_a_cache_may_be_a_link_to_a_place_that_is_ones_own(place, tmp_path, monkeypatch):
     """As where a home folder is small."""
     (tmp_path / "scratch").mkdir()
@@ -204,40 +111,7 @@ def test_a_cache_may_be_a_link_to_a_place_that_is_ones_own(place, tmp_path, monk
     # What is run is where it was looked over, whatever becomes of the link.
     assert made.path.is_relative_to(tmp_path / "scratch")
     (tmp_path / "scratch").chmod(0o777)
-    with pytest.raises(CompileError, match=r"/scratch' can be written to by everyone"):
-        programs.executable("tiny", progress=False)
-
-
-@pytest.mark.parametrize("below", ["", "a/b"])
-def test_a_cache_is_not_made_where_a_link_leads_to_nothing(tmp_path, monkeypatch, below):
-    (tmp_path / "link").symlink_to(tmp_path / "gone")
-    monkeypatch.setenv("HIERMODELS_CACHE", str(tmp_path / "link" / below))
-    says = "/link is a link to .*/gone, which is not there.*; next: set HIERMODELS_CACHE"
-    with pytest.raises(CompileError, match=says):
-        programs.executable("tiny", progress=False)
-    assert not (tmp_path / "gone").exists()
-
-
-@pytest.mark.parametrize("named", ["", "~/cache", "~nosuchuser/cache"])
-def test_a_home_that_nobody_knows_is_no_folder_in_this_one(tmp_path, monkeypatch, named):
-    """Where there is none, some versions of platformdirs give back what was to be replaced."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("HIERMODELS_CACHE", named)
-    monkeypatch.setattr(os.path, "expanduser", lambda path: path)
-    monkeypatch.setattr(platformdirs, "user_cache_dir", lambda *_, **__: "~/.cache/it")
-    before = sorted(tmp_path.iterdir())
-    with pytest.raises(
-        CompileError, match=r"home folder, .* \(there is no home folder\); next: set"
-    ):
-        programs.executable("tiny", progress=False)
-    assert sorted(tmp_path.iterdir()) == before
-
-
-def test_a_part_of_the_cache_may_not_be_a_link(place, tmp_path):
-    compiled()
-    shutil.move(place / "programs", tmp_path / "elsewhere")
-    (place / "programs").symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(CompileError, match="holds programs, which is a link"):
+    with pytest.raises(CompileError, match=r"/scratch' can be written to by others"):
         programs.executable("tiny", progress=False)
 
 
@@ -269,8 +143,9 @@ os.setresuid(uid, uid, uid)
 os.environ["HIERMODELS_CACHE"] = sys.argv[2]
 os.environ["FAKE_LOG"] = sys.argv[5]
 if sys.argv[6:] == ["doctor"]:
-    for finding in doctor._cache():
-        print(finding.ok, finding.found, "->", finding.advice)
+    for finding in doctor.examine():
+        if finding.name == "cache":
+            print(finding.ok, finding.found, "->", finding.advice)
     sys.exit()
 if sys.argv[6:]:
     sys.stderr = sys.stdout
@@ -290,6 +165,7 @@ def common(fake: Path, tmp_path: Path) -> Iterator[Path]:
     folder.chmod(0o755)
     shutil.copytree(fake, folder / "cmdstan")
     shutil.copytree(tmp_path / "sources", folder / "sources")
+    (folder / "sources").chmod(0o755)
     (folder / "shared").mkdir()
     (folder / "shared").chmod(0o1777)
     (folder / "log").write_text("")
@@ -343,97 +219,35 @@ def test_one_who_is_not_root_makes_a_cache_and_uses_it_and_not_anothers(root, co
     assert (common / "log").read_text().split() == ["tiny"]
 
 
-def test_a_cache_that_root_filled_for_others_is_listed_and_is_no_fault(root, common):
+def test_a_cache_that_root_filled_for_others_is_used_as_it_is(root, common):
     place = common / "shared" / "a"
     made = Path(as_user(0, common)).parent
     for path in (place, *place.rglob("*")):
         path.chmod(0o755)
     before = sorted(place.rglob("*"))
-    found = as_user(OTHER, common, "doctor")
-    assert found + " " == f"True read-only, 1 of 1 programs can be run, {place} -> "
-    said = as_user(OTHER, common, "cache").splitlines()
-    assert said[1].split()[:2] == ["tiny", "2.27.0"]
-    assert said[-2:] == [f"1 compiled programs, 0.0 MB, in {place}", "exit code 0"]
+    assert as_user(OTHER, common, "doctor").startswith("False read-only, 1 compiled programs")
+    assert "1 compiled programs" in as_user(OTHER, common, "cache")
     said = as_user(OTHER, common, "compile", "tiny").splitlines()
     assert said[-2:] == [f"1 program is compiled, in {place}", "exit code 0"]
     assert sorted(place.rglob("*")) == before
-    # What is damaged there does not mend itself.
-    (made / "tiny").write_text("")
-    found = as_user(OTHER, common, "doctor")
-    assert re.fullmatch(
-        r"False .* \(mode 0755\)\); damaged: tiny -> set HIERMODELS_CACHE .*", found
-    )
-    # One that cannot be written to and has nothing in it is of no use.
-    shutil.rmtree(made)
+    # What is of another program, or not there, is of no use.
+    manifest = made / "manifest.json"
+    manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"digest": "0" * 64}))
     says = rf"{place} belongs to the user root \(mode 0755\)\).* set HIERMODELS_CACHE to another"
+    assert re.search(says, as_user(OTHER, common))
+    shutil.rmtree(made)
     for command in ("doctor", "compile tiny"):
         said = as_user(OTHER, common, *command.split())
         assert re.search(says, said), said
-        assert not said.startswith("True")
-        assert "1 of 1" not in said
 
 
 def test_a_cache_that_cannot_be_read_is_said_to_be_its_owners(root, common):
     place = common / "shared" / "a"
     as_user(0, common)
-    for command in ((), ("compile", "tiny"), ("doctor",)):
-        said = as_user(OTHER, common, *command)
-        assert f"{place} belongs to the user root (mode 0700)" in said
-        assert not said.startswith("True")
-        assert "read-only" not in said
-    listed = as_user(OTHER, common, "cache")
-    assert re.match(r"error: .* must be one that can be read, and .*; next: set HIER", listed)
-    assert f"is not (the folder {place} belongs to the user root (mode 0700)); next" in listed
-    # Below a folder that is closed.
-    (common / "shared").chmod(0o700)
     for command in ("cache", "doctor", "compile tiny"):
         said = as_user(OTHER, common, *command.split())
-        why = f"is not (the folder {common / 'shared'} belongs to the user root (mode 0700))"
-        assert why in said, said
+        assert f"{place} belongs to the user root (mode 0700)" in said
         assert re.search("(next:|->) set HIERMODELS_CACHE to another folder", said), said
-    (common / "shared").chmod(0o1777)
-    # One whose entries can be named, and no more.
-    place.chmod(0o755)
-    (place / "programs").chmod(0o744)
-    listed = as_user(OTHER, common, "cache")
-    assert re.match(r"error: .* must be one that can be read, and .*; next: set HIER", listed)
-    for command in ((), ("compile", "tiny"), ("doctor",)):
-        said = as_user(OTHER, common, *command)
-        assert f"{place} belongs to the user root (mode 0755)" in said
-        assert "next: set HIERMODELS_CACHE" in said or command == ("doctor",)
-        assert not said.startswith("True")
-
-
-def test_why_a_folder_cannot_be_written_to_is_said_by_owner_or_mode(tmp_path):
-    mine = tmp_path / "mine"
-    mine.mkdir(mode=0o500)
-    assert ownership.closed(mine) == "is closed to you (mode 0500)"
-
-
-def test_a_read_only_cache_says_what_is_not_in_it(root, common):
-    place = common / "shared" / "a"
-    as_user(0, common)
-    for path in (place, *place.rglob("*")):
-        path.chmod(0o755)
-    (common / "sources" / "small.stan").write_text("parameters { real nu; }\n")
-    found = as_user(OTHER, common, "doctor")
-    assert found == (
-        f"True read-only, 1 of 2 programs can be run, {place} -> for 'small' set HIERMODELS_CACHE "
-        "to another"
-    )
-
-
-@pytest.mark.parametrize("other", [{"cmdstan_version": "2.26.1"}, {"digest": "0" * 64}])
-def test_a_read_only_cache_of_other_programs_is_of_no_use(root, common, other):
-    place = common / "shared" / "a"
-    manifest = Path(as_user(0, common)).with_name("manifest.json")
-    manifest.write_text(json.dumps(json.loads(manifest.read_text()) | other))
-    for path in (place, *place.rglob("*")):
-        path.chmod(0o755)
-    found = as_user(OTHER, common, "doctor")
-    assert re.match(r"False .* belongs to the user root \(mode 0755\)\) -> set HIER", found)
-    # As a fit has it.
-    assert "belongs to the user root (mode 0755)" in as_user(OTHER, common)
 
 
 @pytest.mark.parametrize(
@@ -475,15 +289,6 @@ def test_files_that_a_user_may_not_touch_are_refused_with_a_next_step(root, comm
     assert code in ("exit code 1", "exit code 2")
 
 
-def test_what_cannot_be_removed_is_put_out_of_the_way(root, common):
-    mine = Path(as_user(OTHER, common))
-    for path in (mine.parent, *mine.parent.iterdir()):
-        os.chown(path, THIRD, THIRD)
-    assert as_user(OTHER, common) == str(mine)
-    assert mine.stat().st_uid == mine.parent.stat().st_uid == OTHER
-    assert (common / "log").read_text().split() == ["tiny", "tiny"]
-
-
 # ---- an entry -----------------------------------------------------------------------------------
 
 
@@ -503,22 +308,12 @@ def test_an_entry_that_another_could_have_written_is_compiled_anew(
         says = f"belongs to the user {OTHER}"
     else:
         file.chmod(how)
-        says = "can be written to by everyone (mode 0777)"
+        says = "can be written to by others (mode 0777)"
     assert [entry.ok for entry in programs.entries()] == [False]
     again = programs.executable("tiny")
     assert f"the cached executable of tiny {says}: compiling it anew" in capfd.readouterr().err
     assert again.path.read_bytes() == whole
     assert again.path.stat().st_uid == os.geteuid()
-    assert not (tmp_path / "ran").exists()
-
-
-def test_a_linked_entry_is_not_followed(place, tmp_path, capfd):
-    made = compiled()
-    planted(made.path, tmp_path / "ran")
-    shutil.move(made.path.parent, tmp_path / "elsewhere")
-    made.path.parent.symlink_to(tmp_path / "elsewhere")
-    assert not programs.executable("tiny").path.parent.is_symlink()
-    assert "the cached executable of tiny is a link" in capfd.readouterr().err
     assert not (tmp_path / "ran").exists()
 
 
@@ -528,7 +323,7 @@ def test_a_change_of_who_can_write_is_seen_in_the_same_process(place, part):
     path = {"programs": place / "programs", "entry": made.path.parent, "executable": made.path}
     path[part].chmod(0o777)
     if part == "programs":
-        with pytest.raises(CompileError, match="everyone"):
+        with pytest.raises(CompileError, match="others"):
             programs.executable("tiny", progress=False)
     else:
         assert programs.executable("tiny", progress=False).path.stat().st_mode & 0o077 == 0
@@ -542,7 +337,7 @@ def test_without_a_compiler_only_what_our_options_made_is_run(monkeypatch):
     made = compiled()
     monkeypatch.setenv("CXX", "absent++")
     assert programs.executable("tiny", progress=False) == made
-    for options in (programs.STANC_OPTIONS, programs.CPP_OPTIONS):
+    for options in (compiling.STANC_OPTIONS, compiling.CPP_OPTIONS):
         with monkeypatch.context() as patch:
             patch.setitem(options, "O1", True)
             with pytest.raises(CmdStanError, match="absent"):
@@ -563,7 +358,7 @@ def test_without_a_compiler_nothing_that_others_can_write_to_is_run(
         programs.executable("tiny", progress=False)
     found = cmdstan.find()
     assert found is not None
-    assert programs._ready(place, programs.load("tiny"), found) is None
+    assert programs._ready(programs.load("tiny"), found) is None
     assert not (tmp_path / "ran").exists()
 
 
@@ -590,7 +385,7 @@ def test_what_came_is_not_run_where_another_could_have_written_it(
         says = f"belongs to the user {OTHER}"
     else:
         (folder / part).chmod(how)
-        says = "can be written to by everyone (mode 0777)"
+        says = "can be written to by others (mode 0777)"
     made = programs.executable("tiny")
     assert made.path.is_relative_to(tmp_path / "cache")
     said = capfd.readouterr().err
@@ -618,65 +413,7 @@ def test_an_installation_of_another_user_is_trusted_as_its_python_code_is(
     assert shipped.fault(found) == f"belongs to the user {THIRD}"
     os.chown(file, OTHER, THIRD)
     package.chmod(0o755)
-    assert "can be written to by the group" in shipped.fault(found)
-
-
-# ---- CmdStan ------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    "part",
-    [
-        ".",
-        *("makefile", "bin", "bin/stanc", "src/cmdstan", "src/cmdstan/main.o"),
-        *("stan/lib/stan_math/lib/tbb", "stan/lib/stan_math/lib/tbb/libtbb.so.2"),
-        *("make", "make/local"),
-    ],
-)
-def test_a_cmdstan_that_everyone_can_write_to_is_refused(fake, tmp_path, part):
-    (fake / "make").mkdir()
-    (fake / "make" / "local").write_text("")
-    (fake / "bin" / "stanc").write_text(f"#!/bin/sh\ntouch {tmp_path}/ran\n")
-    (fake / part).chmod(0o777)
-    with pytest.raises(CmdStanError, match=r"everyone .*mode 0777\); next: set it to another"):
-        programs.executable("tiny", progress=False)
-    with pytest.raises(CmdStanError, match="everyone"):
-        programs.check_syntax("tiny")
-    assert not (tmp_path / "ran").exists()
-
-
-def test_a_program_is_not_compiled_from_a_header_that_everyone_can_write_to(fake):
-    header = fake / "stan" / "src" / "stan" / "model" / "model_base.hpp"
-    header.parent.mkdir(parents=True)
-    header.write_text("")
-    header.chmod(0o666)
-    with pytest.raises(
-        CmdStanError, match=r"holds stan/src/stan/model/model_base.hpp, which .*next: `chmod -R o-w"
-    ):
-        programs.executable("tiny", progress=False)
-    assert fake_cmdstan.log() == []
-
-
-def test_a_cmdstan_that_anyone_could_have_put_there_is_refused(root, fake, tmp_path, monkeypatch):
-    shared = tmp_path / "shared"
-    shared.mkdir()
-    shared.chmod(0o1777)
-    shutil.move(fake, shared / "cmdstan")
-    monkeypatch.setenv("CMDSTAN", str(shared / "cmdstan"))
-    assert cmdstan.find() is not None
-    os.chown(shared / "cmdstan", OTHER, OTHER)
-    with pytest.raises(CmdStanError, match=rf"is the user {OTHER}'s, and everyone can put things"):
-        cmdstan.find()
-    shared.chmod(0o777)
-    with pytest.raises(CmdStanError, match=r"lies in .*shared, which everyone can write to"):
-        cmdstan.find()
-
-
-def test_a_cmdstan_of_an_administrator_or_a_group_is_used(root, fake):
-    for path in (fake, *fake.rglob("*")):
-        os.chown(path, OTHER, THIRD)
-        path.chmod(0o775)
-    assert programs.executable("tiny", progress=False).cmdstan_version == "2.27.0"
+    assert "can be written to by others" in shipped.fault(found)
 
 
 # ---- what is made -------------------------------------------------------------------------------
