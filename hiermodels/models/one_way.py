@@ -160,8 +160,8 @@ def chosen(family: Any, sigma: Any) -> tuple[Family, dict[str, Any], dict[str, A
             f"sigma={shown(sigma)} must be left out where family= is given, got {family!r}; a "
             "family has its own options, as in hm.families.Gaussian(sigma='group')"
         )
-    if isinstance(family, Gaussian):
-        return family, {"sigma": family.sigma}, {"family": None}
+    if not family.attributes:  # its options are a column of the model
+        return family, family.options, {"family": None}
     return family, {}, {"family": family, "sigma": "common"}
 
 
