@@ -22,10 +22,11 @@ from pathlib import Path
 from typing import Any
 
 from hiermodels.diagnostics import uniformity
+from hiermodels.diagnostics.uniformity import LEVEL
 from hiermodels.errors import HierModelsError
 from hiermodels.validation import record as calibration_file
 from hiermodels.validation.calibration import calibrate, load
-from hiermodels.validation.result import FEWEST, LEVEL, MOST_FAILED, SURE, Calibration
+from hiermodels.validation.result import FEWEST, MOST_FAILED, SURE, Calibration
 
 from .calibration_cases import CASES, Case
 from .environments import ROOT

@@ -363,8 +363,9 @@ CASES = [
         "a CmdStan of no version",
         ["install-cmdstan", "--version", "newest"],
         says=(
-            "version must be a release of CmdStan such as '2.39.0', and is 'newest'; "
-            "next: leave it out for 2.39.0"
+            "version must be a release whose download can be checked by its hash ('2.35.0', "
+            "'2.39.0' from GitHub, 2.27.0 from PyPI), and is 'newest' with source 'auto'; next: "
+            "leave it out for 2.39.0, or build that one yourself and set CMDSTAN to its folder"
         ),
     ),
     Words(

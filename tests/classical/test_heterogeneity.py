@@ -259,7 +259,7 @@ def test_two_groups_and_huge_differences_have_an_answer(method: str) -> None:
 
 def test_wrong_arguments_are_refused_with_the_next_step() -> None:
     rows = hm.OneWay(hm.datasets.mathscore(), y="mathscore", group="school")
-    with pytest.raises(OptionError, match=r"family EightSchools, got OneWay; anova\(model\) and"):
+    with pytest.raises(OptionError, match=r"class EightSchools, got OneWay; anova\(model\) and"):
         meta_analysis(rows)
     with pytest.raises(OptionError, match=r"got DataFrame; make one first"):
         meta_analysis(hm.datasets.eight_schools())

@@ -451,7 +451,7 @@ def test_copies_keep_the_origin(tmp_path):
     begun = checkpoints.read(tmp_path, stem)
     assert begun.design.about == about
     rebuilt = hm.VaryingSlopes.rebuilt(
-        begun.columns, begun.options, begun.design, begun.standardization
+        begun.columns, begun.options, begun.design, begun.family, begun.standardization
     )
     assert rebuilt.priors == model.priors
     assert str(rebuilt.priors) == str(model.priors)

@@ -470,8 +470,12 @@ def test_a_compilation_hears_a_signal_that_does_not_wake_the_main_thread(
     fake, sources, tmp_path, call
 ):
     body = f"""
-import signal, threading
-threading.Timer(2, lambda: signal.pthread_kill(threading.get_ident(), signal.SIGTERM)).start()
+import pathlib, signal, threading, time
+def end():
+    while not pathlib.Path({str(tmp_path / "log.pid")!r}).exists():
+        time.sleep(0.1)
+    signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
+threading.Thread(target=end).start()
 programs.{call}, progress=False)
 """
     done = subprocess.run(
