@@ -269,6 +269,7 @@ def test_a_run_is_recorded_and_becomes_a_page(bench: Any, tmp_path: Path) -> Non
     assert (tmp_path / "picture.png").stat().st_size > 10_000
 
 
+@pytest.mark.slow
 @pytest.mark.stan
 def test_our_own_programs_agree_with_the_exact_draws(
     bench: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]

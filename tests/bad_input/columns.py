@@ -267,5 +267,6 @@ CASES = [
             [rows(), pd.DataFrame(np.zeros((24, 100_000))).add_prefix("c")], axis=1
         ),
         answer=SAME,
+        typed="",
     ),
 ]

@@ -132,7 +132,6 @@ CASES = [
         _million(500_000),
         answer=_simulated,
         fit={"draws": 5},
-        typed="parquet",
     ),
     Case(
         "a million rows in ten thousand groups",

@@ -175,7 +175,9 @@ def test_priors_that_are_given_stay_where_they_are_as_well(c):
 
 @pytest.mark.parametrize("parameterization", PROGRAMS)
 @pytest.mark.stan
-@pytest.mark.parametrize("kind", ["common intercept", "one common", "levels"])
+@pytest.mark.parametrize(
+    "kind", ["common intercept", "one common", pytest.param("levels", marks=pytest.mark.slow)]
+)
 def test_every_program_gives_one_answer_far_from_0(kind, parameterization):
     away = _model(_moved(kind, 1e5), kind, parameterization=parameterization)
     options = {"seed": 4, "chains": 2, "draws": 500, "progress": False}
@@ -628,7 +630,7 @@ def test_the_efficiency_of_draws_is_that_at_the_centre(monkeypatch):
 
 
 @pytest.mark.stan
-@pytest.mark.parametrize("engine", ["exact", "nuts"])
+@pytest.mark.parametrize("engine", ["exact", pytest.param("nuts", marks=pytest.mark.slow)])
 def test_defaults_far_from_0_are_calibrated(engine):
     """Parameters from the prior at the centre, data given them: ranks are uniform."""
     frame = _moved("one common", 300, _frame(J=8, n=5))

@@ -369,7 +369,10 @@ INTERRUPTED = """
     ["None", "ProcessPoolExecutor(2, mp_context=multiprocessing.get_context('spawn'))"],
     ids=["threads", "processes"],
 )
-@pytest.mark.parametrize(("sign", "code"), [(signal.SIGINT, 77), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("sign", "code"),
+    [(signal.SIGINT, 77), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow)],
+)
 def test_a_signal_ends_the_fits_and_leaves_nothing(
     tmp_path: Path, pool: str, sign: signal.Signals, code: int
 ) -> None:

@@ -60,8 +60,16 @@ def test_mathscore_is_exact(parameterization: str, prior: str) -> None:
 
 
 @pytest.mark.stan
-@pytest.mark.parametrize("parameterization", ["marginal", "centered", "noncentered"])
-@pytest.mark.parametrize("tau", [hm.GammaPrecision(0.5, 50), hm.InverseGamma(0.5, 50)], ids=str)
+@pytest.mark.parametrize(
+    ("tau", "parameterization"),
+    [
+        (hm.GammaPrecision(0.5, 50), "marginal"),
+        (hm.GammaPrecision(0.5, 50), "centered"),
+        (hm.InverseGamma(0.5, 50), "marginal"),
+        (hm.InverseGamma(0.5, 50), "noncentered"),
+    ],
+    ids=str,
+)
 def test_inverse_gamma_and_gamma_on_the_precision_are_one_prior(
     parameterization: str, tau: Any
 ) -> None:
@@ -79,7 +87,10 @@ def test_inverse_gamma_and_gamma_on_the_precision_are_one_prior(
 
 
 @pytest.mark.stan
-@pytest.mark.parametrize("parameterization", ["marginal", "centered", "noncentered"])
+@pytest.mark.parametrize(
+    "parameterization",
+    ["marginal", "noncentered", pytest.param("centered", marks=pytest.mark.slow)],
+)
 def test_unequal_groups_under_default_priors_are_exact(parameterization: str) -> None:
     frame = small()
     model = hm.OneWay(frame, y="y", group="group")

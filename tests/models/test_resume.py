@@ -180,7 +180,9 @@ def killed_and_picked_up(
     return there
 
 
-@pytest.mark.parametrize("sign", [signal.SIGKILL, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "sign", [signal.SIGKILL, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)]
+)
 def test_a_fit_that_was_ended_goes_on_where_it_was(
     tmp_path: Path, undisturbed: tuple[Any, float], sign: signal.Signals
 ) -> None:

@@ -67,9 +67,13 @@ def exam_quantities(idata: Any) -> dict[str, Any]:
     ("parameterization", "options"),
     [
         ("marginal", {"seed": 504}),
-        ("centered", {"seed": 501, "adapt_delta": 0.8}),
+        pytest.param("centered", {"seed": 501, "adapt_delta": 0.8}, marks=pytest.mark.slow),
         # Strong data make the noncentered program walk: fewer draws, whose MCSE is the larger.
-        ("noncentered", {"seed": 501, "adapt_delta": 0.8, "warmup": 300, "draws": 250}),
+        pytest.param(
+            "noncentered",
+            {"seed": 501, "adapt_delta": 0.8, "warmup": 300, "draws": 250},
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_exam_is_exact(parameterization: str, options: dict[str, Any]) -> None:
@@ -340,7 +344,7 @@ def test_bad_input_is_refused(
 def test_correlations_at_the_edge_do_not_end_a_fit() -> None:
     frame, _ = simulated()
     model = hm.VaryingSlopes(frame, **columns(frame), priors={"Omega": hm.LKJ(0.05)})
-    idata = model.prior_predictive(draws=1000, seed=313, progress=False)
+    idata = model.prior_predictive(draws=200, seed=313, progress=False)
     assert np.isfinite(idatas.dataset(idata, "prior_predictive")["y"]).all()
 
 

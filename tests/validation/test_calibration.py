@@ -476,6 +476,7 @@ def test_a_variance_for_a_standard_deviation_fails() -> None:
     assert "tau" in found.failing
 
 
+@pytest.mark.slow
 @pytest.mark.stan
 def test_a_program_without_its_jacobian_fails(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
