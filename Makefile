@@ -7,7 +7,7 @@ VENV ?= .venv
 JOBS ?= 2
 BIN = $(VENV)/bin
 
-.PHONY: demo test test-slow lint types contract toolchain pictures wheel clean
+.PHONY: demo test test-slow lint types toolchain pictures wheel clean
 .DEFAULT_GOAL := demo
 
 demo: $(VENV)/.installed toolchain
@@ -24,22 +24,6 @@ test-slow: $(VENV)/.installed-for-tests $(VENV)/.installed-engines toolchain
 	$(BIN)/hiermodels install-cmdstan
 	$(BIN)/hiermodels compile
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile -m slow
-
-# What depends on which ArviZ is installed, for an environment of another Python.
-contract: $(VENV)/.installed-for-tests toolchain
-	$(BIN)/hiermodels install-cmdstan
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile -m "not slow" \
-	    tests/container/test_container.py tests/container/test_inference_data.py tests/container/test_netcdf.py \
-	    tests/container/test_psis.py tests/diagnostics/test_convergence.py tests/diagnostics/test_summary.py \
-	    tests/diagnostics/test_check.py tests/plots tests/test_package.py \
-	    tests/engines/importance/test_sampler.py tests/posterior/test_loo.py tests/posterior/test_loo_comparison.py \
-	    tests/posterior/test_loo_terms.py tests/posterior/test_power_scaling.py tests/posterior/test_sensitivity.py \
-	    tests/comparison/test_strategies.py tests/comparison/test_pooling_comparison.py tests/posterior/test_probabilities.py \
-	    tests/posterior/test_named_draws.py tests/posterior/test_log_densities.py tests/comparison/test_priors.py \
-	    tests/comparison/test_prior_comparison.py tests/reports/test_reports.py tests/models/test_symbols.py \
-	    tests/models/test_prediction.py tests/models/test_new_rows.py tests/diagnostics/test_notes.py \
-	    tests/container/test_rows.py tests/diagnostics/test_influence.py tests/posterior/test_group_checks.py \
-	    tests/posterior/test_group_statistics.py
 
 lint: $(VENV)/.installed-for-tests
 	$(BIN)/ruff check .

@@ -38,7 +38,7 @@ def number(version: str) -> tuple[int, ...]:
 
 
 def test_its_cells_are_those_that_are_made() -> None:
-    assert set(CELLS) - {"make test", "make contract"} == set(made())
+    assert set(CELLS) - {"make test"} == set(made())
     for name, (_, python, arviz, resolution, tests) in made().items():
         row = CELLS[name]
         assert row["Python"] == python, name

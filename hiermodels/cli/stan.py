@@ -134,7 +134,8 @@ def _cache_clear(programs: _Programs = None) -> None:
     """
     from ..stan import programs as stan_programs
 
-    say(f"{stan_programs.clear(programs or None) / 1e6:.1f} MB freed in {stan_programs.cache_folder()}")
+    freed = stan_programs.clear(programs or None) / 1e6
+    say(f"{freed:.1f} MB freed in {stan_programs.cache_folder()}")
 
 
 def doctor() -> None:

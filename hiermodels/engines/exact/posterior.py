@@ -22,11 +22,11 @@ from numpy.typing import NDArray
 from scipy import special
 
 from ...errors import DataError, OptionError, suggest
-from ...families.gaussian import marginal, mixtures
+from ...families.gaussian import marginal
 from ...families.gaussian.family import closed_form, moments_of
-from ...families.gaussian.hyperparameters import on_the_line
 from . import draws as exact_draws
 from . import quadrature
+from .given_tau import GivenTau
 from .integral import OneWayIntegral
 from .lattices import Lattice, TailError
 from .loo import ExactLoo, leave_out
@@ -353,24 +353,7 @@ class ExactPosterior:
         """
         if tau is None:
             tau = np.linspace(0, self.quantile("tau", 0.99), 101)
-        values = np.atleast_1d(np.asarray(tau, dtype=np.float64))
-        if values.ndim != 1 or not np.all((values >= 0) & np.isfinite(values)):
-            raise OptionError(f"tau must be finite numbers, 0 or more, got {tau!r}")
-        end = float(self.integral.hyper.upper("tau", 1)[0])
-        if np.any(values >= end):
-            raise OptionError(f"tau must be below the end of its prior, {end:g}, got {tau!r}")
-        # At 0 itself the logarithm has no place: next to nothing beside the standard errors.
-        at = np.maximum(values, self._next_to_nothing)
-        d = self.model.design
-        frames = []
-        density = self.marginals.density_of_tau(at)
-        for value, near, p in zip(values, at, density, strict=True):
-            mean, sd, B = self._given(near)
-            columns = {"mean": mean, "sd": sd, "pooling_factor": B, "density": p}
-            taken = d.group == "tau" or d.group in columns
-            group = f"{d.group}_group" if taken else d.group
-            frames.append(pd.DataFrame({"tau": value, group: d.labels, **columns}))
-        return pd.concat(frames, ignore_index=True)
+        return self._given_tau.table(tau)
 
     def limits(self) -> pd.DataFrame:
         """Each group's estimate by itself, pooled completely, and in between.
@@ -384,41 +367,11 @@ class ExactPosterior:
             E(theta_j | tau -> 0, y), the same for all; ``mean`` and ``sd`` of theta_j | y; and
             ``pooling_factor``, E(B_j | y).
         """
-        d = moments_of(self.model.design)
-        own = self.integral.centre + d.gram[:, 0, 1] / d.sizes
-        pooled, _, _ = self._given(self._next_to_nothing)
-        se = self._standard_errors
-        return pd.DataFrame(
-            {
-                "estimate": own,
-                "se": se,
-                "complete_pooling": pooled,
-                "mean": self.marginals.moments("theta")[0],
-                "sd": self.marginals.moments("theta")[1],
-                "pooling_factor": self.pooling_factor().to_numpy(),
-            },
-            index=pd.Index(d.labels, name=d.group),
-        )
+        return self._given_tau.limits(self.pooling_factor())
 
     @cached_property
-    def _standard_errors(self) -> Array:
-        """Those of the groups' own estimates, at the posterior mean of sigma, shape (J,)."""
-        d = moments_of(self.model.design)
-        if self.integral.dims == 1:
-            return np.sqrt(marginal.known_variance(d))
-        sigma = self.quantile("sigma", 0.5) if self.moments[1] < 1 else self.mean("sigma")
-        return np.asarray(sigma / np.sqrt(d.sizes))
-
-    @property
-    def _next_to_nothing(self) -> float:
-        return 1e-9 * float(np.min(self._standard_errors))
-
-    def _given(self, tau: float) -> tuple[Array, Array, Array]:
-        """Conditional means and sds of theta, and pooling factors, each of shape (J,)."""
-        u = on_the_line(np.array([tau]), self.integral.hyper.upper("tau", 1))
-        nodes = self.marginals.nodes_at(np.append(u, np.nan)[: self.integral.dims])
-        mean, sd = mixtures.moments(nodes.weight, *self.integral.effects(nodes, slice(None)))
-        return mean, sd, nodes.weight @ self.integral.factors(nodes, slice(None))
+    def _given_tau(self) -> GivenTau:
+        return GivenTau(self.integral, self.marginals, self.moments)
 
     # ---- names -------------------------------------------------------------------------------
 
