@@ -17,7 +17,7 @@ demo: $(VENV)/.installed toolchain
 test: $(VENV)/.installed-for-tests $(VENV)/.installed-engines toolchain lint types
 	$(BIN)/hiermodels install-cmdstan
 	$(BIN)/hiermodels compile
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile -m "not slow"
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder -m "not slow"
 
 # What takes longer than a test run should: all of a kind, large sizes, the wheel.
 test-slow: $(VENV)/.installed-for-tests $(VENV)/.installed-engines toolchain

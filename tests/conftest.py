@@ -14,6 +14,9 @@ import psutil
 import pytest
 
 
+LONG = ("test_notebooks", "test_made_up", "test_varying_slopes")
+
+
 @pytest.fixture(scope="session")
 def compiled() -> None:
     """All programs, compiled side by side before the first test that runs one."""
@@ -75,6 +78,11 @@ def as_ever(compiled: None) -> str:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return load.digest(load.models()[0].fit(seed=1, **load.QUICK))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files of few and long tests, or one process would wait for them at the end."""
+    items.sort(key=lambda item: item.path.stem not in LONG)
 
 
 @pytest.fixture(autouse=True)
