@@ -13,7 +13,6 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 import psutil
 import pytest
 
-
 LONG = ("test_notebooks", "test_made_up", "test_varying_slopes")
 
 

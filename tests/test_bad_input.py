@@ -17,7 +17,6 @@ from hiermodels.container import inference_data, netcdf
 from tests.bad_input import columns, command_line, containers, files, kinds, options, priors, shapes
 from tests.bad_input import values as extremes
 from tests.bad_input.case import DRAWS, Case, pattern
-from tests.bad_input.table import CLASSES, DOCUMENT, written
 
 MODELS = [*columns.CASES, *kinds.CASES, *shapes.CASES, *extremes.CASES, *priors.CASES]
 MODELS += [*options.CASES, *files.CASES]
@@ -152,13 +151,3 @@ def test_in_a_process_of_its_own_it_is_one_line_too(case, tmp_path, fit_file) ->
     done = subprocess.run(words, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
-
-
-def test_there_are_enough_cases_and_none_twice() -> None:
-    names = [(module, case.what) for module, cases in CLASSES.items() for case in cases]
-    assert len(names) == len(set(names))
-    assert len(names) >= 150
-
-
-def test_the_table_in_the_documentation_is_that_of_the_cases() -> None:
-    assert written(DOCUMENT.read_text(encoding="utf-8")) == DOCUMENT.read_text(encoding="utf-8")
