@@ -296,3 +296,13 @@ def is_date(text: Any) -> bool:
     except ValueError:
         return False
     return True
+
+
+def column_names(columns: Sequence[str]) -> tuple[str, ...]:
+    """Names of columns as a tuple; a bare string, a list of letters to Python, is refused."""
+    if isinstance(columns, str) or not isinstance(columns, Sequence):
+        raise OptionError(
+            f"columns must be a list of column names, got {columns!r}; "
+            f"{[columns] if isinstance(columns, str) else ['x']!r} is one"
+        )
+    return tuple(columns)

@@ -9,7 +9,7 @@ import narwhals.stable.v2 as nw
 from ..errors import DataError, OptionError, listed
 from ..system.termination import answer
 
-__all__ = ["computed", "opened"]
+__all__ = ["collected", "computed", "opened"]
 
 
 def opened(frame: Any) -> Any:
@@ -74,3 +74,11 @@ def computed(data: Any, **how: Any) -> Any:
             f"the data frame cannot be computed: {lines[0] if lines else type(error).__name__}; "
             "collect it once by itself to see where"
         ) from error
+
+
+def collected(data: Any) -> Any:
+    """The few rows of an aggregated lazy frame."""
+    if data.implementation is nw.Implementation.POLARS:
+        # Polars' own default holds all rows of the columns in memory.
+        return computed(data, backend="polars", engine="streaming")
+    return computed(data)

@@ -15,10 +15,11 @@ from typing import Any
 
 import narwhals.stable.v2 as nw
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
-from ..errors import DataWarning, count_of
-from . import numerals
+from ..errors import DataError, DataWarning, count_of, listed
+from . import engines, numerals
 
 # Texts that astype(str) makes of missing values. Words that people write ("NA", "null", "n/a") stay
 # labels: NA is Namibia's code.
@@ -81,9 +82,7 @@ def missing(column: Any) -> Any:
     return column.cast(nw.String).fill_null("").str.contains(_PATTERN)
 
 
-def counted(
-    data: Any, columns: Mapping[str, str], collected: Callable[[Any], Any]
-) -> dict[str, dict[str, int]]:
+def counted(data: Any, columns: Mapping[str, str]) -> dict[str, dict[str, int]]:
     """The texts in a lazy frame that stand for missing values, and the rows of each.
 
     Parameters
@@ -91,14 +90,12 @@ def counted(
     data : LazyFrame
     columns : mapping of str to str
         Column -> its name in ``data``.
-    collected : callable
-        What brings the rows of an aggregated lazy frame here.
     """
     found = {}
     for column, name in columns.items():
         there = data.filter(~nw.col(name).is_null()).select(text=nw.col(name).cast(nw.String))
         there = there.filter(missing(nw.col("text"))).group_by("text").agg(nw.len().alias("n"))
-        found[column] = dict(collected(there.select("text", "n")).rows())
+        found[column] = dict(engines.collected(there.select("text", "n")).rows())
     return found
 
 
@@ -274,3 +271,25 @@ def _printed(text: str) -> str:
 
 def _cut(quoted: str) -> str:
     return quoted if len(quoted) <= _LONGEST else f"{quoted[:_LONGEST]}..."
+
+
+def checked(labels: NDArray[Any], group: str) -> NDArray[Any]:
+    """Refuse labels that cannot be told apart, or that are no labels."""
+    if labels.dtype.kind not in "Uiu":
+        raise DataError(
+            f"sufficient statistics: labels of {group!r} must be an array of strings or integers, "
+            f"got {labels.dtype}; numpy.array(..., dtype=str) makes them strings"
+        )
+    twice = labels[pd.Series(labels).duplicated().to_numpy()]
+    if len(twice):
+        raise DataError(
+            f"sufficient statistics: labels of {group!r} must differ, got {listed(twice)} more "
+            "than once; .merge adds up the statistics of one group"
+        )
+    if labels.dtype.kind == "U" and (gone := missing_among(labels)).any():
+        bad = str(labels[gone][0])
+        raise DataError(
+            f"sufficient statistics: labels of {group!r} must be names, got {bad!a}, which "
+            "stands for a missing value; rename it, or make the statistics anew"
+        )
+    return labels

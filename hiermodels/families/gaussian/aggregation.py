@@ -24,8 +24,9 @@ from ...data import columns as rules
 from ...data import engines, files, frames, label_texts, labels, text_numbers
 from ...data.factors import has_order, levels_of
 from ...errors import DataError
-from .statistics import SufficientStatistics, column_names, frozen, of_table
-from .sums import about_the_means, combined, square
+from .row_statistics import of_table
+from .statistics import SufficientStatistics
+from .sums import about_the_means, combined, frozen, square
 
 
 def sufficient_statistics(
@@ -47,8 +48,8 @@ def sufficient_statistics(
         In memory (pandas, polars, pyarrow, ...), or lazy, and then summed up by its own engine: a
         polars LazyFrame, a DuckDB relation, a Dask or PySpark frame, an ibis table. Or a path: a
         CSV or Parquet file, a pattern such as ``"data/*.parquet"``, or a folder of such files,
-        partitioned (``year=2025/...``) or not. DuckDB reads them: a single file of at most 100 MB
-        into memory, all else where it lies, with 1 GB of memory at most.
+        partitioned (``year=2025/...``) or not. DuckDB reads a single file of at most 100 MB into
+        memory, and all else where it lies.
     y : str
         The response, a column of numbers.
     group : str
@@ -57,11 +58,10 @@ def sufficient_statistics(
         as it is written.
     columns : sequence of str
         Predictors: numbers, booleans, or strings and categoricals (coded by level, the first level
-        is the baseline, which must occur). Dates are refused, as they may be numbers or levels;
-        where all strings of a column are dates (``2026-01-03``, with or without a time), as those
-        of a CSV file are, they are levels, and a warning says so, which a categorical does not
-        raise. DuckDB has no categoricals: those of Parquet files are strings, coded in the order of
-        the alphabet; pass the frame of ``pandas.read_parquet`` to keep them and their order.
+        is the baseline, which must occur). Dates are refused, as they may be numbers or levels.
+        Strings that are dates, as in a CSV file, are levels, and a warning says so. Categoricals of
+        Parquet files are strings, coded in the order of the alphabet; pass the frame of
+        ``pandas.read_parquet`` to keep their order.
     missing : {"raise", "drop"}
         What to do with rows that have a missing value (null, NaN, or blank text) in any of these.
 
@@ -90,9 +90,8 @@ def sufficient_statistics(
     Notes
     -----
     Sums are those of the engine, in double precision, of products of deviations from each group's
-    own means, so a mean of 1e8 with a spread of 1 loses no digits to its square, nor do groups that
-    lie 1e8 apart. A PySpark or Dask frame that is costly to compute is worth a ``.cache()`` or
-    ``.persist()``: it is gone through three times.
+    own means, so that large means and groups far apart lose no digits. A PySpark or Dask frame that
+    is costly to compute is worth a ``.cache()`` or ``.persist()``: it is gone through three times.
 
     Examples
     --------
@@ -106,7 +105,7 @@ def sufficient_statistics(
     ...     first + second, y="score", group="school", varying=["ses"]
     ... )  # doctest: +SKIP
     """
-    names = column_names(columns)
+    names = rules.column_names(columns)
     if frames.is_lazy(frame):
         found = statistics(frame, y=y, group=group, columns=names, missing=missing)
     else:
@@ -213,42 +212,18 @@ class _Overview:
 
 @dataclass(frozen=True)
 class _Rows:
-    """The columns of a lazy frame, under names of our own.
+    """The columns of a lazy frame, under names of our own."""
 
-    Attributes
-    ----------
-    data : LazyFrame
-        The columns; numbers and booleans as floats.
-    names : dict of str to str
-        Our name of each column: ``v0``, ``v1``, ..., and ``g`` of the group column.
-    group : str
-        The group column.
-    texts : tuple of str
-        Columns of text, which may stand for a missing value.
-    factors : tuple of str
-        Columns that are coded by level.
-    categories : tuple of str
-        Those whose type says that they are levels.
-    ordered : tuple of str
-        Columns with categories whose order is the user's.
-    fractions : bool
-        Whether the labels are floats, which may be NaN.
-    decimal : bool
-        Whether the labels are decimals.
-    source : path or None
-        The files that the frame reads.
-    """
-
-    data: Any
-    names: dict[str, str]
+    data: Any  # a lazy frame of the columns; numbers and booleans are floats
+    names: dict[str, str]  # our name of each column: v0, v1, ..., and g of the group column
     group: str
-    texts: tuple[str, ...]
-    factors: tuple[str, ...]
-    categories: tuple[str, ...]
-    ordered: tuple[str, ...]
-    fractions: bool
-    decimal: bool
-    source: Any
+    texts: tuple[str, ...]  # columns of text, which may stand for a missing value
+    factors: tuple[str, ...]  # columns that are coded by level
+    categories: tuple[str, ...]  # those whose type says that they are levels
+    ordered: tuple[str, ...]  # columns with categories whose order is the user's
+    fractions: bool  # whether the labels are floats, which may be NaN
+    decimal: bool  # whether the labels are decimals
+    source: Any  # the files that the frame reads, or None
 
     @classmethod
     def of(cls, data: Any, schema: Any, columns: Sequence[str], group: str, source: Any) -> _Rows:
@@ -305,14 +280,14 @@ class _Rows:
             column = nw.col(ours)
             wanted += [column.mean().alias(f"mean_{ours}")]
             wanted += [column.min().alias(f"min_{ours}"), column.max().alias(f"max_{ours}")]
-        found = collected(data.select(*wanted)).rows(named=True)[0]
+        found = engines.collected(data.select(*wanted)).rows(named=True)[0]
         n, dropped = int(found["n"]), int(found["gone"] or 0)
         if n == 0:
             raise DataError(rules.EMPTY)
         counts = {name: int(found[flag]) for name, flag in flags.items()}
         words = (self.group, *self.factors) if text_numbers.is_csv(self.source) else ()
         asked = {name: self.names[name] for name in self.texts if counts[name]}
-        texts = label_texts.counted(self.data, asked, collected)
+        texts = label_texts.counted(self.data, asked)
         rules.missing_values(counts, dropped, n, missing, words=words, texts=texts)
         mean, minimum, maximum = (
             {name: float(found[f"{what}_{ours}"]) for name, ours in kept_names.items()}
@@ -325,8 +300,8 @@ class _Rows:
                 # Counted only now: elsewhere the range tells that there is none.
                 endless = (nw.col(ours) == float("inf")) | (nw.col(ours) == float("-inf"))
                 data = data.with_columns(endless=endless.cast(nw.Int64))
-                count = collected(data.select(nw.col("endless").sum()))["endless"].to_list()[0]
-                raise rules.infinite_values(name, int(count), n)
+                count = engines.collected(data.select(nw.col("endless").sum()))
+                raise rules.infinite_values(name, int(count["endless"].to_list()[0]), n)
         return _Overview(n, dropped, mean, minimum, maximum)
 
     def complete(self, overview: _Overview) -> Any:
@@ -341,10 +316,10 @@ class _Rows:
         """Treatment coding of a factor, and its levels."""
         ours = self.names[name]
         counts = self.complete(overview).group_by(ours).agg(nw.len().alias("n"))
-        found = collected(counts.head(1000))  # names that many; more is no factor
+        found = engines.collected(counts.head(1000))  # names that many; more is no factor
         number = len(found)
         if number == 1000:
-            number = int(collected(counts.select(nw.len().alias("n")))["n"].to_list()[0])
+            number = int(engines.collected(counts.select(nw.len().alias("n")))["n"].to_list()[0])
         factor = labels.of_series(found[ours], name)
         if name not in self.ordered:
             factor = factor.in_order()
@@ -373,7 +348,7 @@ class _Rows:
         means = data.group_by("g").agg(*(nw.col(f"w{a}").mean().alias(f"m{a}") for a in range(C)))
         if data.implementation in (nw.Implementation.POLARS, nw.Implementation.DASK):
             # They would keep all rows in memory between the two uses that one query makes of them.
-            means = collected(means).lazy(backend=data.implementation)
+            means = engines.collected(means).lazy(backend=data.implementation)
         data = data.join(means, on="g", how="inner")
         data = data.with_columns(**{f"d{a}": nw.col(f"w{a}") - nw.col(f"m{a}") for a in range(C)})
         products = {
@@ -382,7 +357,7 @@ class _Rows:
         data = data.with_columns(**products)
         wanted = {f"near{a}": nw.col(f"m{a}").max() for a in range(C)}
         wanted |= {f"sum_{d}": nw.col(d).sum() for d in (*(f"d{a}" for a in range(C)), *products)}
-        found = collected(
+        found = engines.collected(
             data.group_by("g").agg(nw.len().alias("n"), *(v.alias(n) for n, v in wanted.items()))
         )
         numbers = found.select(nw.col("n", *wanted).cast(nw.Float64)).to_numpy()
@@ -410,11 +385,3 @@ class _Rows:
         if part.source not in self.factors:
             return column
         return nw.when(column == part.level).then(nw.lit(1.0)).otherwise(nw.lit(0.0))
-
-
-def collected(data: Any) -> Any:
-    """The few rows of an aggregated lazy frame."""
-    if data.implementation is nw.Implementation.POLARS:
-        # Polars' own default holds all rows of the columns in memory.
-        return engines.computed(data, backend="polars", engine="streaming")
-    return engines.computed(data)

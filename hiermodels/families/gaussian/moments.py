@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ...data.design import ROUNDING, D, Design
 from ...data.least_squares import TOLERANCE, eliminate, least_squares, rotate
 from ...data.rows import Rows
-from . import statistics
+from . import row_statistics
 from .rotation import Rotated
 from .statistics import SufficientStatistics
 
@@ -369,7 +369,7 @@ def _statistics(
     ones = "Intercept" if "Intercept" in columns and np.all(columns["Intercept"] == 1) else None
     if ones is not None:
         del columns[ones]
-    found = statistics.of_rows(
+    found = row_statistics.of_rows(
         columns,
         rows.y,
         rows.index,

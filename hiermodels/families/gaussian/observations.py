@@ -15,7 +15,7 @@ from ...data.design import Design
 from ...data.rows import Rows
 from ...errors import ColumnError, DataError, listed, suggest
 from ..family import Family
-from . import aggregation, statistics
+from . import aggregation, row_statistics
 from .statistics import SufficientStatistics
 
 Array = NDArray[np.float64]
@@ -132,7 +132,7 @@ def observe(
             levels=levels,
             all_levels=True,
         )
-        found = statistics.of_table(table, y=y, group=group)
+        found = row_statistics.of_table(table, y=y, group=group)
     if like is not None:
         _check_alike(found, like)
     # Here, as the rows of these data may be read again.

@@ -9,7 +9,7 @@ digits to a large mean, nor to groups that lie far apart.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -19,11 +19,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ...data import columns as rules
-from ...data import frames, label_texts
+from ...data import label_texts
 from ...data.labels import whole
 from ...errors import ColumnError, DataError, OptionError, listed, suggest
 from . import statistics_file
-from .sums import about_the_means, combined, square
+from .sums import combined, frozen, of_products, square
 
 Array = NDArray[np.float64]
 
@@ -31,14 +31,13 @@ ARRAYS = ("labels", "centre", "sizes", "group_means", "within", "minimum", "maxi
 ABOUT = ("response", "group", "columns", "sources", "levels", "dropped")
 
 
-# Two of them are equal where they are the same object: whether numbers that were summed in another
-# order are equal is a question for the user.
+# Compared by identity: sums in another order differ by rounding.
 @dataclass(frozen=True, eq=False, repr=False)
 class SufficientStatistics:
     """Group sufficient statistics of C columns and a response, in J groups.
 
-    They take the place of the rows in every model, and hold none of them. What exists only row by
-    row (``log_likelihood``, replicated rows) cannot be had from them.
+    They take the place of the rows in every model. What exists only row by row
+    (``log_likelihood``, replicated rows) cannot be had from them.
 
     Attributes
     ----------
@@ -57,15 +56,14 @@ class SufficientStatistics:
     group_means : array, shape (J, C + 1)
         Means of the columns and of the response in each group, less the centre.
     within : array, shape (J, C + 1, C + 1)
-        Sums over the rows of each group of d d', d = (columns, response) less the group's means:
-        the squares and products within groups.
+        Sums over the rows of each group of d d', d = (columns, response) less the group's means.
     minimum, maximum : array, shape (C + 1,)
         Range of each column, and of the response, over all rows.
     dropped : int
         Rows left out because a value was missing.
     levels : dict of str to tuple of str
-        All levels of each categorical column of the frame. The first of them is not coded, but in
-        the statistics of a model without an intercept, where one factor is coded in full.
+        All levels of each categorical column of the frame. The first is not coded, unless a model
+        without an intercept codes the factor in full.
 
     Raises
     ------
@@ -109,7 +107,7 @@ class SufficientStatistics:
                 )
             if own.flags.writeable or not own.flags.owndata:
                 if name == "labels":  # once: those of a copy with another centre are not new
-                    own = _checked(own, self.group)
+                    own = label_texts.checked(own, self.group)
                 own = own.copy()
                 own.flags.writeable = False
             if name == "centre":
@@ -155,8 +153,7 @@ class SufficientStatistics:
         """Sums over the rows of each group of w w', w = (1, columns - centre, response - centre).
 
         Shape (J, C + 2, C + 2): ``products[:, 0, 0]`` are the sizes, ``products[:, 0, 1:]`` the
-        sums. With n the sizes, m the group means and W the products within, the rest of it is
-        W + n m m'; where groups lie far apart it has not the digits of W.
+        sums, and the rest is W + n m m' (sizes n, group means m, products within W).
         """
         n = self.sizes.astype(np.float64)
         one = np.hstack([np.ones((self.J, 1)), self.group_means])
@@ -165,9 +162,7 @@ class SufficientStatistics:
         return frozen(products)
 
     def recentred(self, centre: Sequence[float] | Array) -> SufficientStatistics:
-        """The same statistics about another centre.
-
-        Only the group means are moved. A centre far from them costs their digits.
+        """The same statistics about another centre; one far from the means costs digits.
 
         Parameters
         ----------
@@ -201,7 +196,7 @@ class SufficientStatistics:
         ColumnError
             The statistics have no such column.
         """
-        names = column_names(columns)
+        names = rules.column_names(columns)
         for name in names:
             if name not in self.sources:
                 raise ColumnError(
@@ -230,9 +225,8 @@ class SufficientStatistics:
     def coded(self, full: str | None) -> SufficientStatistics:
         """The same statistics with one factor, or none, coded in full.
 
-        The indicators of a factor's levels add up to 1. So the first is 1 less the sum of the
-        others, and with the centre c_1 = 1 - sum c_l its products follow from those of the others:
-        x_1 - c_1 = -sum (x_l - c_l).
+        The indicators of a factor's levels add up to 1, so that with the centre c_1 = 1 - sum c_l
+        the first follows from the others: x_1 - c_1 = -sum (x_l - c_l).
 
         Parameters
         ----------
@@ -282,10 +276,9 @@ class SufficientStatistics:
         )
 
     def merge(self, other: SufficientStatistics) -> SufficientStatistics:
-        """The statistics of the rows of both, the same as of all rows at once but for rounding.
+        """The statistics of all rows of both.
 
-        Groups are matched by their labels; those that only ``other`` has come last. Both are moved
-        to the mean of all rows first.
+        Groups are matched by their labels. Groups that only ``other`` has come last.
 
         Parameters
         ----------
@@ -299,10 +292,7 @@ class SufficientStatistics:
             integer labels that do not all fit 64 bits.
         """
         if not isinstance(other, SufficientStatistics):
-            raise OptionError(
-                f"merge takes sufficient statistics, got {type(other).__name__}; "
-                "hm.sufficient_statistics makes them"
-            )
+            raise OptionError(f"merge takes sufficient statistics, got {type(other).__name__}")
         other = self._alike(other)
         both = [self.labels, other.labels]
         if self.labels.dtype.kind == "U":
@@ -371,13 +361,7 @@ class SufficientStatistics:
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write the statistics to one file, which :meth:`load` reads.
 
-        The file is NumPy's ``.npz`` without pickled objects, whatever its name; it appears whole
-        or not at all.
-
-        Returns
-        -------
-        Path
-            Where it was written.
+        The file is NumPy's ``.npz`` without pickled objects, and appears whole or not at all.
 
         Raises
         ------
@@ -393,9 +377,6 @@ class SufficientStatistics:
     def load(cls, path: str | os.PathLike[str]) -> SufficientStatistics:
         """Read statistics that :meth:`save` wrote, in this version or an earlier one.
 
-        A file of the first format holds products about the centre: the digits that those of groups
-        far apart had lost when it was written do not come back.
-
         Raises
         ------
         DataError
@@ -408,130 +389,11 @@ class SufficientStatistics:
                 about[name] = {key: tuple(value) for key, value in about[name].items()}
             C = len(about["columns"])
             if "products" in arrays:
-                arrays |= _of_products(square(arrays.pop("products"), C + 2))
+                arrays |= of_products(square(arrays.pop("products"), C + 2))
             else:
                 arrays["within"] = square(arrays["within"], C + 1)
             return cls(**about, **arrays)
-        except DataError:  # its reason is better than ours
+        except DataError:
             raise
         except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
             raise statistics_file.wrong(path) from error
-
-
-def of_rows(
-    columns: Mapping[str, Array],
-    y: Array,
-    index: NDArray[np.int64],
-    *,
-    response: str,
-    group: str,
-    labels: NDArray[Any],
-    sources: Mapping[str, tuple[str, ...]],
-    dropped: int = 0,
-    levels: Mapping[str, tuple[str, ...]] | None = None,
-) -> SufficientStatistics:
-    """Statistics of rows that lie in memory.
-
-    Parameters
-    ----------
-    columns : dict of str to array, each of shape (N,)
-        The columns by name.
-    y : array, shape (N,)
-        The response.
-    index : array of int, shape (N,)
-        Group of each row, counted from 0.
-    response, group, labels, sources, dropped, levels
-        As in :class:`SufficientStatistics`.
-    """
-    J = len(labels)
-    values = [*columns.values(), y]
-    sizes = np.bincount(index, minlength=J)
-    n = np.maximum(sizes, 1)
-    near, sums = np.empty((2, J, len(values)))
-    squares = np.empty((J, len(values), len(values)))
-    with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is refused
-        centre = np.array([float(v.mean()) for v in values])
-        d = []
-        for a, v in enumerate(values):
-            near[:, a] = np.bincount(index, v, J) / n
-            d.append(v - near[index, a])
-            sums[:, a] = np.bincount(index, d[a], J)
-            for b in range(a + 1):
-                squares[:, a, b] = squares[:, b, a] = np.bincount(index, d[a] * d[b], J)
-        off, within = about_the_means(sizes, sums, squares)
-        group_means = (near - centre) + off
-    return SufficientStatistics(
-        response=response,
-        group=group,
-        columns=tuple(columns),
-        sources=dict(sources),
-        labels=labels,
-        centre=frozen(centre),
-        sizes=sizes.astype(np.int64, copy=False),
-        group_means=frozen(group_means),
-        within=frozen(within),
-        minimum=np.array([v.min() for v in values]),
-        maximum=np.array([v.max() for v in values]),
-        dropped=dropped,
-        levels=dict(levels or {}),
-    )
-
-
-def _of_products(products: Array) -> dict[str, NDArray[Any]]:
-    """What a file of an earlier version has in place of means and products within."""
-    sizes = np.rint(products[:, 0, 0]).astype(np.int64)
-    off, within = about_the_means(sizes, products[:, 0, 1:], products[:, 1:, 1:])
-    return {"sizes": sizes, "group_means": off, "within": within}
-
-
-def of_table(table: frames.Table, *, y: str, group: str) -> SufficientStatistics:
-    """Statistics of a checked table: of all its predictors and the numeric column ``y``."""
-    return of_rows(
-        table.predictors,
-        table.numeric[y],
-        table.groups.index,
-        response=y,
-        group=group,
-        labels=table.groups.labels,
-        sources=table.sources,
-        dropped=table.dropped,
-        levels=table.levels,
-    )
-
-
-def _checked(labels: NDArray[Any], group: str) -> NDArray[Any]:
-    """Refuse labels that cannot be told apart, or that are no labels."""
-    if labels.dtype.kind not in "Uiu":
-        raise DataError(
-            f"sufficient statistics: labels of {group!r} must be an array of strings or integers, "
-            f"got {labels.dtype}; numpy.array(..., dtype=str) makes them strings"
-        )
-    twice = labels[pd.Series(labels).duplicated().to_numpy()]
-    if len(twice):
-        raise DataError(
-            f"sufficient statistics: labels of {group!r} must differ, got {listed(twice)} more "
-            "than once; .merge adds up the statistics of one group"
-        )
-    if labels.dtype.kind == "U" and (gone := label_texts.missing_among(labels)).any():
-        bad = str(labels[gone][0])
-        raise DataError(
-            f"sufficient statistics: labels of {group!r} must be names, got {bad!a}, which "
-            "stands for a missing value; rename it, or make the statistics anew"
-        )
-    return labels
-
-
-def column_names(columns: Sequence[str]) -> tuple[str, ...]:
-    """Names of columns as a tuple; a bare string, a list of letters to Python, is refused."""
-    if isinstance(columns, str) or not isinstance(columns, Sequence):
-        raise OptionError(
-            f"columns must be a list of column names, got {columns!r}; "
-            f"{[columns] if isinstance(columns, str) else ['x']!r} is one"
-        )
-    return tuple(columns)
-
-
-def frozen(array: NDArray[Any]) -> NDArray[Any]:
-    """The array, which is then kept as it is, uncopied."""
-    array.flags.writeable = False
-    return array

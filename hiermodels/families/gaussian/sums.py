@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["about_the_means", "combined", "square"]
+__all__ = ["about_the_means", "combined", "frozen", "of_products", "square"]
 
 Array = NDArray[np.float64]
 
@@ -85,3 +85,16 @@ def square(triangle: Array, size: int) -> Array:
     square = np.empty((len(triangle), size, size))
     square[:, rows, cols] = square[:, cols, rows] = triangle
     return square
+
+
+def of_products(products: Array) -> dict[str, NDArray[Any]]:
+    """What a file of an earlier version has in place of means and products within."""
+    sizes = np.rint(products[:, 0, 0]).astype(np.int64)
+    off, within = about_the_means(sizes, products[:, 0, 1:], products[:, 1:, 1:])
+    return {"sizes": sizes, "group_means": off, "within": within}
+
+
+def frozen(array: NDArray[Any]) -> NDArray[Any]:
+    """The array, which is then kept as it is, uncopied."""
+    array.flags.writeable = False
+    return array
