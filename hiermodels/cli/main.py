@@ -2,7 +2,7 @@
 
 Exit codes: 0 done; 1 a run that failed, or diagnostics that say no; 2 bad input; 130 interrupted,
 143 terminated, 129 hung up.
-Errors and warnings are one line each on standard error, in words that can be typed here.
+Errors and warnings are one line each on standard error, with options as one types them here.
 """
 
 from __future__ import annotations
@@ -11,46 +11,38 @@ import errno
 import os
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-from ..errors import HierModelsError, HierModelsWarning, OptionError
+from ..errors import HierModelsError, HierModelsWarning
 from ..system.termination import terminable
-from . import compare, resume
-from . import fit as cli_fit
-from .console import (
-    ENDS,
-    console,
-    joined,
-    one_line,
-    own_words,
-    printable,
-    say,
-    show,
-    summary_table,
-    table,
-    typed,
-)
-from .paths import LOOK, TABLE, check_output, to_read, to_write
-
-if TYPE_CHECKING:
-    from rich.table import Table
+from . import check, compare, datasets, demo, doctor, fit, programs, resume
+from .console import ENDS, one_line, printable, say
+from .paths import LOOK
 
 __all__ = ["app", "main"]
 
 # Plain help: with rich's, square brackets in an example (mu[x]=...) would be taken for markup.
-_PLAIN: dict[str, Any] = {"rich_markup_mode": None, "add_completion": False}
-app = typer.Typer(**_PLAIN, pretty_exceptions_enable=False)
-cache_app = typer.Typer(**_PLAIN)
-app.add_typer(cli_fit.app, name="fit")
+app = typer.Typer(rich_markup_mode=None, add_completion=False, pretty_exceptions_enable=False)
+app.add_typer(fit.app, name="fit")
 app.add_typer(compare.app, name="compare")
-app.command("report")(compare.report)
-app.command("resume")(resume.resume)
-app.add_typer(cache_app, name="cache")
+app.add_typer(programs.cache_app, name="cache")
+_COMMANDS: dict[str, Callable[..., None]] = {
+    "report": compare.report,
+    "resume": resume.resume,
+    "summary": check.summary,
+    "check": check.check,
+    "demo": demo.demo,
+    "datasets": datasets.datasets,
+    "install-cmdstan": programs.install_cmdstan,
+    "compile": programs.compile_programs,
+    "doctor": doctor.doctor,
+}
+for _name, _command in _COMMANDS.items():
+    app.command(_name)(_command)
 
 # click's base of usage errors: recent releases of typer carry click inside, older ones require it.
 _UsageError: Any = typer.BadParameter.__mro__[2]
@@ -78,10 +70,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # A label that the terminal's encoding lacks is no reason to fail.
         with suppress(AttributeError, ValueError, OSError):
             stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
-    own = own_words(sys.argv[1:] if arguments is None else arguments)
 
     def warned(message: Warning | str, *_: Any, **__: Any) -> None:
-        _say(f"warning: {one_line(message, own)}")
+        _say(f"warning: {one_line(message)}")
 
     with warnings.catch_warnings(), terminable():
         warnings.simplefilter("always", HierModelsWarning)
@@ -91,8 +82,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             code = command.main(arguments, prog_name="hiermodels", standalone_mode=False)
             sys.stdout.flush()
         except HierModelsError as error:
-            _say(f"error: {one_line(error, own)}")
-            return 2 if isinstance(error, ValueError | LookupError) else 1
+            return _fail(error, 2 if isinstance(error, ValueError | LookupError) else 1)
         except _UsageError as error:
             return _fail(error.format_message(), int(error.exit_code))
         except (KeyboardInterrupt, typer.Abort):
@@ -118,9 +108,8 @@ def _say(line: str) -> None:
     print(line, file=sys.stderr)
 
 
-def _fail(what: str, code: int) -> int:
-    """Say what needs no translation: it speaks of what is typed here."""
-    _say(f"error: {joined(what)}")
+def _fail(what: object, code: int) -> int:
+    _say(f"error: {one_line(what)}")
     return code
 
 
@@ -129,285 +118,6 @@ def _ended(code: int, left: str = "") -> int:
     with suppress(OSError):  # the terminal that hung up takes no more words
         _say(f"{ENDS[code]}{printable(left)}")
     return code
-
-
-# ---- what comes after a fit ---------------------------------------------------------------------
-
-_Fit = Annotated[
-    Path, typer.Argument(metavar="FIT.nc", parser=to_read, help="A fit saved by -o, or by ArviZ.")
-]
-
-
-@app.command("summary")
-def _summary(
-    fit: _Fit,
-    var: Annotated[
-        list[str] | None, typer.Option(metavar="NAME", help="Only this variable. Repeatable.")
-    ] = None,
-) -> None:
-    """Show the summary table of a fit.
-
-    \b
-    Example:
-      hiermodels summary fit.nc --var mu --var tau
-    """
-    from ..container import inference_data, netcdf
-    from ..diagnostics import summary as summaries
-
-    idata = netcdf.load(fit)
-    group = "posterior" if inference_data.has(idata, "posterior") else "prior"
-    summary_table(summaries.summary(idata, var or None, group=group))
-
-
-@app.command("check")
-def _check(fit: _Fit) -> None:
-    """Say how far the draws are to be trusted.
-
-    The exit code is 0 where they show no sign of trouble and 1 where they are not to be relied
-    upon, so that a batch job can stop there.
-
-    \b
-    Example:
-      hiermodels check fit.nc && echo good
-    """
-    from rich.text import Text
-
-    from ..container import netcdf
-    from ..diagnostics import check as diagnostics
-
-    found = diagnostics.check(netcdf.load(fit))
-    # Only what to do: above it stand the labels of the data, below it what to know of them.
-    table, next_steps, rest = str(found).partition("\n\nNext:\n")
-    steps, to_know, notes = rest.partition("\n\nTo know:\n")
-    said = f"{table}{next_steps}{typed(steps)}{to_know}{notes}"
-    text = Text("\n".join(printable(line) for line in said.split("\n")))
-    text.highlight_regex(r"(?m)\bBAD\s*$", "bold red")
-    text.highlight_regex(r"(?m)\bok\s*$", "green")
-    console().print(text, soft_wrap=True)
-    if not found.ok:
-        raise typer.Exit(1)
-
-
-@app.command("demo")
-def _demo(
-    output: Annotated[
-        Path,
-        typer.Option(
-            "--output", "-o", metavar="FOLDER", parser=to_write, help="Made where it is missing."
-        ),
-    ] = Path("demo"),
-) -> None:
-    """Fit the eight schools from beginning to end.
-
-    \b
-    Example:
-      hiermodels demo --output demo
-    """
-    from . import demo
-
-    done = demo.run(output)
-    say(printable(repr(done.model)[1:-1]))
-    say()
-    summary_table(done.summary)
-    say()
-    say(typed(done.diagnostics.verdict))
-    say(f"picture of the shrinkage: {done.picture}")
-    say(f"the fit, for ArviZ:       {done.file}")
-
-
-@app.command("datasets")
-def _datasets(
-    name: Annotated[str | None, typer.Argument(metavar="[NAME]", show_default=False)] = None,
-    output: Annotated[
-        Path | None,
-        typer.Option(
-            "--output", "-o", metavar="DATA.csv", parser=to_write, help="Instead of printing."
-        ),
-    ] = None,
-) -> None:
-    """List the data sets, or write one as CSV.
-
-    \b
-    Example:
-      hiermodels datasets eight_schools -o schools.csv
-    """
-    from .. import datasets
-
-    if name is None:
-        if output is not None:
-            raise OptionError("--output needs a data set's NAME; `hiermodels datasets` lists them")
-        listing = datasets.describe()
-        rows = [[str(cell) for cell in row] for row in listing.to_numpy()]
-        order = [0, 3, 4, 1, 2]
-        heads = [str(listing.columns[k]) for k in order]
-        table(heads, [[row[k] for k in order] for row in rows], left=3)
-        return
-    check_output(output, TABLE)
-    frame = datasets.load(name)
-    if output is None:
-        sys.stdout.write(frame.to_csv(index=False))
-        return
-    frame.to_csv(output, index=False)
-    say(f"{len(frame)} rows are in {output}")
-
-
-# ---- CmdStan and executables --------------------------------------------------------------------
-
-_Jobs = Annotated[
-    int | None, typer.Option(metavar="N", help="Compilers at once.", show_default="processors")
-]
-_Programs = Annotated[
-    list[str] | None, typer.Argument(metavar="[PROGRAM]...", show_default="all of them")
-]
-
-
-@app.command("install-cmdstan")
-def _install_cmdstan(
-    source: Annotated[
-        str | None, typer.Option(metavar="auto|github|pypi", show_default="auto")
-    ] = None,
-    version: Annotated[
-        str | None, typer.Option(metavar="V", help="Such as 2.35.0.", show_default="current")
-    ] = None,
-    jobs: _Jobs = None,
-    directory: Annotated[
-        Path | None,
-        typer.Option("--dir", metavar="FOLDER", parser=to_write, show_default="~/.cmdstan"),
-    ] = None,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Even where that version is installed.")
-    ] = False,
-) -> None:
-    """Find CmdStan, or download and build it.
-
-    Where CmdStan is there already, it is named and left as it is; --version, --source, --dir and
-    --overwrite install one all the same.
-
-    \b
-    Example:
-      hiermodels install-cmdstan --jobs 2
-    """
-    from ..stan import cmdstan
-
-    if source is None and version is None and directory is None and not overwrite:
-        found = cmdstan.ensure(jobs=jobs)
-    else:
-        found = cmdstan.install(
-            source=source or "auto",
-            version=version,
-            jobs=jobs,
-            directory=directory,
-            overwrite=overwrite,
-        )
-    say(f"CmdStan {found.version_text}: {found.path}")
-
-
-@app.command("compile")
-def _compile(programs: _Programs = None, jobs: _Jobs = None) -> None:
-    """Compile Stan programs before a fit needs them.
-
-    \b
-    Example:
-      hiermodels compile one_way_centered one_way_noncentered
-    """
-    from ..stan import cache
-    from ..stan import programs as stan
-    from ..stan import wheel as shipped
-
-    done = stan.compile_all(programs or None, jobs=jobs)
-    what = "program is" if len(done) == 1 else "programs are"
-    came = sum(one.path.is_relative_to(shipped.folder()) for one in done)
-    if came < len(done):
-        say(f"{len(done)} {what} compiled, in {cache.place()}")
-    if came:
-        say(f"{came} came compiled with the package, in {shipped.folder()}")
-
-
-@cache_app.callback(invoke_without_command=True)
-def _cache(context: typer.Context) -> None:
-    """Show or clear the compiled Stan programs.
-
-    \b
-    Example:
-      hiermodels cache
-      hiermodels cache clear eight_schools_centered
-    """
-    if context.invoked_subcommand is None:
-        _cache_show()
-
-
-@cache_app.command("show")
-def _cache_show() -> None:
-    """List the compiled programs, as `hiermodels cache` does.
-
-    \b
-    Example:
-      hiermodels cache show
-    """
-    from ..stan import cache
-
-    entries = cache.entries()
-    if entries:
-        rows = [
-            [
-                e.name,
-                e.cmdstan_version or "?",
-                f"{e.created.astimezone():%Y-%m-%d %H:%M}",
-                "" if e.ok else "damaged",
-                f"{e.size / 1e6:.1f} MB",
-            ]
-            for e in entries
-        ]
-        table(["program", "CmdStan", "compiled", "", "size"], rows, left=4)
-    total = sum(e.size for e in entries) / 1e6
-    say(f"{len(entries)} compiled programs, {total:.1f} MB, in {cache.place()}")
-
-
-@cache_app.command("clear")
-def _cache_clear(programs: _Programs = None) -> None:
-    """Remove compiled programs; the next fit compiles what it needs.
-
-    \b
-    Example:
-      hiermodels cache clear eight_schools_centered
-    """
-    from ..stan import programs as stan
-
-    say(f"{stan.clear(programs or None) / 1e6:.1f} MB freed in {stan.cache_folder()}")
-
-
-@app.command("doctor")
-def _doctor() -> None:
-    """Look for all that a fit needs.
-
-    It says what was found on this machine, and what to do about what is missing. The exit code is
-    1 where a fit could not run.
-
-    \b
-    Example:
-      hiermodels doctor
-    """
-    from rich.table import Table
-    from rich.text import Text
-
-    from . import doctor
-
-    findings = doctor.examine()
-    grid: Table = Table.grid(padding=(0, 2, 0, 0))
-    for column in ("mark", "name", "what"):
-        grid.add_column(column, overflow="fold", no_wrap=column != "what")
-    for f in findings:
-        mark = ("ok", "green") if f.ok else ("BAD", "bold red") if f.needed else ("note", "yellow")
-        grid.add_row(Text(*mark), Text(f.name), Text(printable(f.found)))
-        if f.advice:
-            grid.add_row("", "", Text(f"-> {printable(f.advice)}"))
-    show(grid, 60)
-    missing = [f.name for f in findings if f.needed and not f.ok]
-    say()
-    if missing:
-        say(f"Missing: {', '.join(missing)}. What to do stands after the arrows.")
-        raise typer.Exit(1)
-    say("All that a fit needs is there.")
 
 
 # ---- the top ------------------------------------------------------------------------------------

@@ -14,7 +14,16 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ..errors import ColumnError, DataError, DataWarning, OptionError, listed, shown, suggest
+from ..errors import (
+    ColumnError,
+    DataError,
+    DataWarning,
+    OptionError,
+    listed,
+    option,
+    shown,
+    suggest,
+)
 from . import label_texts, numerals
 
 # Names that the container's dims have; a column of that name could not be told from them.
@@ -181,8 +190,8 @@ def missing_values(
     also, advice = label_texts.told(texts or {})
     rows += also
     if missing == "raise":
-        fill = "fill them in, or pass missing='drop' to leave those rows out"
-        raise DataError(f"{rows}; {fill}{advice}")
+        fill = "; fill them in, or pass " + option("missing", "drop") + " to leave those rows out"
+        raise DataError(rows + fill + advice)
     if dropped == n:
         raise DataError(f"{rows}; none is left to fit")
     warnings.warn(f"{rows} and were dropped", DataWarning, stacklevel=2)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ..data.design import Design
 from ..data.least_squares import least_squares
-from ..errors import DataError, DataWarning, OptionError, listed, shown
+from ..errors import DataError, DataWarning, OptionError, listed, option, shown
 from ..families.family import Family
 from ..families.gaussian.family import moments_of
 from ..families.gaussian.laplace import Standardization
@@ -173,7 +173,7 @@ class VaryingSlopes(Model):
                 if "Intercept" in (*z, *x):
                     raise DataError(
                         "the column name 'Intercept' is reserved for the intercept; rename the "
-                        "column, or pass intercept='none' if it is the intercept"
+                        "column, or pass " + option("intercept", "none") + " if it is the intercept"
                     )
                 ones = "Intercept"
                 z, x = ((ones, *z), x) if intercept == "varying" else (z, (ones, *x))
@@ -383,7 +383,9 @@ def _warn_of_rows_of_zeros(design: Design) -> None:
     if design.N - sums @ least_squares(G, sums[:, None])[:, 0] > 1e-9 * design.N:
         warnings.warn(
             f"predictor {listed(names)} holds 0 and 1, and there is no intercept: rows of 0 have "
-            "the mean 0 in this model; pass intercept='varying', or make the column text or "
+            "the mean 0 in this model; pass "
+            + option("intercept", "varying")
+            + ", or make the column text or "
             "categories for a mean of each level",
             DataWarning,
             stacklevel=2,
@@ -410,7 +412,11 @@ def _warn_of_far(design: Design) -> None:
             far["lost"].append(k)
     # Beside a common intercept the lines of all groups meet at 0: centring is another model.
     beside = bool(design.anchors) and not design.origin.moves
-    advice = ", or pass intercept_at='centre'" if beside and design.offset[:-1].any() else ""
+    advice = (
+        ", or pass " + option("intercept_at", "centre")
+        if beside and design.offset[:-1].any()
+        else ""
+    )
     for what, columns in far.items():
         if not columns:
             continue
@@ -423,7 +429,7 @@ def _warn_of_far(design: Design) -> None:
         warnings.warn(
             f"predictor {listed(design.names[k] for k in columns)} lies far from 0 (mean "
             f"{means[first]:.4g}, sd {design.sds[first]:.4g}): {why}; centre it, as in "
-            f"frame[{name!r}] -= frame[{name!r}].mean(){advice if what == 'wide' else ''}",
+            f"frame[{name!r}] -= frame[{name!r}].mean()" + (advice if what == "wide" else ""),
             DataWarning,
             stacklevel=2,
         )
