@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import gzip
 import os
 import re
 import shutil
@@ -164,34 +163,6 @@ def test_mixed_group_types_are_refused(no_cmdstan, run, monkeypatch):
     refused(run(*[file if a == "FILE" else a for a in SCHOOLS]), "a mix of int, str")
 
 
-BAD_OPTIONS = {
-    "prior that is none": ("--prior=tau", "must read NAME=FAMILY"),
-    "prior without numbers": ("--prior=tau=HalfCauchy", "must read NAME=FAMILY"),
-    "prior with code": ("--prior=tau=HalfCauchy(print(1))", "must read NAME=FAMILY"),
-    "prior with words": ("--prior=tau=HalfCauchy(five)", "scale must be a number, got 'five'"),
-    "prior family": ("--prior=tau=HalfCauchi(5)", "no family 'HalfCauchi'.*mean 'HalfCauchy'"),
-    "prior parameter": ("--prior=tua=HalfCauchy(5)", "no parameter 'tua'.*did you mean 'tau'"),
-    "prior coefficient": ("--prior=tau[x]=HalfCauchy(5)", "tau must be a prior"),
-    "prior kind": ("--prior=tau=Normal(0, 1)", "scale parameter.*did you mean HalfNormal"),
-    "prior numbers": ("--prior=tau=HalfCauchy(-5)", "scale must be above 0, got -5"),
-    "prior infinite": ("--prior=tau=HalfCauchy(inf)", "scale must be finite"),
-    "prior too many": ("--prior=tau=HalfCauchy(1, 2)", "HalfCauchy takes scale"),
-    "prior too few": ("--prior=tau=HalfT()", "HalfT takes nu, scale"),
-    "prior of no numbers": ("--prior=mu=Flat(1)", "Flat takes no numbers"),
-    "prior unknown number": ("--prior=mu=Normal(mu=1)", "Normal takes mean, sd"),
-    "improper": ("--prior=tau=LogFlat()", "infinite mass"),
-    "improper precision": ("--prior=tau=GammaPrecision(0, 0)", "does not exist"),
-    "pooling": ("--pooling=partly", "pooling must be one of.*did you mean 'partial'"),
-    "parameterization": ("--parameterization=centred", "did you mean 'centered'"),
-    "missing": ("--missing=skip", "missing must be 'raise' or 'drop'"),
-    "unknown option": ("--grup=school", "--grup"),
-    "not a number": ("--chains=four", "--chains"),
-    "no folder": ("--output=no/such/fit.nc", "no folder .*make it first"),
-    "output is a folder": ("--output=.", "must be a file"),
-    "quiet": ("--quiet", "--quiet needs --output"),
-}
-
-
 @pytest.fixture
 def schools_file(tmp_path):
     schools().to_csv(tmp_path / "schools.csv", index=False)
@@ -200,13 +171,6 @@ def schools_file(tmp_path):
 
 def in_file(arguments, file):
     return [file if a == "FILE" else a for a in arguments]
-
-
-@pytest.mark.parametrize("case", BAD_OPTIONS)
-def test_bad_options_are_refused_in_one_line(case, no_cmdstan, schools_file, run):
-    option, message = BAD_OPTIONS[case]
-    refused(run(*in_file(SCHOOLS, schools_file), option), message)
-    assert not (no_cmdstan / "cache").exists()
 
 
 @pytest.mark.parametrize(
@@ -228,42 +192,10 @@ def test_settings_of_nuts_are_refused_before_cmdstan_is_looked_for(
     assert not (no_cmdstan / "cache").exists()
 
 
-def test_one_prior_is_given_once(no_cmdstan, schools_file, run):
-    twice = ["--prior", "tau=HalfCauchy(5)", "--prior", "tau=HalfCauchy(6)"]
-    refused(run(*in_file(SCHOOLS, schools_file), *twice), "tau has a prior already")
-
-
 def test_the_output_is_not_the_data_file(no_cmdstan, schools_file, run):
     before = schools_file.read_bytes()
     refused(run(*in_file(SCHOOLS, schools_file), "-o", schools_file), "must not be the data file")
     assert schools_file.read_bytes() == before
-
-
-def write_nothing(path):
-    pass
-
-
-def write_gzip(path):
-    packed = gzip.compress(rows().to_csv().encode())
-    path.write_bytes(packed[: len(packed) // 2])
-
-
-BAD_FILES = {
-    "there.csv": (write_nothing, "no such file"),
-    "data.txt": (lambda path: path.write_text("a,b\n1,2\n"), "must end in .csv"),
-    "data.csv": (lambda path: path.write_text(""), "its first line, which is blank"),
-    "binary.csv": (lambda path: path.write_bytes(bytes(range(128, 256))), "could not be read"),
-    "data.parquet": (lambda path: path.write_text("a,b\n1,2\n"), "could not be read as parquet"),
-    "folder.csv": (lambda path: path.mkdir(), "is a folder"),
-    "cut.csv.gz": (write_gzip, "could not be read as gz: Compressed file ended"),
-}
-
-
-@pytest.mark.parametrize("name", BAD_FILES)
-def test_a_data_file_that_cannot_be_read_is_refused(name, no_cmdstan, run):
-    write, message = BAD_FILES[name]
-    write(no_cmdstan / name)
-    refused(run(*in_file(ROWS, no_cmdstan / name)), message)
 
 
 @pytest.mark.parametrize("command", ["check", "summary"])
