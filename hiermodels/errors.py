@@ -29,6 +29,7 @@ requirement, what came, and the next step.
 from __future__ import annotations
 
 import difflib
+import shlex
 from collections.abc import Iterable
 from typing import Any
 
@@ -47,11 +48,62 @@ __all__ = [
     "HierModelsWarning",
     "ImproperPosteriorError",
     "ManyFitsError",
+    "Message",
     "OptionError",
     "PriorError",
     "SamplingError",
     "ToolchainError",
 ]
+
+
+class Message(str):
+    """A message that names options: the text spells them for Python, ``shell`` for the shell.
+
+    What is added to it stands in both: ``"use " + option("engine", "nuts")``.
+
+    Attributes
+    ----------
+    shell : str
+        The same for the command line.
+    """
+
+    shell: str
+
+    def __new__(cls, python: str, shell: str) -> Message:
+        """Take both spellings."""
+        made = super().__new__(cls, python)
+        made.shell = shell
+        return made
+
+    def __add__(self, other: str) -> Message:
+        return Message(str(self) + str(other), self.shell + in_shell(other))
+
+    def __radd__(self, other: str) -> Message:
+        return Message(str(other) + str(self), in_shell(other) + self.shell)
+
+    def removeprefix(self, prefix: str, /) -> Message:
+        """Leave the prefix away where a spelling begins with it."""
+        return Message(str(self).removeprefix(prefix), self.shell.removeprefix(prefix))
+
+    def __getnewargs__(self) -> tuple[str, str]:  # type: ignore[override] # str's has one
+        return str(self), self.shell
+
+
+def option(name: str, *value: object) -> Message:
+    """An option, or an option with its value: ``draws=4000`` and ``--draws 4000``."""
+    python = "=".join([name, *map(repr, value)])
+    return Message(python, " ".join([f"--{name.replace('_', '-')}", *map(_quoted, value)]))
+
+
+def _quoted(value: object) -> str:
+    return shlex.quote(str(value))
+
+
+def in_shell(message: object) -> str:
+    """An error, a warning or a text, with the options as one types them in the shell."""
+    if isinstance(message, BaseException) and message.args:
+        message = message.args[0]
+    return message.shell if isinstance(message, Message) else str(message)
 
 
 class HierModelsError(Exception):
@@ -109,11 +161,14 @@ class SamplingError(HierModelsError, RuntimeError):
     ----------
     idata : container or None
         The chains that did finish, in the installed ArviZ's container; None where there are none.
+    failures : str
+        One line for each chain that did not finish, without the next step.
     """
 
-    def __init__(self, message: str, idata: Any = None) -> None:
+    def __init__(self, message: str, idata: Any = None, failures: str = "") -> None:
         super().__init__(message)
         self.idata = idata
+        self.failures = failures
 
 
 class ExactError(HierModelsError, RuntimeError):
@@ -212,6 +267,6 @@ def refuse_without_marginal(family: object, what: str, instead: str) -> None:
     """
     if family is not None:
         raise OptionError(
-            f"{what} needs group effects that integrate out in closed form, as those of a "
-            f"Gaussian family do; those of the family {family} do not: {instead}"
+            what + f" needs group effects that integrate out in closed form, as those of a "
+            f"Gaussian family do; those of the family {family} do not: " + instead
         )

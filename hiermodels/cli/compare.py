@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from ..errors import in_shell
 from . import fit as cli_fit
 from .console import free, printable, say
 from .paths import PAGE, check_output, to_read, to_write
@@ -15,8 +16,6 @@ from .paths import PAGE, check_output, to_read, to_write
 __all__ = ["app", "report"]
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
-
-_REFIT = "compare_pooling(..., refit='bad')"
 
 
 def _options(
@@ -74,6 +73,8 @@ def _compare(
 
     import hiermodels
 
+    from ..comparison.pooling_comparison import text
+
     model = getattr(hiermodels, family)(file, **columns, missing=missing)
     # Priors that only another strategy has a use for wait until it is fitted.
     model = model.replace(pooling=model.pooling, priors=priors)
@@ -82,7 +83,7 @@ def _compare(
     pools = hiermodels.compare_pooling(model, **given)
     # First the file: whoever reads the rest may have enough of it (`| head`).
     written = None if output is None else hiermodels.report(pools, output)
-    for line in str(pools).replace(_REFIT, "--refit bad").split("\n"):
+    for line in text(pools, in_shell).split("\n"):
         say(printable(line))
     say()
     if written is None:

@@ -10,9 +10,13 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
 
 from ..errors import OptionError
+from .console import printable, say, summary_table
+from .paths import to_write
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,7 +24,7 @@ if TYPE_CHECKING:
     from ..diagnostics.check import Diagnostics
     from ..models.model import Model
 
-__all__ = ["Demo", "run"]
+__all__ = ["Demo", "demo", "run"]
 
 SEED = 1981  # the year of Rubin's article
 # The schools say little of tau, so that its posterior reaches down to 0, where it is narrow: small
@@ -112,3 +116,27 @@ def _picture(idata: Any, path: Path) -> Path:
     figure = Figure(figsize=(7.2, 4.6), layout="constrained")
     FigureCanvasAgg(figure)
     return plots.save(plots.shrinkage(idata, ax=figure.subplots()), path)
+
+
+def demo(
+    output: Annotated[
+        Path,
+        typer.Option(
+            "--output", "-o", metavar="FOLDER", parser=to_write, help="Made where it is missing."
+        ),
+    ] = Path("demo"),
+) -> None:
+    """Fit the eight schools from beginning to end.
+
+    \b
+    Example:
+      hiermodels demo --output demo
+    """
+    done = run(output)
+    say(printable(repr(done.model)[1:-1]))
+    say()
+    summary_table(done.summary)
+    say()
+    say(done.diagnostics.verdict)
+    say(f"picture of the shrinkage: {done.picture}")
+    say(f"the fit, for ArviZ:       {done.file}")

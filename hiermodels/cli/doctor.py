@@ -16,10 +16,13 @@ from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 
+import typer
+
 from ..errors import HierModelsError, count_of
 from ..system.progress import processors
+from .console import printable, say
 
-__all__ = ["Finding", "examine"]
+__all__ = ["Finding", "doctor", "examine"]
 
 _PACKAGES = (
     *("numpy", "pandas", "scipy", "xarray", "h5netcdf", "h5py", "narwhals", "cmdstanpy", "stanio"),
@@ -244,3 +247,28 @@ def _extras() -> list[Finding]:
         found = f"{version} ({purpose})" if version else "not installed"
         findings.append(Finding(package, version is not None, found, advice, needed=False))
     return findings
+
+
+def doctor() -> None:
+    """Look for all that a fit needs.
+
+    It says what was found on this machine, and what to do about what is missing. The exit code is
+    1 where a fit could not run.
+
+    \b
+    Example:
+      hiermodels doctor
+    """
+    findings = examine()
+    wide = max(len(f.name) for f in findings)
+    for f in findings:
+        mark = "ok" if f.ok else "BAD" if f.needed else "note"
+        say(f"{mark:<6}{f.name:<{wide}}  {printable(f.found)}")
+        if f.advice:
+            say(f"{'':<{wide + 8}}-> {printable(f.advice)}")
+    missing = [f.name for f in findings if f.needed and not f.ok]
+    say()
+    if missing:
+        say(f"Missing: {', '.join(missing)}. What to do stands after the arrows.")
+        raise typer.Exit(1)
+    say("All that a fit needs is there.")

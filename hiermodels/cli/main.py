@@ -2,7 +2,7 @@
 
 Exit codes: 0 done; 1 a run that failed, or diagnostics that say no; 2 bad input; 130 interrupted,
 143 terminated, 129 hung up.
-Errors and warnings are one line each on standard error, in words that can be typed here.
+Errors and warnings are one line each on standard error, with options as one types them here.
 """
 
 from __future__ import annotations
@@ -11,44 +11,38 @@ import errno
 import os
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from ..errors import HierModelsError, HierModelsWarning, OptionError
+from ..errors import HierModelsError, HierModelsWarning
 from ..system.termination import terminable
-from . import compare, resume, stan
-from . import fit as cli_fit
-from .console import (
-    ENDS,
-    console,
-    joined,
-    one_line,
-    own_words,
-    printable,
-    say,
-    summary_table,
-    table,
-    typed,
-)
-from .paths import LOOK, TABLE, check_output, to_read, to_write
+from . import check, compare, datasets, demo, doctor, fit, programs, resume
+from .console import ENDS, one_line, printable, say
+from .paths import LOOK
 
 __all__ = ["app", "main"]
 
 # Plain help: with rich's, square brackets in an example (mu[x]=...) would be taken for markup.
-_PLAIN: dict[str, Any] = {"rich_markup_mode": None, "add_completion": False}
-app = typer.Typer(**_PLAIN, pretty_exceptions_enable=False)
-app.add_typer(cli_fit.app, name="fit")
+app = typer.Typer(rich_markup_mode=None, add_completion=False, pretty_exceptions_enable=False)
+app.add_typer(fit.app, name="fit")
 app.add_typer(compare.app, name="compare")
-app.command("report")(compare.report)
-app.command("resume")(resume.resume)
-app.command("install-cmdstan")(stan.install_cmdstan)
-app.command("compile")(stan.compile_programs)
-app.add_typer(stan.cache_app, name="cache")
-app.command("doctor")(stan.doctor)
+app.add_typer(programs.cache_app, name="cache")
+_COMMANDS: dict[str, Callable[..., None]] = {
+    "report": compare.report,
+    "resume": resume.resume,
+    "summary": check.summary,
+    "check": check.check,
+    "demo": demo.demo,
+    "datasets": datasets.datasets,
+    "install-cmdstan": programs.install_cmdstan,
+    "compile": programs.compile_programs,
+    "doctor": doctor.doctor,
+}
+for _name, _command in _COMMANDS.items():
+    app.command(_name)(_command)
 
 # click's base of usage errors: recent releases of typer carry click inside, older ones require it.
 _UsageError: Any = typer.BadParameter.__mro__[2]
@@ -76,10 +70,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # A label that the terminal's encoding lacks is no reason to fail.
         with suppress(AttributeError, ValueError, OSError):
             stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
-    own = own_words(sys.argv[1:] if arguments is None else arguments)
 
     def warned(message: Warning | str, *_: Any, **__: Any) -> None:
-        _say(f"warning: {one_line(message, own)}")
+        _say(f"warning: {one_line(message)}")
 
     with warnings.catch_warnings(), terminable():
         warnings.simplefilter("always", HierModelsWarning)
@@ -89,8 +82,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             code = command.main(arguments, prog_name="hiermodels", standalone_mode=False)
             sys.stdout.flush()
         except HierModelsError as error:
-            _say(f"error: {one_line(error, own)}")
-            return 2 if isinstance(error, ValueError | LookupError) else 1
+            return _fail(error, 2 if isinstance(error, ValueError | LookupError) else 1)
         except _UsageError as error:
             return _fail(error.format_message(), int(error.exit_code))
         except (KeyboardInterrupt, typer.Abort):
@@ -116,9 +108,8 @@ def _say(line: str) -> None:
     print(line, file=sys.stderr)
 
 
-def _fail(what: str, code: int) -> int:
-    """Say what needs no translation: it speaks of what is typed here."""
-    _say(f"error: {joined(what)}")
+def _fail(what: object, code: int) -> int:
+    _say(f"error: {one_line(what)}")
     return code
 
 
@@ -127,126 +118,6 @@ def _ended(code: int, left: str = "") -> int:
     with suppress(OSError):  # the terminal that hung up takes no more words
         _say(f"{ENDS[code]}{printable(left)}")
     return code
-
-
-# ---- what comes after a fit ---------------------------------------------------------------------
-
-_Fit = Annotated[
-    Path, typer.Argument(metavar="FIT.nc", parser=to_read, help="A fit saved by -o, or by ArviZ.")
-]
-
-
-@app.command("summary")
-def _summary(
-    fit: _Fit,
-    var: Annotated[
-        list[str] | None, typer.Option(metavar="NAME", help="Only this variable. Repeatable.")
-    ] = None,
-) -> None:
-    """Show the summary table of a fit.
-
-    \b
-    Example:
-      hiermodels summary fit.nc --var mu --var tau
-    """
-    from ..container import inference_data, netcdf
-    from ..diagnostics import summary as summaries
-
-    idata = netcdf.load(fit)
-    group = "posterior" if inference_data.has(idata, "posterior") else "prior"
-    summary_table(summaries.summary(idata, var or None, group=group))
-
-
-@app.command("check")
-def _check(fit: _Fit) -> None:
-    """Say how far the draws are to be trusted.
-
-    The exit code is 0 where they show no sign of trouble and 1 where they are not to be relied
-    upon, so that a batch job can stop there.
-
-    \b
-    Example:
-      hiermodels check fit.nc && echo good
-    """
-    from rich.text import Text
-
-    from ..container import netcdf
-    from ..diagnostics import check as diagnostics
-
-    found = diagnostics.check(netcdf.load(fit))
-    # Only what to do: above it stand the labels of the data, below it what to know of them.
-    table, next_steps, rest = str(found).partition("\n\nNext:\n")
-    steps, to_know, notes = rest.partition("\n\nTo know:\n")
-    said = f"{table}{next_steps}{typed(steps)}{to_know}{notes}"
-    text = Text("\n".join(printable(line) for line in said.split("\n")))
-    text.highlight_regex(r"(?m)\bBAD\s*$", "bold red")
-    text.highlight_regex(r"(?m)\bok\s*$", "green")
-    console().print(text, soft_wrap=True)
-    if not found.ok:
-        raise typer.Exit(1)
-
-
-@app.command("demo")
-def _demo(
-    output: Annotated[
-        Path,
-        typer.Option(
-            "--output", "-o", metavar="FOLDER", parser=to_write, help="Made where it is missing."
-        ),
-    ] = Path("demo"),
-) -> None:
-    """Fit the eight schools from beginning to end.
-
-    \b
-    Example:
-      hiermodels demo --output demo
-    """
-    from . import demo
-
-    done = demo.run(output)
-    say(printable(repr(done.model)[1:-1]))
-    say()
-    summary_table(done.summary)
-    say()
-    say(typed(done.diagnostics.verdict))
-    say(f"picture of the shrinkage: {done.picture}")
-    say(f"the fit, for ArviZ:       {done.file}")
-
-
-@app.command("datasets")
-def _datasets(
-    name: Annotated[str | None, typer.Argument(metavar="[NAME]", show_default=False)] = None,
-    output: Annotated[
-        Path | None,
-        typer.Option(
-            "--output", "-o", metavar="DATA.csv", parser=to_write, help="Instead of printing."
-        ),
-    ] = None,
-) -> None:
-    """List the data sets, or write one as CSV.
-
-    \b
-    Example:
-      hiermodels datasets eight_schools -o schools.csv
-    """
-    from .. import datasets
-
-    if name is None:
-        if output is not None:
-            raise OptionError("--output needs a data set's NAME; `hiermodels datasets` lists them")
-        listing = datasets.describe()
-        rows = [[str(cell) for cell in row] for row in listing.to_numpy()]
-        order = [0, 3, 4, 1, 2]
-        heads = [str(listing.columns[k]) for k in order]
-        table(heads, [[row[k] for k in order] for row in rows], left=3)
-        return
-    check_output(output, TABLE)
-    frame = datasets.load(name)
-    if output is None:
-        sys.stdout.write(frame.to_csv(index=False))
-        return
-    frame.to_csv(output, index=False)
-    say(f"{len(frame)} rows are in {output}")
 
 
 # ---- the top ------------------------------------------------------------------------------------

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import os
-import re
 import shlex
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import ContainerError, OptionError, SamplingError
-from .console import ENDS, free, resumption, say, summary_table, typed
+from ..errors import ContainerError, OptionError, SamplingError, in_shell
+from .console import ENDS, free, say, summary_table
 from .paths import NETCDF, check_output, word
 
 if TYPE_CHECKING:
@@ -20,8 +19,6 @@ if TYPE_CHECKING:
 __all__ = ["carry_out", "check_options", "picked_up"]
 
 _MOST_ROWS = 40  # a summary that is longer is shown without the groups
-_FINISHED = re.compile(r"\d+ of \d+ chains finished(?= and are kept: )")
-_AGAIN = re.compile(r"\nhm\.resume\(.*\) runs them again, with the same seeds\Z")
 
 
 def check_options(output: Path | None, quiet: bool, source: Path | None = None) -> None:
@@ -95,7 +92,7 @@ def picked_up(folder: Path | None, output: Path | None, stem: str | None = None)
                 done, chains = checkpoints.progress(place, one)
                 which = one if len(there) > 1 else None
                 to = free("fit.nc", place) if output is None else output
-                return f"{done} of {chains} chains", resumption(folder, which, to)
+                return f"{done} of {chains} chains", _resumption(folder, which, to)
         return None
 
     try:
@@ -113,16 +110,19 @@ def picked_up(folder: Path | None, output: Path | None, stem: str | None = None)
         raise ended from end
 
 
+def _resumption(folder: Path, fit: str | None, output: Path) -> str:
+    """The command that goes on with a fit."""
+    which = f" --fit {word(fit)}" if fit else ""
+    return f"hiermodels resume {word(folder)}{which} -o {word(output)}"
+
+
 def _failed(error: SamplingError, folder: Path | None, output: Path | None, command: str) -> str:
     """Which chains failed, where the others are kept, and the next step, in words typed here."""
-    text = str(error)
+    if not error.failures:
+        return in_shell(error)
     if error.idata is None:
-        again = f"\nall can be run again, with the same seeds; next: {command}"
-        return _AGAIN.sub(lambda _: again, text) if command else text
-    failures, _, last = text.rpartition("\n")
-    finished = _FINISHED.match(last)
-    if finished is None:
-        return text
+        again = f"\nall can be run again, with the same seeds; next: {command}" if command else ""
+        return f"no chain finished:\n{error.failures}{again}"
     kept, lost = [], ""
     if output is not None:
         from ..container import netcdf
@@ -142,7 +142,7 @@ def _failed(error: SamplingError, folder: Path | None, output: Path | None, comm
         if command
         else "next: the same with --allow-failed-chains, which goes on without those that fail"
     )
-    return f"{failures}\n{finished[0]} and {where}{lost}; {step}"
+    return f"{error.failures}\nthe chains that finished {where}{lost}; {step}"
 
 
 def _show(summary: pd.DataFrame, diagnostics: Any, saved: Path | None) -> None:
@@ -156,7 +156,7 @@ def _show(summary: pd.DataFrame, diagnostics: Any, saved: Path | None) -> None:
     if len(shown) < len(summary):
         say(f"... and {len(summary) - len(shown)} more rows: `hiermodels summary` shows them")
     say()
-    say(typed(diagnostics.verdict))
+    say(diagnostics.verdict)
     if saved is None:
         say(f"The fit is not saved; -o {free('fit.nc')} saves it.")
     else:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import html as escaping
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from ..errors import count_of, listed
+from ..errors import Message, count_of, listed
 from ..posterior.loo_comparison import FEW_TERMS, SMALL_DIFFERENCE
 from .estimates import CALLED
 
@@ -165,7 +166,8 @@ def conclusions(c: PoolingComparison) -> list[str]:
             )
             said.append(
                 f"Pareto k is bad in {counts}: those terms are not to be relied upon; "
-                "compare_pooling(..., refit='bad') fits the model without each of them."
+                + Message("compare_pooling(..., refit='bad')", "--refit bad")
+                + " fits the model without each of them."
             )
         if best["terms"] < best["of"]:
             whose = [
@@ -196,8 +198,8 @@ def conclusions(c: PoolingComparison) -> list[str]:
     return said
 
 
-def text(c: PoolingComparison) -> str:
-    """The report as plain text."""
+def text(c: PoolingComparison, spelled: Callable[[str], str] = str) -> str:
+    """Write the report as plain text, with options as ``spelled`` spells them."""
     lines = [title(c), ""]
     for unit, part in c.elpd.groupby("unit", sort=False):
         lines += [heading(c, str(unit)), _plain(_scores(part)), ""]
@@ -207,7 +209,7 @@ def text(c: PoolingComparison) -> str:
         ]
     for name, why in c.absent.items():
         lines.append(f"{CALLED[name]} is not there: {why}")
-    lines += ["", "Conclusions", *(f"- {line}" for line in conclusions(c)), ""]
+    lines += ["", "Conclusions", *(f"- {spelled(line)}" for line in conclusions(c)), ""]
     lines += ["How much the groups differ (partial pooling)", _plain(c.heterogeneity)]
     lines += [*place(c), ""]
     shown, left = short(c)

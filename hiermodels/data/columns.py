@@ -14,7 +14,16 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ..errors import ColumnError, DataError, DataWarning, OptionError, listed, shown, suggest
+from ..errors import (
+    ColumnError,
+    DataError,
+    DataWarning,
+    OptionError,
+    listed,
+    option,
+    shown,
+    suggest,
+)
 from . import label_texts, numerals
 
 # Names that the container's dims have; a column of that name could not be told from them.
@@ -181,8 +190,8 @@ def missing_values(
     also, advice = label_texts.told(texts or {})
     rows += also
     if missing == "raise":
-        fill = "fill them in, or pass missing='drop' to leave those rows out"
-        raise DataError(f"{rows}; {fill}{advice}")
+        fill = "; fill them in, or pass " + option("missing", "drop") + " to leave those rows out"
+        raise DataError(rows + fill + advice)
     if dropped == n:
         raise DataError(f"{rows}; none is left to fit")
     warnings.warn(f"{rows} and were dropped", DataWarning, stacklevel=2)
@@ -248,7 +257,7 @@ def check_levels(name: str, levels: NDArray[Any], *, text: bool, number: int = 0
             came, hint = f"{number} values of text, such as {shown(strays[0])} among numbers", MEND
         raise DataError(
             f"predictor {name!r} must be numbers or a factor of at most {MOST_LEVELS} levels, got "
-            f"{came}; {hint}"
+            f"{came}; " + hint
         )
     if dates:
         warnings.warn(
@@ -263,8 +272,8 @@ def check_levels(name: str, levels: NDArray[Any], *, text: bool, number: int = 0
         warnings.warn(
             f"predictor {name!r} holds {number} values of text, such as {shown(strays[0])} among "
             "numbers, and each is a level with its own coefficient; if numbers are meant, "
-            f"{COMMA_HINT if numerals.COMMAS.fullmatch(strays[0]) else MEND}; if levels are, "
-            "make it categories",
+            + (COMMA_HINT if numerals.COMMAS.fullmatch(strays[0]) else MEND)
+            + "; if levels are, make it categories",
             DataWarning,
             stacklevel=2,
         )
@@ -273,10 +282,12 @@ def check_levels(name: str, levels: NDArray[Any], *, text: bool, number: int = 0
 MOST_LEVELS = 100
 # Levels that may be coded by numbers and words at once, such as grades.
 FEW = 10
-MEND = (
-    "mend the cell, or make it missing (empty in a file, pandas.to_numeric(..., errors='coerce') "
-    "in a frame) and pass missing='drop'"
+_MISSING = (
+    " missing (empty in a file, pandas.to_numeric(..., errors='coerce') in a frame) and pass "
+    + option("missing", "drop")
 )
+MEND = "mend the cell, or make it" + _MISSING
+MEND_ALL = "mend the cells, or make them" + _MISSING
 COMMA_HINT = (
     "write decimal points, and nothing between thousands, or read the file with "
     "pandas.read_csv(..., decimal=',') or thousands=',', whichever the commas are"

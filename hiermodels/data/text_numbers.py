@@ -62,7 +62,7 @@ def refusal(what: str, dtype: Any, strays: Strays | None) -> DataError:
     lead = "" if number == 1 else "first " if where else "such as "
     came = f"text in {rows}, {lead}{shown(values[0])}{where}"
     return DataError(
-        f"{what} must be a column of numbers, got {came}; {_hint(values[0], number, total)}"
+        f"{what} must be a column of numbers, got {came}; " + _hint(values[0], number, total)
     )
 
 
@@ -79,8 +79,4 @@ def _hint(first: str, number: int, total: int) -> str:
         return rules.COMMA_HINT
     if number == total:
         return "name another column, or make numbers of it"
-    return (
-        rules.MEND
-        if number == 1
-        else rules.MEND.replace("the cell, or make it", "the cells, or make them")
-    )
+    return rules.MEND if number == 1 else rules.MEND_ALL

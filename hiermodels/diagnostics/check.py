@@ -9,7 +9,7 @@ answer rests on, in :mod:`~hiermodels.diagnostics.notes`); what to do about it, 
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -73,7 +73,7 @@ class Diagnostics:
     draws: int
 
     def __str__(self) -> str:
-        return _report(self)
+        return report(self)
 
     __repr__ = __str__
 
@@ -147,7 +147,7 @@ def warnings_for(diagnostics: Diagnostics) -> list[str]:
     lines: dict[str, str] = {}
     for finding in diagnostics.findings:
         if finding.severity != "note":
-            lines.setdefault(finding.kind, f"{finding.message}; {finding.remedy}")
+            lines.setdefault(finding.kind, f"{finding.message}; " + finding.remedy)
     return list(lines.values())
 
 
@@ -238,7 +238,8 @@ _IN_WORDS: dict[Kind, str] = {
 # ---- the report ---------------------------------------------------------------------------------
 
 
-def _report(d: Diagnostics) -> str:
+def report(d: Diagnostics, spelled: Callable[[str], str] = str) -> str:
+    """Write the report, with the next steps as ``spelled`` spells their options."""
     lines = [d.title, d.verdict, "", *_measures(d)]
     worst = _worst(d.parameters)
     if len(worst):
@@ -260,7 +261,9 @@ def _report(d: Diagnostics) -> str:
     if steps:
         lines += ["", "Next:"]
         lines += [
-            line for i, step in enumerate(steps.values(), 1) for line in _item(f"{i}.", f"{step}.")
+            line
+            for i, step in enumerate(steps.values(), 1)
+            for line in _item(f"{i}.", f"{spelled(step)}.")
         ]
     known = [f for f in d.findings if f.severity == "note"]
     if known:

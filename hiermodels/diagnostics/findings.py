@@ -22,7 +22,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from ..errors import count_of, listed
+from ..errors import count_of, listed, option
 from . import remedies
 from .remedies import Fit, Place
 
@@ -137,7 +137,7 @@ def in_draws(
             "chains",
             "warning",
             "R-hat needs two chains or more, and there is one",
-            "fit again with chains=4",
+            "fit again with " + option("chains", 4),
         )
 
 

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from ..errors import option
+
 if TYPE_CHECKING:
     import numpy as np
     import xarray as xr
@@ -130,12 +132,12 @@ def steadier(fit: Fit, place: Place | None = None, near_zero: str = "") -> tuple
         The group standard deviation that is near 0 and slow for it.
     """
     if fit.engine == "gibbs":
-        return _again("engine='exact'", "engine='nuts'")
+        return _again(option("engine", "exact"), option("engine", "nuts"))
     steps = _parameterizations(fit, small=bool(near_zero) or (place is not None and place.small))
     if place is not None and not place.small and fit.parameterization == "centered":
         steps = [s for s in steps if "noncentered" not in s]  # worse there
     if fit.engine == "nuts" and float(fit.attrs.get("adapt_delta", 0.8)) < 0.99:
-        steps.append("adapt_delta=0.99")
+        steps.append(option("adapt_delta", 0.99))
     if fit.tau:
         steps.append(_tighter(fit, near_zero or (place.label if place else "tau")))
     return _again(*steps or ["tighter priors"])
@@ -153,8 +155,10 @@ def longer(fit: Fit, factor: float, near_zero: str = "") -> tuple[str, ...]:
         The group standard deviation that is near 0 and slow for it.
     """
     if fit.draws < _FEW_DRAWS:
-        warmup = "" if fit.engine == "exact" else " and warmup=1000"
-        return _again(f"the usual draws=1000{warmup}, now draws={fit.draws}")
+        warmup = "" if fit.engine == "exact" else " and " + option("warmup", 1000)
+        return _again(
+            "the usual " + option("draws", 1000) + warmup + ", now " + option("draws", fit.draws)
+        )
     if not factor <= _MOST_LONGER:
         return steadier(fit, near_zero=near_zero)
     draws = math.ceil(max(1.2 * factor, 2.0) * fit.draws / 500) * 500
@@ -162,7 +166,7 @@ def longer(fit: Fit, factor: float, near_zero: str = "") -> tuple[str, ...]:
     if near_zero:
         steps.append(_tighter(fit, near_zero))
     warmup = "" if fit.engine == "exact" else ", and a warmup to match"
-    return _again(*steps, f"draws={draws}, now {fit.draws}{warmup}")
+    return _again(*steps, option("draws", draws) + f", now {fit.draws}{warmup}")
 
 
 def energy(fit: Fit) -> tuple[str, ...]:
@@ -175,19 +179,19 @@ def energy(fit: Fit) -> tuple[str, ...]:
 
 def treedepth(fit: Fit, limit: int) -> tuple[str, ...]:
     """Remedies for trajectories that end at the maximum tree depth."""
-    return _again(f"max_treedepth={limit + 2}", *_parameterizations(fit, small=True)[:1])
+    return _again(option("max_treedepth", limit + 2), *_parameterizations(fit, small=True)[:1])
 
 
 def one_line(remedies: Sequence[str]) -> str:
     """The first remedies in one line: ``fit again with this, then that``."""
-    first, *others = remedies[:_SAID]
-    words = [first]
+    last, *others = remedies[:_SAID]
+    line = last
     for remedy in others:
         said = remedy.removeprefix(_AGAIN)
-        if "parameterization=" in words[-1]:
+        if "parameterization=" in last:
             said = said.removeprefix("parameterization=")
-        words.append(said)
-    return ", then ".join(words)
+        line, last = line + ", then " + said, said
+    return line
 
 
 def _again(*steps: str) -> tuple[str, ...]:
@@ -203,14 +207,14 @@ def _parameterizations(fit: Fit, *, small: bool) -> list[str]:
     """
     if fit.engine != "nuts" or not fit.partial:
         return []
-    marginal = ["parameterization='marginal'"] if fit.marginal else []
+    marginal: list[str] = [option("parameterization", "marginal")] if fit.marginal else []
     if fit.parameterization == "centered":
-        return [*marginal, "parameterization='noncentered'"]
+        return [*marginal, option("parameterization", "noncentered")]
     if fit.parameterization != "noncentered":
         return []
     steps = marginal
     if not small:
-        steps.append("parameterization='centered' where groups carry much data")
+        steps.append(option("parameterization", "centered") + " where groups carry much data")
     return steps
 
 

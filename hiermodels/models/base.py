@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 from ..container import inference_data as idatas
 from ..data.design import Design
-from ..errors import FrozenError, OptionError, shown, suggest
+from ..errors import FrozenError, OptionError, option, shown, suggest
 from ..families.family import Family, refuse_without_marginal
 from ..families.gaussian.family import closed_form
 from ..families.gaussian.hyperparameters import Hyperparameters
@@ -372,7 +372,9 @@ class Base(ABC):
             return f"{self.pooling} pooling", "this pooling strategy has one parameterization"
         if asked == "marginal":
             refuse_without_marginal(
-                self.family, "parameterization='marginal'", "use 'noncentered' or 'centered'"
+                self.family,
+                option("parameterization", "marginal"),
+                "use " + option("parameterization", "noncentered"),
             )
         if asked != "auto":
             return asked, "asked for"

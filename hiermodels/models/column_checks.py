@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ..data.design import Design
 from ..data.least_squares import least_squares
-from ..errors import DataError, DataWarning, OptionError, listed
+from ..errors import DataError, DataWarning, OptionError, listed, option
 
 __all__ = [
     "coded_in_full",
@@ -87,8 +87,9 @@ def warn_of_rows_of_zeros(design: Design) -> None:
     if design.N - sums @ least_squares(G, sums[:, None])[:, 0] > 1e-9 * design.N:
         warnings.warn(
             f"predictor {listed(names)} holds 0 and 1, and there is no intercept: rows of 0 have "
-            "the mean 0 in this model; pass intercept='varying', or make the column text or "
-            "categories for a mean of each level",
+            "the mean 0 in this model; pass "
+            + option("intercept", "varying")
+            + ", or make the column text or categories for a mean of each level",
             DataWarning,
             stacklevel=2,
         )
@@ -114,7 +115,8 @@ def warn_of_far(design: Design) -> None:
             far["lost"].append(k)
     # Beside a common intercept the lines of all groups meet at 0: centring is another model.
     beside = bool(design.anchors) and not design.origin.moves
-    advice = ", or pass intercept_at='centre'" if beside and design.offset[:-1].any() else ""
+    moves = beside and design.offset[:-1].any()
+    advice = ", or pass " + option("intercept_at", "centre") if moves else ""
     for what, columns in far.items():
         if not columns:
             continue
@@ -127,7 +129,7 @@ def warn_of_far(design: Design) -> None:
         warnings.warn(
             f"predictor {listed(design.names[k] for k in columns)} lies far from 0 (mean "
             f"{means[first]:.4g}, sd {design.sds[first]:.4g}): {why}; centre it, as in "
-            f"frame[{name!r}] -= frame[{name!r}].mean(){advice if what == 'wide' else ''}",
+            f"frame[{name!r}] -= frame[{name!r}].mean()" + (advice if what == "wide" else ""),
             DataWarning,
             stacklevel=2,
         )

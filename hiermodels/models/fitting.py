@@ -163,7 +163,7 @@ def gathered(
     ran.clear()  # the draws are large where there are many columns, and are kept once
     if not finished:
         again = f"\n{call} runs them again, with the same seeds" if call else ""
-        raise SamplingError(f"no chain finished:\n{failures}{again}")
+        raise SamplingError(f"no chain finished:\n{failures}{again}", None, failures)
     attrs = {
         **provenance.attributes(model, settings.seed),
         **program,
@@ -192,6 +192,7 @@ def gathered(
             f"{failures}\n{len(finished)} of {settings.chains} chains finished and are kept: they "
             f"are in this error's .idata, and fit(allow_failed_chains=True) returns them{again}",
             idata,
+            failures,
         )
     if failures:
         trouble.insert(0, f"{failures}\nthe container holds the other {len(finished)} chains")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import OptionError
+from ..errors import OptionError, option
 from ..families import draws as sizes
 from ..families.family import refuse_without_marginal
 from ..families.gaussian import effects, marginal
@@ -50,10 +50,15 @@ def effects_to_keep(
         small = sizes.effects_bytes(model.design, draws) <= sizes.EFFECTS_BUDGET
         kept = "draws" if small or not model.is_marginal else "summary"
     if kept != "draws" and not model.is_marginal:
-        refuse_without_marginal(model.family, f"effects={asked!r}", "use effects='draws'")
+        refuse_without_marginal(
+            model.family, f"effects={asked!r}", "use " + option("effects", "draws")
+        )
         raise OptionError(
             f"effects={asked!r} is for marginal programs, got parameterization="
-            f"{model.parameterization!r}; use parameterization='marginal', or effects='draws'"
+            f"{model.parameterization!r}; use "
+            + option("parameterization", "marginal")
+            + ", or "
+            + option("effects", "draws")
         )
     if "eta" in include and model.parameterization != "noncentered":
         raise OptionError(

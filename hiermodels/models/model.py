@@ -16,7 +16,7 @@ import numpy as np
 from ..container import inference_data as idatas
 from ..engines.nuts import sampling
 from ..engines.settings import Settings, checked_seed
-from ..errors import DiagnosticWarning, OptionError, shown
+from ..errors import DiagnosticWarning, OptionError, option, shown
 from ..families.family import refuse_without_marginal
 from . import fitting, kept_effects, layout, other_engines, prediction
 from .base import Base, one_of
@@ -189,7 +189,8 @@ class Model(Base):
             save_warmup=save_warmup,
         )
         if engine != "nuts":
-            refuse_without_marginal(self.family, f"engine={engine!r}", "use engine='nuts'")
+            nuts = "use " + option("engine", "nuts")
+            refuse_without_marginal(self.family, f"engine={engine!r}", nuts)
             other_engines.refuse_options(engine, asked)
             idatas.check_importable()
             # Whatever its parameterization for NUTS: the posterior is the same.

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ..container import inference_data as idatas
 from ..diagnostics import check as diagnostics
-from ..errors import ExactError, OptionError
+from ..errors import ExactError, OptionError, option
 from ..families.gaussian.family import moments_of
 from . import kept_effects, layout, provenance
 from .pointwise import pointwise_parts
@@ -44,8 +44,11 @@ def refuse_options(engine: str, given: dict[str, Any]) -> None:
         if value is not default and not (plain and value == default):
             got = os.fspath(value) if isinstance(value, os.PathLike) else value
             raise OptionError(
-                f"{name} is not an option of engine={engine!r}, got {name}={got!r}; leave it "
-                "out, or use engine='nuts'"
+                option(name)
+                + f" is not an option of engine={engine!r}, got "
+                + option(name, got)
+                + "; leave it out, or use "
+                + option("engine", "nuts")
             )
 
 
@@ -157,7 +160,7 @@ def _regression_parts(
             f"engine='exact' with pooling={model.pooling!r} needs normal or flat priors for the "
             "coefficients and, where they are common to all groups, one residual sd; got "
             f"{', '.join(map(str, dict.fromkeys(regressions.coefficient_priors(model))))} and "
-            f"{model.family!r}; use engine='nuts'"
+            f"{model.family!r}; use " + option("engine", "nuts")
         )
     d, n = moments_of(model.design), shape[0] * shape[1]
     shift, back = d.back
@@ -280,5 +283,7 @@ def _refuse_own_sigmas(model: Base) -> None:
     if model.family.by_group:
         raise OptionError(
             "engine='exact' needs one residual sd for all groups, got sigma='group'; use "
-            "sigma='common', or engine='nuts'"
+            + option("sigma", "common")
+            + ", or "
+            + option("engine", "nuts")
         )

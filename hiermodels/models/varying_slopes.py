@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..data.design import Design
-from ..errors import DataError, OptionError, shown
+from ..errors import DataError, OptionError, option, shown
 from ..families.family import Family
 from ..families.gaussian.family import moments_of
 from ..families.gaussian.laplace import Standardization
@@ -172,7 +172,7 @@ class VaryingSlopes(Model):
                 if "Intercept" in (*z, *x):
                     raise DataError(
                         "the column name 'Intercept' is reserved for the intercept; rename the "
-                        "column, or pass intercept='none' if it is the intercept"
+                        "column, or pass " + option("intercept", "none") + " if it is the intercept"
                     )
                 ones = "Intercept"
                 z, x = ((ones, *z), x) if intercept == "varying" else (z, (ones, *x))

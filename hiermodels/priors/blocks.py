@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from ..errors import OptionError, PriorError, shown, suggest
+from ..errors import Message, OptionError, PriorError, option, shown, suggest
 from .distributions import FAMILIES, Prior
 
 __all__ = ["Block", "Priors", "check_given", "no_place"]
@@ -82,8 +82,8 @@ class Priors(Mapping[str, Any]):
                 whose = _whose(element, self._blocks)
                 raise PriorError(
                     f"priors: {block.name} has no coefficient {element!r}; it has "
-                    f"{', '.join(block.elements)}"
-                    f"{suggest(str(element), block.elements)}{f'; {whose}' if whose else ''}"
+                    f"{', '.join(block.elements)}{suggest(str(element), block.elements)}"
+                    + ("; " + whose if whose else "")
                 )
         return {
             e: _fitting(f"{block.name}[{e}]", block.kind, given.get(e, default[e]))
@@ -175,11 +175,13 @@ def no_place(
         said = f"this model has no parameter {name!r}; its parameters with a prior are"
     hints = [_belongs(name, prior, pooling, here) or _whose(name, here)]
     if others and pooling != "partial" and "partial" in others:
-        hints.append(f"pooling='partial' has {name}")
+        hints.append(option("pooling", "partial") + f" has {name}")
     elif others and not hints[0]:
-        hints.append(f"pooling={others[0]!r} has {name}")
-    hint = "".join(f"; {words}" for words in hints if words)
-    return PriorError(f"priors: {said} {known}{hint or suggest(str(name), here)}")
+        hints.append(option("pooling", others[0]) + f" has {name}")
+    message = f"priors: {said} {known}"
+    for words in filter(None, hints):
+        message = message + "; " + words
+    return PriorError(message if any(hints) else message + suggest(str(name), here))
 
 
 def _belongs(name: Any, prior: Any, pooling: str, here: Mapping[str, Block]) -> str:
@@ -201,9 +203,9 @@ def _belongs(name: Any, prior: Any, pooling: str, here: Mapping[str, Block]) -> 
         varying = here["theta" if pooling == "none" else "mu"].elements or ()
         slopes = [e for e in varying if e != "Intercept"]
         named = [e for e in prior if e in slopes] if isinstance(prior, Mapping) else []
-        return (
-            f"there are no common columns: {_whose((named or slopes)[0], here)}" if slopes else ""
-        )
+        if not slopes:
+            return ""
+        return "there are no common columns: " + _whose((named or slopes)[0], here)
     if name == "theta":
         return "theta is mu, the same in every group"
     if name in ("tau", "Omega"):
@@ -225,9 +227,9 @@ def _whose(name: Any, blocks: Mapping[str, Block]) -> str:
                 said = f"is each group's own, {own}"
             else:
                 said = f"is the same in every group, {own}"
-            example = {block.name: {element: "..."}}
-            return f"the coefficient of {element!r} {said}, as in priors={example}".replace(
-                "'...'", "..."
+            return f"the coefficient of {element!r} {said}, as in " + Message(
+                f"priors={{{block.name!r}: {{{element!r}: ...}}}}",
+                option("prior", f"{block.name}[{element}]=...").shell,
             )
     return ""
 

@@ -31,7 +31,7 @@ class Case:
     Attributes
     ----------
     what : str
-        The input, in words; the first column of the table.
+        The input, in words.
     frame : data frame, path, or callable of a folder that gives one
         What the model is given.
     family, columns, options, fit : str, dict, dict, dict
@@ -45,7 +45,7 @@ class Case:
     warns : str
         What a right answer warns of, likewise.
     answer : callable
-        Checks the posterior (a dataset) and the model; its first line goes into the table.
+        Checks the posterior (a dataset) and the model.
     typed : {"csv", "parquet", "as it is", ""}
         How the command line is given the frame: written as a file of that kind, or the path that
         it is; empty where it cannot be said there.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 import hiermodels as hm
-from hiermodels.errors import ImproperPosteriorError, OptionError, PriorError
+from hiermodels.errors import ImproperPosteriorError, OptionError, PriorError, option
 from tests.bad_input.case import Case, like_plain, rows, schools
 from tests.bad_input.kinds import finite
 
@@ -41,24 +41,9 @@ CASES = [
         "an sd that is text", lambda: hm.Normal(0, "1"), says="Normal: sd must be a number, got '1'"
     ),
     _made(
-        "an sd that is None",
-        lambda: hm.HalfNormal(None),
-        says="HalfNormal: sd must be a number, got None",
-    ),
-    _made(
-        "an sd that is an array",
-        lambda: hm.HalfNormal(np.array([1.0, 2.0])),
-        says="HalfNormal: sd must be a number, got array([1., 2.])",
-    ),
-    _made(
         "an sd that is a boolean",
         lambda: hm.HalfNormal(True),
         says="HalfNormal: sd must be a number, got True",
-    ),
-    _made(
-        "an sd that is complex",
-        lambda: hm.HalfNormal(1j),
-        says="HalfNormal: sd must be a number, got 1j",
     ),
     _made(
         "an sd of 1e400 as a whole number",
@@ -91,20 +76,7 @@ CASES = [
             "begins at 0, where a standard deviation does; got 5, 10"
         ),
     ),
-    _made(
-        "a uniform on nothing",
-        lambda: hm.Uniform(),
-        says=(
-            "Uniform: takes its upper end, as Uniform(10) or Uniform(0, 10), and "
-            "begins at 0, where a standard deviation does; got nothing"
-        ),
-    ),
     _made("a uniform below 0", lambda: hm.Uniform(-1), "Uniform: upper must be above 0, got -1"),
-    _made(
-        "a uniform up to text",
-        lambda: hm.Uniform("a"),
-        says="Uniform: upper must be a number, got 'a'",
-    ),
     _given(
         "a normal prior of a group sd",
         {"tau": hm.Normal(0, 1)},
@@ -120,24 +92,6 @@ CASES = [
         says=(
             "priors: mu is a location parameter and takes Flat, Normal, StudentT; got"
             " HalfNormal(1); did you mean Normal?"
-        ),
-    ),
-    _given(
-        "an LKJ prior of a group sd",
-        {"tau": hm.LKJ(2)},
-        says=(
-            "priors: tau is a scale parameter and takes Flat, HalfNormal, HalfT, "
-            "HalfCauchy, Exponential, Uniform, InverseGamma, GammaPrecision, LogFlat;"
-            " got LKJ(2)"
-        ),
-    ),
-    _given(
-        "a normal prior of the residual sd",
-        {"sigma": hm.Normal(0, 1)},
-        says=(
-            "priors: sigma is a scale parameter and takes Flat, HalfNormal, HalfT, "
-            "HalfCauchy, Exponential, Uniform, InverseGamma, GammaPrecision, LogFlat;"
-            " got Normal(0, 1); did you mean HalfNormal?"
         ),
     ),
     _given(
@@ -192,12 +146,6 @@ CASES = [
         says="priors: tau must be a prior such as hm.HalfNormal(1), got 5",
     ),
     _given(
-        "text in place of a prior",
-        {"tau": "HalfCauchy(5)"},
-        typed="",
-        says="priors: tau must be a prior such as hm.HalfNormal(1), got 'HalfCauchy(5)'",
-    ),
-    _given(
         "a family in place of a prior",
         {"tau": hm.HalfCauchy},
         typed="",
@@ -208,14 +156,6 @@ CASES = [
     ),
     _given("None in place of a prior", {"tau": None}, typed="", answer=like_plain()),
     _given(
-        "an array in place of a prior",
-        {"tau": np.ones((2, 2))},
-        typed="",
-        says=(
-            "priors: tau must be a prior such as hm.HalfNormal(1), got array([[1., 1.], [1., 1.]])"
-        ),
-    ),
-    _given(
         "a list of priors",
         [hm.HalfCauchy(5)],
         kind=(OptionError, PriorError),
@@ -223,16 +163,6 @@ CASES = [
         says=(
             "priors must be a dict from parameter to prior, such as {'tau': "
             "hm.HalfCauchy(5)}; got list"
-        ),
-    ),
-    _given(
-        "a prior in place of the dict",
-        hm.HalfCauchy(5),
-        kind=(OptionError, PriorError),
-        typed="",
-        says=(
-            "priors must be a dict from parameter to prior, such as {'tau': "
-            "hm.HalfCauchy(5)}; got HalfCauchy"
         ),
     ),
     _given(
@@ -291,18 +221,6 @@ CASES = [
         ),
     ),
     _given(
-        "flat on a group sd of two studies",
-        {"tau": hm.Flat()},
-        "EightSchools",
-        frame=schools()[:2],
-        kind=NONE,
-        says=(
-            "tau: Flat() needs at least 3 groups that inform it, got 2: with fewer "
-            "the likelihood falls too slowly as tau grows for the posterior to be "
-            "sure to exist; use HalfCauchy(...) or another proper prior"
-        ),
-    ),
-    _given(
         "flat on a residual sd without replication",
         {"sigma": hm.LogFlat()},
         frame=rows()[::4],
@@ -326,17 +244,8 @@ CASES = [
         says=(
             "priors: under pooling='none' there is no parameter 'tau'; those with a "
             "prior are theta, sigma; without pooling the groups have no population; "
-            "pooling='partial' has tau"
-        ),
-    ),
-    _given("a prior of 1e-50", {"tau": hm.HalfNormal(1e-50)}, answer=finite),
-    _given("a prior of 1e50", {"tau": hm.HalfNormal(1e50)}, answer=finite),
-    _made(
-        "a prior of 1e-300",
-        lambda: hm.HalfNormal(1e-300),
-        says=(
-            "HalfNormal: sd must be of a size from 1e-150 to 1e+150, got 1e-300; take"
-            " other units, or Flat() for no information"
+            + option("pooling", "partial")
+            + " has tau"
         ),
     ),
     _made(
@@ -353,5 +262,4 @@ CASES = [
     _given("a uniform that ends below the spread", {"tau": hm.Uniform(1e-3)}, answer=finite),
     _given("a Student-t of 1e-3 degrees of freedom", {"tau": hm.HalfT(1e-3, 1)}, answer=finite),
     _given("an LKJ of 1e-3", {"Omega": hm.LKJ(1e-3)}, "VaryingSlopes", answer=finite),
-    _given("an LKJ of 1e6", {"Omega": hm.LKJ(1e6)}, "VaryingSlopes", answer=finite),
 ]

@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pyarrow as pa
-import xarray as xr
 
 from hiermodels.errors import OptionError
 from tests.bad_input.case import Case, like_plain, rows, schools
@@ -204,22 +203,8 @@ CASES = [
         ),
         typed="",
     ),
-    _no("a dict of lists", rows().to_dict("list"), "dict"),
-    _no("a list of rows", rows().to_numpy().tolist(), "list"),
     _no("an array", rows()[["x", "y"]].to_numpy(), "ndarray"),
-    _no("an array with named fields", rows()[["x", "y"]].to_records(), "recarray"),
     _no("None", None, "NoneType"),
-    _no("a number", 3, "int"),
-    _no("a function", lambda _: print, "builtin_function_or_method"),
-    _no("an xarray dataset", lambda _: xr.Dataset.from_dataframe(rows()), "Dataset"),
-    _no("a class of frames", lambda _: pd.DataFrame, "type"),
     Case("a Series", rows()["y"], kind=OptionError, typed="", says="frame must be a data frame..."),
-    Case(
-        "a grouped frame",
-        lambda _: rows().groupby("g"),
-        kind=OptionError,
-        typed="",
-        says=_no_frame("DataFrameGroupBy"),
-    ),
     Case("a path as bytes", b"data.csv", kind=OptionError, typed="", says=_no_frame("bytes")),
 ]

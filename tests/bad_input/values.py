@@ -66,15 +66,6 @@ CASES = [
     ),
     Case("a response around 1e16, where a double is even", rows(y=Y * 1 + 1e16), answer=finite),
     Case(
-        "a response around 1e300",
-        rows(y=Y + 1e300),
-        says=(
-            "the spread of column 'y' (largest minus smallest value) must lie between 1e-60 "
-            "and 1e+60, got values from 1e+300 to 1e+300; mend or leave out values that are "
-            "wrong, or take other units"
-        ),
-    ),
-    Case(
         "a predictor around 1e9",
         rows(x=X + 1e9),
         "VaryingSlopes",
@@ -91,15 +82,6 @@ CASES = [
         ),
     ),
     Case(
-        "the largest numbers that there are",
-        rows(y=np.where(Y > 0, 1, -1) * np.finfo(float).max),
-        says=(
-            "the spread of column 'y' (largest minus smallest value) must lie between 1e-60 "
-            "and 1e+60, got values from -1.8e+308 to 1.8e+308; mend or leave out values that are "
-            "wrong, or take other units"
-        ),
-    ),
-    Case(
         "one value of 1e300 among others",
         rows(y=Y.mask(Y.index == 3, 1e300)),
         says=(
@@ -108,36 +90,10 @@ CASES = [
             "wrong, or take other units"
         ),
     ),
-    Case("values of 1e-300 and of 1e300", rows(y=np.where(Y > 0, 1e-300, 1e300)), says=_SPREAD),
-    Case("0 and minus 0", rows(y=Y.mask(Y.index == 3, -0.0)), answer=finite),
     Case(
         "a constant response",
         rows(y=3.0),
         says="y='y' must vary, got 3 in all 24 rows; is it the right column?",
-    ),
-    Case(
-        "a response of zeros",
-        rows(y=0.0),
-        says="y='y' must vary, got 0 in all 24 rows; is it the right column?",
-    ),
-    Case(
-        "a response of 1e300 only",
-        rows(y=1e300),
-        says=(
-            "the spread of column 'y' (largest minus smallest value) must lie between 1e-60 "
-            "and 1e+60, got values from 1e+300 to 1e+300; mend or leave out values that are "
-            "wrong, or take other units"
-        ),
-    ),
-    Case(
-        "constant within groups",
-        rows(y=G),
-        says=(
-            "the model fits 'y' perfectly, or to less than a trillionth of its range:"
-            " sigma goes to 0, and there is no posterior, or none that sums of "
-            "squares can tell from that; check the data, or give sigma a prior that "
-            "vanishes at 0, such as InverseGamma(...)"
-        ),
     ),
     Case(
         "constant within groups to the last digit",
@@ -167,17 +123,6 @@ CASES = [
         answer=finite,
     ),
     Case(
-        "a perfect line",
-        rows(y=2 * X),
-        "VaryingSlopes",
-        says=(
-            "the model fits 'y' perfectly, or to less than a millionth of its spread:"
-            " sigma goes to 0, and there is no posterior, or none that sums of "
-            "squares can tell from that; check the data, or give sigma a prior that "
-            "vanishes at 0, such as InverseGamma(...)"
-        ),
-    ),
-    Case(
         "a perfect line in each group",
         rows(y=G + (1 + G) * X),
         "VaryingSlopes",
@@ -199,19 +144,6 @@ CASES = [
             "vanishes at 0, such as InverseGamma(...)"
         ),
     ),
-    Case(
-        "a perfect line, without pooling",
-        rows(y=2 * X),
-        "VaryingSlopes",
-        options={"pooling": "none"},
-        says=(
-            "the model fits 'y' perfectly, or to less than a millionth of its spread:"
-            " sigma goes to 0, and there is no posterior, or none that sums of "
-            "squares can tell from that; check the data, or give sigma a prior that "
-            "vanishes at 0, such as InverseGamma(...)"
-        ),
-    ),
-    Case("groups apart by a million sds", rows(y=Y + 1e6 * G), answer=finite),
     Case("groups apart by 1e9 sds", rows(y=Y + 1e9 * G), answer=finite),
     Case(
         "groups apart by 1e9 sds, with a slope that varies",
@@ -246,25 +178,8 @@ CASES = [
         ),
     ),
     Case(
-        "a predictor of zeros",
-        rows(x=0.0),
-        "VaryingSlopes",
-        says=(
-            "predictor 'x' must vary, got one value in all rows (to a billionth of "
-            "it): beside the intercept it adds nothing; leave it out, or subtract its"
-            " mean"
-        ),
-    ),
-    Case(
         "a predictor constant within groups",
         rows(x=G**2),
-        "VaryingSlopes",
-        answer=finite,
-        warns=_CONSTANT_WITHIN,
-    ),
-    Case(
-        "a predictor that tells two halves of the groups apart",
-        rows(x=(G > 2) * 1.0),
         "VaryingSlopes",
         answer=finite,
         warns=_CONSTANT_WITHIN,
@@ -289,16 +204,6 @@ CASES = [
         warns=(
             "column 'x' in varying= varies within one group only, so the data cannot say how its "
             "slope varies; give it one slope, common=['x']"
-        ),
-    ),
-    Case(
-        "a predictor twice under two names",
-        rows(x2=X),
-        "VaryingSlopes",
-        columns={"varying": ["x", "x2"]},
-        says=(
-            "the columns must be linearly independent over the rows, got 3 columns "
-            "('Intercept', 'x', 'x2') of rank 2 in 24 rows; leave one out"
         ),
     ),
     Case(
@@ -336,13 +241,6 @@ CASES = [
         "without error cannot be pooled",
     ),
     Case(
-        "a negative standard error",
-        schools(se=[-1, *range(1, 8)]),
-        "EightSchools",
-        says="se='se' must be above 0 in every row, got 1 that is not ('A'); a group known "
-        "without error cannot be pooled",
-    ),
-    Case(
         "an infinite standard error",
         schools(se=[np.inf, *range(1, 8)]),
         "EightSchools",
@@ -350,20 +248,8 @@ CASES = [
         "rows",
     ),
     Case(
-        "a missing standard error",
-        schools(se=[np.nan, *range(1, 8)]),
-        "EightSchools",
-        says="1 of 8 rows have missing values (se: 1); fill them in, or ...",
-    ),
-    Case(
         "a standard error of 1e-300 among others",
         schools(se=[1e-300, *range(1, 8)]),
-        "EightSchools",
-        says=_FAR,
-    ),
-    Case(
-        "a standard error of 1e300 among others",
-        schools(se=[1e300, *range(1, 8)]),
         "EightSchools",
         says=_FAR,
     ),

@@ -1,8 +1,8 @@
-"""What the command line prints: remedies as they are typed, the user's own words as they are."""
+"""What the command line prints: options as they are typed there, the user's words as they are."""
 
 from __future__ import annotations
 
-import shlex
+import pickle
 import subprocess
 import sys
 from pathlib import Path
@@ -14,71 +14,17 @@ from hiermodels.cli import console
 from hiermodels.cli import main as cli
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        # paths, whole and in part
-        "there is no file out/chains=4,draws=1000/fit.nc; check the path",
-        "/out/chains=4: could not be read",
-        "there is no file a,chains=4; check the path",
-        "the folder -chains=4 cannot be written to",
-        "cannot write chains=4/fit.nc: it is a folder",
-        "there is no file chains=4.nc; check the path",
-        "next: hiermodels resume chains=4 --fit draws=5 -o warmup=2",
-        "`hiermodels resume chains=4 -o draws=5` runs them again",
-        # names that are quoted, whole or cut short
-        "no column 'chains=4'; there are 'draws=5', 'a warmup=6 b' and 3 more",
-        "the groups' labels must be strings, got \"it's chains=4 here\"",
-        r"y='it\'s \"draws=5\" warmup=2' must be a column of numbers",
-        "y=\"pooling='none' or missing='drop'\" must be a column of numbers",
-        f"no column {errors._name('chains=4 draws=5 ' * 40)}; check it",
-        f"y must be a name, got {errors.shown('chains=4 draws=5 ' * 40)}; give one",
-        f"y must be a name, got {errors.shown(['a chains=4 draws=5'] * 40)}; give one",
-        "no column 'output_dir must hold a fit'",
-        "no column \"hm.resume('run')\"",
-        # labels in brackets
-        "R-hat is above 1.01 for 1 of 9 parameters, at worst 1.2 (theta[A chains=4 B])",
-        "R-hat is above 1.01 for 1 of 9 parameters, at worst 1.2 (mu[sex[M] draws=5 x])",
-        # what is no option, or within a call
-        "fit model.replace(pooling='partial')",
-        "sigma=2.nc",
-        "draws=f(1)",
-    ],
-)
-def test_words_of_the_users_own_remain_as_they_are(text):
-    assert console.typed(text) == text
-
-
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [
-        ("no column 'chains=4'; pass missing='drop'", "no column 'chains=4'; pass --missing drop"),
-        ("fit again with chains=4.", "fit again with --chains 4."),
-        ("the usual draws=1000, now draws=20", "the usual --draws 1000, now --draws 20"),
-        ("raise it (adapt_delta=0.99)", "raise it (--adapt-delta 0.99)"),
-        ("the groups' means: use pooling='none'", "the groups' means: use --pooling none"),
-        (
-            "fit again with parameterization='marginal', then\n  'noncentered', then draws=5",
-            "fit again with --parameterization marginal, then\n  --parameterization noncentered, "
-            "then --draws 5",
-        ),
-    ],
-)
-def test_remedies_beside_them_are_said_as_one_types_them(text, said):
-    assert console.typed(text) == said
-
-
-@pytest.mark.parametrize(
-    "folder",
-    ["/out/chains=4", 'my son\'s "run"', "it's", "a')b", "-o", "back\\slash", "missing='drop'"],
-)
-def test_a_fit_goes_on_in_the_very_folder_that_it_was_given(folder):
-    said = console.typed(f"{f'hm.resume({folder!r})'} runs them again; fit again with chains=4")
-    command, _, rest = said.removeprefix("`").rpartition("`")
-    assert rest == " runs them again; fit again with --chains 4"
-    program, resume, place = shlex.split(command)
-    assert (program, resume) == ("hiermodels", "resume")
-    assert place == ("./-o" if folder == "-o" else folder)
+def test_a_message_has_both_spellings_of_its_options():
+    said = "use " + errors.option("engine", "nuts") + ", or " + errors.option("max_treedepth", 12)
+    assert said == "use engine='nuts', or max_treedepth=12"
+    error = pickle.loads(pickle.dumps(errors.OptionError(said + "; 'engine'")))  # noqa: S301
+    assert str(error) == f"{said}; 'engine'"
+    assert console.one_line(error) == "use --engine nuts, or --max-treedepth 12; 'engine'"
+    folder = errors.option("output_dir", "my run")
+    assert (folder, folder.shell) == ("output_dir='my run'", "--output-dir 'my run'")
+    assert ("x: " + folder.removeprefix("output_dir=")).shell == "x: --output-dir 'my run'"
+    # Words of the user's own remain as they are.
+    assert console.one_line("no file chains=4.nc") == "no file chains=4.nc"
 
 
 @pytest.mark.parametrize(
@@ -101,17 +47,6 @@ def test_an_argument_comes_back_as_it_was_given(arguments, said, tmp_path, monke
     monkeypatch.chdir(tmp_path)
     assert cli.main(arguments) == 2
     assert capsys.readouterr().err.replace("(s)", "") == f"error: {said}\n"
-
-
-def test_a_folder_is_no_advice_however_it_is_named(tmp_path, monkeypatch):
-    here = tmp_path / "x draws=5"
-    here.mkdir()
-    monkeypatch.chdir(here)
-    monkeypatch.setenv("TMPDIR", "/y warmup=6")
-    own = console.own_words(["fit", "chains=4", "--output-dir=.", "--draws", "100"])
-    for said in (f"no room in {here}, and {{}}", "no room in /y warmup=6: {}", "chains=4; {}"):
-        text = said.format("fit again with chains=4, then draws=5")
-        assert console.typed(text, own) == said.format("fit again with --chains 4, then --draws 5")
 
 
 def test_labels_are_printed_as_they_are_beside_the_remedies(tmp_path, capsys):

@@ -129,8 +129,11 @@ def test_a_path_with_a_dash_in_front_is_no_option(path, word):
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (["--engine", "exact", "--output-dir=-E"], "got --output-dir ./-E; .* use --engine nuts"),
-        (["--engine", "gibbs"], "use --engine exact or 'nuts', or a --prior of those, such as"),
+        (["--engine", "exact", "--output-dir=-E"], "got --output-dir -E; .* use --engine nuts"),
+        (
+            ["--engine", "gibbs"],
+            "use --engine exact or --engine nuts, or a --prior of those, such as",
+        ),
     ],
 )
 def test_an_option_of_another_engine_is_named_as_it_is_typed(words, says, run, schools, capsys):

@@ -21,7 +21,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import special
 
-from ...errors import DataError, OptionError, suggest
+from ...errors import DataError, OptionError, option, suggest
 from ...families.gaussian import marginal
 from ...families.gaussian.family import closed_form, moments_of
 from . import draws as exact_draws
@@ -121,7 +121,9 @@ def refuse(model: Specification) -> None:
     if d.residual == "group":
         raise OptionError(
             "the exact posterior needs one residual sd for all groups, got sigma='group'; use "
-            "sigma='common', or engine='nuts'"
+            + option("sigma", "common")
+            + ", or "
+            + option("engine", "nuts")
         )
 
 

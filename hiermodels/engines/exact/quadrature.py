@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage, optimize
 
-from ...errors import ExactError
+from ...errors import ExactError, option
 from .lattices import Lattice, TailError
 
 __all__ = ["lattice"]
@@ -106,7 +106,7 @@ def lattice(
             raise ExactError(
                 "the posterior is too thin, or has too sharp an edge, for the quadrature: after "
                 f"{np.count_nonzero(mask)} nodes its integral still changes by a share of "
-                f"{errors[worst]:.1g}; use engine='nuts'"
+                f"{errors[worst]:.1g}; use " + option("engine", "nuts")
             )
         log_f, mask, step = _halve(log_density, first, step, mask, log_f, worst)
     f = np.exp(log_f - log_f.max())
@@ -146,7 +146,9 @@ def _mode(log_density: LogDensity, start: Array, width: Array) -> tuple[Array, A
             else:
                 break
         else:
-            raise ExactError("the posterior has no mode that could be found; use engine='nuts'")
+            raise ExactError(
+                "the posterior has no mode that could be found; use " + option("engine", "nuts")
+            )
         sd[k] = step / np.sqrt(2 * max(fall, 0.02))
     return mode, sd
 
@@ -235,7 +237,8 @@ def _support(
             break
     raise TailError(
         "the posterior falls off too slowly for the quadrature: its tails reach beyond what can be "
-        "computed with; give mu, tau and sigma priors that are proper, or use engine='nuts'"
+        "computed with; give mu, tau and sigma priors that are proper, or use "
+        + option("engine", "nuts")
     )
 
 

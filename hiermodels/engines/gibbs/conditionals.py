@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ...errors import DataError, OptionError, PriorError
+from ...errors import DataError, Message, OptionError, PriorError, option
 from ...families.gaussian.family import closed_form
 from ...priors import distributions as families
 from ...priors.distributions import Prior
@@ -41,6 +41,7 @@ __all__ = [
 
 Array = NDArray[np.float64]
 
+_OTHERS = Message("engine='exact' or 'nuts'", "--engine exact or --engine nuts")
 _LOCATIONS = (families.Normal, families.Flat)
 _SCALES = (families.InverseGamma, families.GammaPrecision, families.LogFlat, families.Flat)
 
@@ -110,18 +111,18 @@ class Data:
                 "first, hm.OneWay(frame, y=..., group=...)"
             )
         if name != "OneWay":
-            raise OptionError(
-                f"engine='gibbs' is for OneWay, got {name}; use engine='exact' or 'nuts'"
-            )
-        d = closed_form(model, "engine='gibbs'", "use engine='nuts'")
-        for option, got, wanted in (
+            raise OptionError(f"engine='gibbs' is for OneWay, got {name}; use " + _OTHERS)
+        d = closed_form(model, "engine='gibbs'", "use " + option("engine", "nuts"))
+        for name, got, wanted in (
             ("pooling", model.pooling, "partial"),
             ("sigma", d.residual, "common"),
         ):
             if got != wanted:
                 raise OptionError(
-                    f"{option}: engine='gibbs' takes {option}={wanted!r}, got {got!r}; use "
-                    f"engine='nuts', or model.replace({option}={wanted!r})"
+                    f"{name}: engine='gibbs' takes {name}={wanted!r}, got {got!r}; use "
+                    + option("engine", "nuts")
+                    + ", or "
+                    + Message(f"model.replace({name}={wanted!r})", option(name, wanted).shell)
                 )
         # The design's sums are already less its offset: only what is left of it is added.
         ybar = (d.offset[-1] - about) + d.gram[:, 0, -1] / d.sizes
@@ -381,8 +382,13 @@ def check_prior(name: str, prior: Prior) -> None:
         # Flat on log tau has a full conditional, but no posterior: it is nothing to offer.
         offered = [f.__name__ for f in takes if (name, f) != ("tau", families.LogFlat)]
         raise PriorError(
-            f"{name}: engine='gibbs' takes {', '.join(offered)}, got {prior}; use engine='exact' "
-            "or 'nuts', or priors=hm.gibbs.reference() or hm.gibbs.semiconjugate(...)"
+            f"{name}: engine='gibbs' takes {', '.join(offered)}, got {prior}; use "
+            + _OTHERS
+            + ", or "
+            + Message(
+                "priors=hm.gibbs.reference() or hm.gibbs.semiconjugate(...)",
+                "a --prior of those, such as 'tau=Flat()'",
+            )
         )
 
 

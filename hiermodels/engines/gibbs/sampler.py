@@ -28,7 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from ...errors import PriorError, SamplingError, listed
+from ...errors import PriorError, SamplingError, listed, option
 from ...priors import distributions as families
 from ...priors.distributions import Prior
 from ...system import progress as bars
@@ -369,7 +369,8 @@ def _finished(model: Specification, room: dict[str, Array], about: float) -> dic
         if not (np.isfinite(values).all() and (name == "mu" or (values > 0).all())):
             raise SamplingError(
                 f"{name}: every draw must be finite, and an sd above 0, got one that is not; "
-                f"measure {model.design.response!r} in other units, or use engine='nuts'"
+                f"measure {model.design.response!r} in other units, or use "
+                + option("engine", "nuts")
             )
     if "theta" in room:
         out["theta"] = room["theta"]

@@ -29,7 +29,7 @@ import numpy as np
 from ... import families
 from ...data.design import Design
 from ...data.rows import Rows
-from ...errors import DataError, OptionError, listed
+from ...errors import DataError, Message, OptionError, listed, option
 from ...families.family import Family
 from ...families.gaussian.laplace import Standardization
 from ...families.gaussian.statistics import ABOUT, ARRAYS, SufficientStatistics
@@ -191,17 +191,25 @@ def find(folder: Path, fit: str | None) -> str:
     OptionError
         There is none, or none of that name, or none is named where several could be meant.
     """
-    what = f"output_dir must be the folder of a fit(..., output_dir=), and {str(folder)!r}"
+    what = (
+        Message(
+            "output_dir must be the folder of a fit(..., output_dir=)",
+            "FOLDER must be one that a fit's --output-dir named",
+        )
+        + f", and {str(folder)!r}"
+    )
     if not os.path.isdir(folder):
         is_there = "a file" if os.path.exists(folder) else "not there"
-        raise OptionError(f"{what} is {is_there}; check the path")
+        raise OptionError(what + f" is {is_there}; check the path")
     if not os.access(folder, os.R_OK | os.X_OK):
-        raise OptionError(f"{what} cannot be read; see whose it is, and its mode (`ls -ld`)")
+        raise OptionError(what + " cannot be read; see whose it is, and its mode (`ls -ld`)")
     there = stems(folder)
     if not there:
         raise OptionError(
-            f"output_dir must hold a fit that was begun, and {str(folder)!r} holds none; fit the "
-            "model with output_dir= to begin one"
+            Message("output_dir", "FOLDER")
+            + f" must hold a fit that was begun, and {str(folder)!r} holds none; "
+            + Message("model.fit(..., output_dir=)", "`hiermodels fit` with --output-dir")
+            + " begins one"
         )
     meant = [fit] if fit is not None else there
     if len(meant) > 1:
@@ -209,7 +217,8 @@ def find(folder: Path, fit: str | None) -> str:
     if len(meant) == 1 and meant[0] in there:
         return meant[0]
     raise OptionError(
-        f"fit must name one of the {len(there)} fits in {str(folder)!r} ({listed(there)}), got "
+        option("fit")
+        + f" must name one of the {len(there)} fits in {str(folder)!r} ({listed(there)}), got "
         f"{'none' if fit is None else repr(fit)}"
     )
 
@@ -277,7 +286,7 @@ def _opened(path: Path) -> Iterator[tuple[dict[str, Any], Any]]:
         if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
             raise unread(path, error) from error
         raise OptionError(
-            f"{str(path)!r} must be a whole file that fit(..., output_dir=) wrote, and is damaged; "
+            f"{str(path)!r} must be a whole file of a fit that was begun, and is damaged; "
             "fit the model anew"
         ) from error
 

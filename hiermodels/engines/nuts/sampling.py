@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...errors import OptionError, SamplingError
+from ...errors import OptionError, SamplingError, option
 from ...system import ownership, temporary
 from ...system import progress as bars
 from ...system.termination import terminable
@@ -69,7 +69,7 @@ def check_place(executor: Any, output_dir: str | os.PathLike[str] | None) -> Non
             pass
     except OSError as error:
         raise OptionError(
-            f"output_dir must be a folder that can be written, got {str(folder)!r} "
+            option("output_dir") + f" must be a folder that can be written, got {str(folder)!r} "
             f"({error.strerror}); choose another"
         ) from error
 
@@ -160,8 +160,9 @@ def unwritten(folder: Path, error: Exception) -> SamplingError:
     """That a fit's files cannot be written."""
     return SamplingError(
         f"a fit needs room for its files in {folder}, and they cannot be written "
-        f"({getattr(error, 'strerror', None) or error}); make room, or set TMPDIR or output_dir to "
-        "another folder"
+        f"({getattr(error, 'strerror', None) or error}); make room, or set TMPDIR or "
+        + option("output_dir")
+        + " to another folder"
     )
 
 

@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...errors import DataError, DataWarning, ImproperPosteriorError, listed
+from ...errors import DataError, DataWarning, ImproperPosteriorError, Message, listed, option
 from ...priors.blocks import Priors
 from ...priors.distributions import Flat, GammaPrecision, InverseGamma, LogFlat, Prior
 from .moments import PERFECT, Moments
@@ -159,7 +159,8 @@ def _check_slopes(design: Moments) -> None:
                 "the group's own level, which intercept='varying' is for"
             )
         warnings.warn(
-            f"column {source!r} in varying= {said}; give it one slope, common=[{source!r}]",
+            f"column {source!r} in varying= {said}; give it one slope, "
+            + Message(f"common=[{source!r}]", option("common", source).shell),
             DataWarning,
             stacklevel=2,
         )
@@ -177,7 +178,8 @@ def _check_own_regressions(design: Moments, priors: Priors) -> None:
             f"no pooling fits {within.columns} coefficients to each group by itself, and "
             f"{int(short.sum())} of {design.J} groups cannot give them (too few rows, or columns "
             f"that do not vary within the group): {named}; leave those groups or columns out, use "
-            "pooling='partial', or give theta and beta proper priors"
+            + option("pooling", "partial")
+            + ", or give theta and beta proper priors"
         )
     warnings.warn(
         f"{int(short.sum())} of {design.J} groups are too small for a regression of their own: "
@@ -226,10 +228,14 @@ def _check_sigma(design: Moments, prior: Any, pooling: str) -> None:
         remedy = (
             "EightSchools takes one estimate a group with its standard error"
             if len(alone) == 1
-            else "use sigma='common', pooling='partial', or leave those groups out"
+            else "use "
+            + option("sigma", "common")
+            + ", "
+            + option("pooling", "partial")
+            + ", or leave those groups out"
         )
         if pooling == "none":
-            raise DataError(f"{what}: the answer would be the prior's alone; {remedy}")
+            raise DataError(f"{what}: the answer would be the prior's alone; " + remedy)
     warnings.warn(f"{what}: there it comes from its prior, {prior}", DataWarning, stacklevel=2)
 
 

@@ -1,21 +1,19 @@
-"""``hiermodels install-cmdstan``, ``compile``, ``cache`` and ``doctor``: what a fit needs."""
+"""``hiermodels install-cmdstan``, ``compile`` and ``cache``: CmdStan and the executables."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from .console import printable, say, show, table
+from .console import say, table
 from .paths import to_write
 
-if TYPE_CHECKING:
-    from rich.table import Table
-
-__all__ = ["cache_app", "compile_programs", "doctor", "install_cmdstan"]
+__all__ = ["cache_app", "compile_programs", "install_cmdstan"]
 
 cache_app = typer.Typer(rich_markup_mode=None, add_completion=False)
+
 _Jobs = Annotated[
     int | None, typer.Option(metavar="N", help="Compilers at once.", show_default="processors")
 ]
@@ -72,10 +70,10 @@ def compile_programs(programs: _Programs = None, jobs: _Jobs = None) -> None:
       hiermodels compile one_way_centered one_way_noncentered
     """
     from ..stan import cache
-    from ..stan import programs as stan_programs
+    from ..stan import programs as stan
     from ..stan import wheel as shipped
 
-    done = stan_programs.compile_all(programs or None, jobs=jobs)
+    done = stan.compile_all(programs or None, jobs=jobs)
     what = "program is" if len(done) == 1 else "programs are"
     came = sum(one.path.is_relative_to(shipped.folder()) for one in done)
     if came < len(done):
@@ -132,40 +130,6 @@ def _cache_clear(programs: _Programs = None) -> None:
     Example:
       hiermodels cache clear eight_schools_centered
     """
-    from ..stan import programs as stan_programs
+    from ..stan import programs as stan
 
-    freed = stan_programs.clear(programs or None) / 1e6
-    say(f"{freed:.1f} MB freed in {stan_programs.cache_folder()}")
-
-
-def doctor() -> None:
-    """Look for all that a fit needs.
-
-    It says what was found on this machine, and what to do about what is missing. The exit code is
-    1 where a fit could not run.
-
-    \b
-    Example:
-      hiermodels doctor
-    """
-    from rich.table import Table
-    from rich.text import Text
-
-    from .doctor import examine
-
-    findings = examine()
-    grid: Table = Table.grid(padding=(0, 2, 0, 0))
-    for column in ("mark", "name", "what"):
-        grid.add_column(column, overflow="fold", no_wrap=column != "what")
-    for f in findings:
-        mark = ("ok", "green") if f.ok else ("BAD", "bold red") if f.needed else ("note", "yellow")
-        grid.add_row(Text(*mark), Text(f.name), Text(printable(f.found)))
-        if f.advice:
-            grid.add_row("", "", Text(f"-> {printable(f.advice)}"))
-    show(grid, 60)
-    missing = [f.name for f in findings if f.needed and not f.ok]
-    say()
-    if missing:
-        say(f"Missing: {', '.join(missing)}. What to do stands after the arrows.")
-        raise typer.Exit(1)
-    say("All that a fit needs is there.")
+    say(f"{stan.clear(programs or None) / 1e6:.1f} MB freed in {stan.cache_folder()}")
