@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -130,3 +130,17 @@ LAZY: dict[str, Callable[..., Any]] = {
     "Parquet files": files_of,
     "a folder of CSV": tables_of,
 }
+# These two take seconds for what the others do at once. The statistics of one frame are compared
+# on all engines in every run (tests/families/gaussian/test_aggregation.py).
+SLOW_ENGINES = ("Dask", "PySpark")
+
+
+def slowly(names: Iterable[str]) -> list[Any]:
+    """Parameters of a test, of which those of the slow engines are marked."""
+    return [
+        pytest.param(name, marks=[pytest.mark.slow] if name in SLOW_ENGINES else [])
+        for name in names
+    ]
+
+
+ENGINES = slowly([*EAGER, *LAZY])

@@ -108,6 +108,7 @@ def test_a_case_is_judged_as_one_of_many(tmp_path: Path) -> None:
     assert calibration.passed(found, 50)
 
 
+@pytest.mark.slow
 def test_a_run_is_resumed_and_ends_with_a_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -61,6 +61,7 @@ def at_once(processes: int, fits: int, folder: Path, cache: Path) -> None:
         assert there == load.fits(number, fits)
 
 
+@pytest.mark.slow
 def test_eight_processes_that_fit_at_once_give_the_draws_of_one(tmp_path: Path) -> None:
     at_once(8, 2, tmp_path, programs.cache_folder())
 

@@ -66,8 +66,16 @@ def chains(file):
 
 
 @pytest.mark.cmdstan
-@pytest.mark.parametrize("output", ["a fit.nc", None])
-@pytest.mark.parametrize("folder", ["my run", None])
+@pytest.mark.parametrize(
+    ("output", "folder"),
+    [
+        ("a fit.nc", "my run"),
+        *(
+            pytest.param(*names, marks=pytest.mark.slow)
+            for names in [("a fit.nc", None), (None, "my run"), (None, None)]
+        ),
+    ],
+)
 def test_after_a_killed_chain_one_goes_on_as_is_said(output, folder, killed, run, tmp_path):
     kept = None if output is None else tmp_path / "a fit-unfinished.nc"
     (tmp_path / "fit.nc").write_bytes(b"an earlier fit")

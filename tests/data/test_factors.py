@@ -18,7 +18,7 @@ from hiermodels.container import inference_data as idatas
 from hiermodels.errors import DataError, DataWarning, ManyFitsError, OptionError
 from hiermodels.families.gaussian.statistics import SufficientStatistics
 from hiermodels.plots import regressions
-from tests.dataframes import EAGER, LAZY, cluster, of_duckdb, quiet, spark
+from tests.dataframes import EAGER, ENGINES, LAZY, cluster, of_duckdb, quiet, spark
 
 __all__ = ["cluster", "spark"]  # fixtures
 
@@ -46,7 +46,7 @@ def model(data: Any = DATA, **options: Any) -> hm.VaryingSlopes:
     return hm.VaryingSlopes(data, y="y", group="g", **options)
 
 
-@pytest.fixture(params=[*EAGER, *LAZY, "CSV", "TSV", "gz", "Parquet", "statistics"])
+@pytest.fixture(params=[*ENGINES, "CSV", "TSV", "gz", "Parquet", "statistics"])
 def way_in(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
     """From a pandas frame to what a model is made of."""
     number = iter(range(10))

@@ -23,7 +23,7 @@ from hiermodels.data import frames, label_texts, labels
 from hiermodels.errors import DataError, DataWarning
 from hiermodels.families.gaussian import aggregation
 from hiermodels.models import new_rows
-from tests.dataframes import EAGER, LAZY, cluster, of_duckdb, quiet, spark
+from tests.dataframes import EAGER, LAZY, cluster, of_duckdb, quiet, slowly, spark
 from tests.families.gaussian.test_statistics import alike
 
 __all__ = ["cluster", "spark"]  # fixtures
@@ -49,7 +49,7 @@ WAYS = {**EAGER, **LAZY, **FILES}
 CSV = {"a folder of CSV", *(f"a {ending} file" for ending in ENDINGS if ending != ".parquet")}
 
 
-@pytest.fixture(params=WAYS)
+@pytest.fixture(params=slowly(WAYS))
 def way(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
     """From a pandas frame to that of an engine, or to files."""
 

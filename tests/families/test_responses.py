@@ -18,7 +18,7 @@ from hiermodels.cli import main as cli
 from hiermodels.container import netcdf
 from hiermodels.errors import DataError, DataWarning
 from hiermodels.families import responses
-from tests.dataframes import EAGER, LAZY, cluster, quiet, spark
+from tests.dataframes import EAGER, ENGINES, LAZY, cluster, quiet, spark
 
 __all__ = ["cluster", "spark"]  # fixtures
 
@@ -156,7 +156,7 @@ def models(data: Any, **options: Any) -> list[Any]:
 
 
 @quiet
-@pytest.mark.parametrize("name", [*EAGER, *LAZY])
+@pytest.mark.parametrize("name", ENGINES)
 def test_every_engine_warns_at_construction(name: str, request: Any, tmp_path: Path) -> None:
     for place, (message, y) in enumerate(RESPONSES.items()):
         folder = tmp_path / str(place)
@@ -169,7 +169,7 @@ def test_every_engine_warns_at_construction(name: str, request: Any, tmp_path: P
 
 
 @quiet
-@pytest.mark.parametrize("name", [*EAGER, *LAZY])
+@pytest.mark.parametrize("name", ENGINES)
 def test_every_engine_is_silent_on_measurements(name: str, request: Any, tmp_path: Path) -> None:
     y = MEASURED["scores of 0 to 100"](np.random.default_rng(1)).astype(int)
     hm.OneWay((EAGER | LAZY)[name](frame(y), request, tmp_path), y="y", group="g")
@@ -233,7 +233,7 @@ BOOLEAN = (
 
 
 @quiet
-@pytest.mark.parametrize("name", [*EAGER, *LAZY])
+@pytest.mark.parametrize("name", ENGINES)
 def test_every_engine_refuses_booleans_by_what_they_are(name, request, tmp_path) -> None:
     data = (EAGER | LAZY)[name](frame(RESPONSES[TWO] == 1), request, tmp_path)
     for make in (*models(data), lambda: hm.sufficient_statistics(data, y="y", group="g")):

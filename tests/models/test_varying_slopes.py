@@ -339,6 +339,7 @@ def test_bad_input_is_refused(
         hm.VaryingSlopes(frame, **{**columns(FRAME), **changes})
 
 
+@pytest.mark.slow
 @pytest.mark.stan
 @pytest.mark.filterwarnings("ignore::hiermodels.errors.DiagnosticWarning")
 def test_correlations_at_the_edge_do_not_end_a_fit() -> None:

@@ -193,8 +193,7 @@ class ExactPosterior:
     def mean(self, name: str) -> Any:
         """Posterior mean; a Series by group for ``theta``.
 
-        Infinite, or NaN where it has no sign, if it is not sure to exist: where the tails of tau or
-        sigma fall off too slowly for the quadrature to follow it.
+        Infinite, or NaN where it has no sign, if the tails of tau or sigma fall off too slowly.
         """
         return self._labelled(name, self.marginals.moments(self._known(name))[0])
 
@@ -337,8 +336,8 @@ class ExactPosterior:
     def given_tau(self, tau: Sequence[float] | Array | None = None) -> pd.DataFrame:
         """What the posterior of the effects would be if tau were known: the impact of tau.
 
-        As tau -> 0 every effect goes to the complete-pooling mean; as tau -> infinity, to the
-        group's own mean (:meth:`limits`). ``hm.plots.impact_of_tau`` draws this.
+        Its ends are complete pooling and no pooling (:meth:`limits`). ``hm.plots.impact_of_tau``
+        draws it.
 
         Parameters
         ----------

@@ -6,8 +6,7 @@
 
 Each function takes what its parameter depends on, and gives the distribution of that parameter
 given them (Gelman et al., Bayesian Data Analysis, 3rd ed., section 11.6; Hoff 2009, A First Course
-in Bayesian Statistical Methods, section 8.3). Leading dims, written ..., are chains or anything
-else: all entries are worked on at once.
+in Bayesian Statistical Methods, section 8.3). Leading dims, written ..., are worked on at once.
 """
 
 from __future__ import annotations
@@ -395,10 +394,7 @@ def check_prior(name: str, prior: Prior) -> None:
 def _shape_and_scale(name: str, prior: Prior) -> tuple[float, float]:
     """Numbers a, b of the prior as an inverse-gamma of the variance, also where it is improper."""
     check_prior(name, prior)
-    if isinstance(prior, families.Flat):
-        # A flat sd: p(v) = p(sd) d sd/dv ∝ v^(-1/2), and inverse-gamma is v^(-a - 1) exp(-b/v).
-        return -0.5, 0.0
-    if isinstance(prior, families.LogFlat):
-        return 0.0, 0.0
-    a, b = prior.numbers
+    # A flat sd: p(v) = p(sd) d sd/dv ∝ v^(-1/2), and inverse-gamma is v^(-a - 1) exp(-b/v).
+    improper = {families.Flat: (-0.5, 0.0), families.LogFlat: (0.0, 0.0)}
+    a, b = improper.get(type(prior), prior.numbers)
     return a, b

@@ -244,7 +244,12 @@ INTERRUPTED = """
 
 @pytest.mark.stan
 @pytest.mark.parametrize(
-    ("sign", "code"), [(signal.SIGINT, 77), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+    ("sign", "code"),
+    [
+        (signal.SIGTERM, 143),
+        pytest.param(signal.SIGINT, 77, marks=pytest.mark.slow),
+        pytest.param(signal.SIGHUP, 129, marks=pytest.mark.slow),
+    ],
 )
 def test_a_signal_to_the_parent_ends_the_children_and_leaves_nothing(
     tmp_path: Path, sign: signal.Signals, code: int

@@ -15,7 +15,7 @@ from hiermodels.cli import main as cli
 from hiermodels.engines.gibbs import sampler as gibbs
 from hiermodels.errors import DataError, DataWarning, ImproperPosteriorError
 from hiermodels.stan import programs
-from tests.dataframes import EAGER, LAZY, cluster, quiet, spark
+from tests.dataframes import EAGER, ENGINES, LAZY, cluster, quiet, spark
 
 __all__ = ["cluster", "spark"]  # fixtures
 
@@ -402,7 +402,7 @@ def test_slopes_of_columns_constant_within_groups_are_named(columns, wanted) -> 
 
 
 @quiet
-@pytest.mark.parametrize("name", [*EAGER, *LAZY])
+@pytest.mark.parametrize("name", ENGINES)
 def test_every_engine_names_them(name: str, request: Any, tmp_path: Any) -> None:
     data = (EAGER | LAZY)[name](by_group(), request, tmp_path)
     columns = ["x", "size", "type", "late"]
