@@ -246,10 +246,7 @@ CASES = [
     Words(
         "a CmdStan of no version",
         ["install-cmdstan", "--version", "newest"],
-        says=(
-            "version must be a release of CmdStan such as '2.39.0', and is 'newest'; "
-            "next: leave it out for 2.39.0"
-        ),
+        says="version must be a release ..., and is 'newest' with source 'auto'; next: ...",
     ),
     Words(
         "a CmdStan of no source",
