@@ -23,7 +23,6 @@ import pandas as pd
 import pytest
 
 import hiermodels as hm
-from hiermodels.cli import main as cli
 from hiermodels.container import netcdf
 from hiermodels.errors import HierModelsError
 from hiermodels.stan import compiling, programs
@@ -172,7 +171,7 @@ READERS: dict[str, Callable[[Path], Any]] = {
     "a data file": lambda path: hm.OneWay(path, y="y", group="j"),
     "statistics of a data file": lambda path: hm.sufficient_statistics(path, y="y", group="j"),
 }
-SUFFIXES = (".pkl", ".pickle", ".nc", ".npz", ".npy", ".parquet", ".csv", ".json", ".feather")
+SUFFIXES = (".pkl", ".nc", ".npz", ".npy", ".parquet", ".csv")
 
 
 @pytest.mark.parametrize("reader", READERS)
@@ -182,13 +181,6 @@ def test_no_reader_unpickles(tmp_path, mark, reader, suffix, write):
     file = write(tmp_path, mark, suffix)
     with pytest.raises((HierModelsError, TypeError)):
         READERS[reader](file)
-
-
-@pytest.mark.parametrize("suffix", SUFFIXES)
-@pytest.mark.parametrize("command", [["check"], ["summary"], ["report"], ["fit", "--y", "y"]])
-def test_no_command_unpickles(tmp_path, mark, suffix, command, capsys):
-    assert cli.main([command[0], str(pickled(tmp_path, mark, suffix)), *command[1:]]) in (1, 2)
-    assert "Traceback" not in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("write", [pickled, objects])

@@ -81,7 +81,7 @@ def _compare(
     usual = {"chains": 4, "draws": 1000}
     given = {k: v for k, v in settings.items() if v != usual.get(k)}
     pools = hiermodels.compare_pooling(model, **given)
-    # First the file: whoever reads the rest may have enough of it (`| head`).
+    # First the file: the reader of the rest may have enough of it (`| head`).
     written = None if output is None else hiermodels.report(pools, output)
     for line in text(pools, in_shell).split("\n"):
         say(printable(line))

@@ -75,7 +75,7 @@ def run(folder: str | os.PathLike[str], *, progress: bool | None = None) -> Demo
     Raises
     ------
     OptionError
-        The folder cannot be made, or is none.
+        The folder cannot be made, or is a file.
     HierModelsError
         As by ``model.fit()``.
     """

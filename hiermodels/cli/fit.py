@@ -225,7 +225,7 @@ def _eight_schools(
     se: Annotated[str, typer.Option(metavar="COLUMN", help="Their standard errors.")],
     group: _Group,
 ) -> dict[str, Any]:
-    """One estimate and its standard error a group.
+    """One estimate and its standard error per group.
 
     \b
     Example:

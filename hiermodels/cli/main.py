@@ -92,7 +92,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 raise
             return _ended(int(ended.code), getattr(ended, "left", ""))
         except BrokenPipeError:
-            # Whoever read has enough (`| head`); nothing may be flushed into the pipe at the end.
+            # The reader has enough (`| head`); nothing may be flushed into the pipe at the end.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 1
         except MemoryError as error:

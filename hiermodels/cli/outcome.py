@@ -38,19 +38,7 @@ def carry_out(
     folder: Path | None,
     stem: str | None = None,
 ) -> None:
-    """Run a fit, save it and show it.
-
-    Parameters
-    ----------
-    fit : callable
-        Gives the container.
-    output : Path or None
-        Where it is saved.
-    quiet : bool
-        Whether nothing is shown.
-    folder, stem
-        As in :func:`picked_up`.
-    """
+    """Run a fit, save it in ``output`` and show it; the rest as in :func:`picked_up`."""
     import hiermodels
 
     from ..container import netcdf
@@ -66,14 +54,8 @@ def carry_out(
 def picked_up(folder: Path | None, output: Path | None, stem: str | None = None) -> Iterator[None]:
     """Say what is kept of a fit that is ended from outside, or whose chains fail; how one goes on.
 
-    Parameters
-    ----------
-    folder : Path or None
-        Where the fit's files are kept.
-    output : Path or None
-        Where the fit was to be saved.
-    stem : str, optional
-        Which fit in the folder; by default the one that begins now.
+    ``folder`` keeps the fit's files, ``output`` is where it was to be saved, and ``stem`` names a
+    fit in the folder: by default the one that begins now.
     """
     from ..engines.nuts import checkpoints
 

@@ -1,4 +1,4 @@
-"""Paths on the command line: what none may be, and what an output must not replace."""
+"""Paths on the command line: they are not empty, and an output replaces its own kind only."""
 
 from __future__ import annotations
 

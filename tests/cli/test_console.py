@@ -70,23 +70,6 @@ def test_labels_are_printed_as_they_are_beside_the_remedies(tmp_path, capsys):
         assert "--chains" not in shown
 
 
-def test_what_there_is_to_know_of_a_label_is_printed_as_it_is(tmp_path, capsys):
-    """Beside a remedy: the rows that move a group's effect are named without quotes."""
-    frame = datasets.load("mathscore")[:600]
-    frame = frame.assign(school=[f"draws=5 {school} chains=4" for school in frame["school"]])
-    frame.loc[0, "mathscore"] = 1000
-    frame.to_csv(tmp_path / "s.csv", index=False)
-    words = ["fit", "one-way", str(tmp_path / "s.csv"), "--y", "mathscore", "--group", "school"]
-    words += ["--engine", "exact", "--seed", "1", "--chains", "1"]
-    assert cli.main([*words, "-o", str(tmp_path / "fit.nc")]) == 0
-    capsys.readouterr()
-    assert cli.main(["check", str(tmp_path / "fit.nc")]) == 0
-    out, _ = capsys.readouterr()
-    next_step, _, known = out.partition("\nTo know:\n")
-    assert "fit again with --chains 4." in next_step
-    assert "school draws=5 1 chains=4 by" in " ".join(known.split())
-
-
 @pytest.mark.parametrize("taken", [[], ["fit.nc"], ["fit.nc", "fit-2.nc", "fit-4.nc"]])
 def test_a_name_that_is_free_overwrites_nothing(taken, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

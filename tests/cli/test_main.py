@@ -229,14 +229,6 @@ def test_bad_arguments_are_refused_in_one_line(arguments, message, no_cmdstan, r
     refused(run(*arguments), message)
 
 
-def test_a_home_that_is_not_there_is_refused(run):
-    refused(run("check", "~nobody-here/fit.nc"), "there is no file ~nobody-here/fit.nc")
-
-
-def test_an_unknown_variable_is_refused(fit_file, run):
-    refused(run("summary", fit_file, "--var", "thet"), "did you mean 'theta'")
-
-
 # ---- priors -------------------------------------------------------------------------------------
 
 
