@@ -28,23 +28,6 @@ def save(idata: Container, path: str | os.PathLike[str]) -> Path:
 
     The file appears whole or not at all: it is written beside its place under another name, and
     moved there at the end. A file that is there is replaced.
-
-    Parameters
-    ----------
-    idata : InferenceData or DataTree
-    path : str or path
-        Customarily ending in ``.nc``. Its folder has to exist.
-
-    Returns
-    -------
-    Path
-        Where it was written.
-
-    Raises
-    ------
-    ContainerError
-        If the folder does not exist or cannot be written, or a label is of a kind that NetCDF
-        cannot hold.
     """
     groups(idata)
     target = Path(os.path.realpath(Path(os.path.expanduser(path))))

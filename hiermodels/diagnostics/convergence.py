@@ -36,17 +36,6 @@ def rhat(ds: xr.Dataset) -> xr.Dataset:
     ds : Dataset
         Variables with dims (chain, draw, ...).
 
-    Returns
-    -------
-    Dataset
-        The same variables without chain and draw. NaN for entries that are constant or not finite,
-        and everywhere if there is one chain only.
-
-    Raises
-    ------
-    ContainerError
-        If there is no dim ``chain`` or ``draw``; so do :func:`ess` and :func:`mcse`.
-
     References
     ----------
     Vehtari, A., Gelman, A., Simpson, D., Carpenter, B. and Bürkner, P.-C. (2021).
@@ -65,11 +54,6 @@ def ess(ds: xr.Dataset, method: Literal["bulk", "tail"] = "bulk") -> xr.Dataset:
     method : {"bulk", "tail"}
         ``"bulk"`` for the centre (rank-normalized); ``"tail"`` for the smaller of those of the 5 %
         and 95 % quantiles.
-
-    Returns
-    -------
-    Dataset
-        The same variables without chain and draw; NaN for entries that are constant or not finite.
     """
     return _measure(f"ess_{method}", ds)
 
@@ -82,12 +66,6 @@ def mcse(ds: xr.Dataset, method: Literal["mean", "sd"] = "mean") -> xr.Dataset:
     ds : Dataset
         Variables with dims (chain, draw, ...).
     method : {"mean", "sd"}
-
-    Returns
-    -------
-    Dataset
-        The same variables without chain and draw, in their units; NaN for entries that are constant
-        or not finite.
     """
     return _measure(f"mcse_{method}", ds)
 
@@ -101,16 +79,6 @@ def bfmi(sample_stats: xr.Dataset) -> NDArray[np.float64]:
     ----------
     sample_stats : Dataset
         With ``energy``, dims (chain, draw).
-
-    Returns
-    -------
-    ndarray
-        One number for each chain; NaN where the energy is constant or not finite.
-
-    Raises
-    ------
-    ContainerError
-        If there is no ``energy``.
 
     References
     ----------
@@ -218,13 +186,7 @@ def _simple(name: str, flat: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def refuse_bare(dims: Iterable[Hashable]) -> None:
-    """Refuse what has not both dims of draws.
-
-    Raises
-    ------
-    ContainerError
-        There is no dim ``chain`` or no ``draw``.
-    """
+    """Refuse what has not both dims of draws."""
     there = [str(dim) for dim in dims]
     if not set(_SAMPLE_DIMS) <= set(there):
         raise ContainerError(

@@ -224,16 +224,9 @@ def check_unit(unit: Any) -> None:
 
 
 def with_refits(found: Loo, elpd: pd.Series[float], why: str = "") -> Loo:
-    """The same with some terms replaced by those of fits without them.
+    """The same with some terms replaced by those of fits without them, NaN with ``why``.
 
-    Parameters
-    ----------
-    found : Loo
-    elpd : Series
-        Log p(y_out | y_rest) by label, NaN where there is none; their Pareto k is NaN then, as no
-        weights were used.
-    why : str
-        Why those that are NaN have no prediction.
+    Their Pareto k is NaN: no weights were used.
     """
     table = found.table.copy()
     table.loc[elpd.index, "elpd"] = elpd

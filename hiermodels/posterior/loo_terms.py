@@ -162,24 +162,11 @@ def without_prediction(idata: Container, unit: str, terms: int) -> tuple[Mask, s
     - An improper prior on each group's own sigma needs a residual degree of freedom there; a new
       group has none.
 
-    Parameters
-    ----------
-    idata : InferenceData or DataTree
-        A fit whose attributes say its pooling and priors; of any other, every term is taken to be
-        defined.
-    unit : {"observation", "group"}
-    terms : int
-
     Returns
     -------
     mask : array of bool, shape (terms,)
     why : str
         Empty where every term is defined.
-
-    Raises
-    ------
-    ContainerError
-        Without pooling, rows that the container does not hold.
     """
     attrs = idatas.attributes(idata)
     nothing = np.zeros(terms, dtype=bool)
