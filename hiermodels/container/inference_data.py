@@ -64,25 +64,13 @@ def arviz() -> Any:
         )
         try:
             import arviz
-        except (AttributeError, ImportError) as error:
-            # ArviZ imports arviz-plots where it is installed, whose older releases fail with
-            # Matplotlib 3.11. No requirement of ours can forbid a package that we do not require.
+        except (AttributeError, ImportError, OSError, RuntimeError) as error:
+            # An old arviz-plots fails with Matplotlib 3.11; ArviZ 0.23 writes into the cache
+            # folder; Matplotlib asks for a home folder.
             raise ContainerError(
                 f"the installed ArviZ {arviz_version()} cannot be imported ({one_line(error)}); "
-                "where an old arviz-plots is installed beside Matplotlib 3.11 or later: "
-                "pip install --upgrade arviz-plots, or pip install 'matplotlib<3.11'"
-            ) from error
-        except OSError as error:
-            # ArviZ 0.23 writes the day of its last announcement into the user's cache folder.
-            raise ContainerError(
-                f"the installed ArviZ {arviz_version()} cannot be imported ({one_line(error)}); "
-                "it needs a cache folder that it can write: set XDG_CACHE_HOME to one"
-            ) from error
-        except RuntimeError as error:
-            # Matplotlib asks pathlib for the home of a user whom the system does not know.
-            raise ContainerError(
-                f"the installed ArviZ {arviz_version()} cannot be imported ({one_line(error)}); "
-                "its Matplotlib needs a home folder: set HOME to a folder that you can write to"
+                "upgrade arviz-plots where it is installed, or pip install 'matplotlib<3.11'; if a "
+                "folder cannot be written, set HOME or XDG_CACHE_HOME to one that can"
             ) from error
     return arviz
 
@@ -179,7 +167,7 @@ def has(idata: Container, group: str) -> bool:
 
 
 def dataset(idata: Container, group: str) -> xr.Dataset:
-    """One group as a dataset; assigning to it leaves the container as it is (:func:`add` writes)."""
+    """One group as a dataset; assigning to it leaves the container as it is."""
     names = groups(idata)
     if group not in names:
         raise ContainerError(

@@ -140,8 +140,9 @@ class Loo:
         if self.undefined:
             names = [str(i) for i in self.table.index[self.table["elpd"].isna()][:_SHOWN]]
             more = ", ..." if self.undefined > _SHOWN else ""
+            what = "observations" if self.unit == "observation" else "groups"
             lines.append(
-                f"{self.undefined} of {len(self.table)} {_plural(self.unit)} "
+                f"{self.undefined} of {len(self.table)} {what} "
                 f"({', '.join(names)}{more}) {'has' if self.undefined == 1 else 'have'} no "
                 f"prediction: {self.why_undefined}. They are not in the sums."
             )
@@ -368,7 +369,3 @@ def _next_step(attrs: dict[str, Any], unit: str) -> str:
     how = ", as hm.compare_pooling(model, refit='bad') does" if model else ""
     steps.append(f"fit again without each of these {what}{how}")
     return f"Next: {'; or '.join(steps)}."
-
-
-def _plural(unit: str) -> str:
-    return "observations" if unit == "observation" else "groups"

@@ -91,7 +91,7 @@ def test_on_arviz_1_a_container_is_built_checked_and_summed_up_without_importing
     ("error", "way_out"),
     [
         (AttributeError("no attribute 'core'"), r"'core'\).*pip install 'matplotlib<3\.11'"),
-        (PermissionError(13, "Permission denied"), r"denied\).*set XDG_CACHE_HOME"),
+        (PermissionError(13, "Permission denied"), r"denied\).*set HOME or XDG_CACHE_HOME"),
     ],
 )
 def test_an_arviz_that_cannot_be_imported_is_told_with_the_way_out(monkeypatch, error, way_out):
