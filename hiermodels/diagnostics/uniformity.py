@@ -86,28 +86,12 @@ class Fit:
 
 
 def below(ranks: NDArray[np.int64], draws: int) -> Counts:
-    """Number of ranks below 1, ..., L.
-
-    Parameters
-    ----------
-    ranks : array of int, shape (N,)
-        From 0 to L.
-    draws : int
-        L, the number of draws that ranks are among.
-    """
+    """Number of ranks below 1, ..., L; ranks, shape (N,), are from 0 to L, the number of draws."""
     return np.cumsum(np.bincount(ranks, minlength=draws + 1))[:-1]
 
 
 def judge(ranks: NDArray[np.int64], draws: int) -> Fit:
-    """How probable the ECDF of ranks is where they are uniform.
-
-    Parameters
-    ----------
-    ranks : array of int, shape (N,)
-        From 0 to ``draws``; N at least 1.
-    draws : int
-        L, the number of draws that ranks are among, at least 1.
-    """
+    """How probable the ECDF of ranks, shape (N,), from 0 to ``draws``, is if they are uniform."""
     counts, n = below(ranks, draws), len(ranks)
     p = _pointwise(n, draws)[np.arange(draws), counts]
     at = int(np.argmin(p))
