@@ -31,15 +31,7 @@ CALLED = {"none": "no pooling", "partial": "partial pooling", "complete": "compl
 
 
 def table(model: Base, fits: Mapping[str, Container]) -> pd.DataFrame:
-    """One row for each group and coefficient; as ``PoolingComparison.estimates``.
-
-    Parameters
-    ----------
-    model : Base
-        With partial pooling.
-    fits : mapping of str to container
-        By strategy; columns of one that is not there are NaN.
-    """
+    """One row for each group and coefficient; as ``PoolingComparison.estimates``."""
     import pandas as pd
 
     d = model.design
@@ -98,13 +90,6 @@ def heterogeneity(model: Base, idata: Container) -> pd.DataFrame:
     """How much the groups differ; as ``PoolingComparison.heterogeneity``.
 
     ``tau`` is as it is reported; shares and lambda are of the model's own coordinates.
-
-    Parameters
-    ----------
-    model : Base
-        With partial pooling.
-    idata : container
-        Its fit.
     """
     import pandas as pd
 

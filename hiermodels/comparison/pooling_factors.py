@@ -58,13 +58,6 @@ def factors(design: Moments, p: Population, groups: slice = slice(None)) -> list
 def pooling_factors(design: Moments, p: Population) -> dict[str, Array]:
     """Posterior mean and 5 % and 95 % quantiles of each pooling factor, streamed over the groups.
 
-    Parameters
-    ----------
-    design : Moments
-    p : Population
-        D draws of the hyperparameters. Where there are many groups the quantiles are those of
-        fewer draws, evenly spaced, 1000 at least.
-
     Returns
     -------
     dict of str to array, each of shape (J, K)

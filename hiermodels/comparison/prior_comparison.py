@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-__all__ = ["PriorComparison", "crossings", "text", "verdict"]
+__all__ = ["PriorComparison"]
 
 STATISTICS = ("mean", "sd", "q5", "median", "q95")
 SMALL, LARGE = 0.1, 0.5
@@ -93,89 +93,76 @@ class PriorComparison:
 
     @property
     def crossings(self) -> list[str]:
-        """Intervals (90 %) that lie elsewhere to 0 under one set than under another, in words."""
-        return crossings(self)
+        """Intervals (90 %) that lie elsewhere to 0 under one set than under another.
+
+        An end within a tenth of an sd of 0 lies on neither side: that much is nothing here, and of
+        4,000 draws it is three Monte Carlo standard errors of an interval's end.
+        """
+        low, high = self.wide("q5"), self.wide("q95")
+        near = SMALL * self.wide("sd").fillna(0)
+        side = (low > near).astype(float) - (high < -near).astype(float)
+        side = side.mask((low.abs() <= near) | (high.abs() <= near))
+        lines = []
+        for label, row in side.iterrows():
+            if str(label).partition("[")[0] not in _LOCATIONS:
+                continue
+            if row.nunique() < 2:  # an end that is near 0 does not count
+                continue
+            parts = [
+                f"{where} under {listed(list(row.index[row == s]), 3)}"
+                for s, where in ((1, "above 0"), (-1, "below 0"), (0, "around 0"))
+                if (row == s).any()
+            ]
+            lines.append(f"90 % interval of {label}: {'; '.join(parts)}")
+        return lines
 
     @property
     def verdict(self) -> str:
         """Whether conclusions move, in one sentence."""
-        return verdict(self)
+        worst = self.largest
+        if worst is None:
+            return "No quantity has a shift: there are no posterior means to compare."
+        size = abs(float(worst["shift"]))
+        told = (
+            f"largest shift {worst['shift']:+.2f} sd: {worst['variable']} under {worst['priors']!r}"
+        )
+        if size >= LARGE:
+            return f"Conclusions move with the priors ({told})."
+        if self.crossings:
+            return f"Estimates move with the priors, across 0 for some 90 % intervals ({told})."
+        if size >= SMALL:
+            return f"Estimates move a little with the priors, conclusions hold ({told})."
+        return f"Conclusions do not move with the priors ({told})."
 
     def __str__(self) -> str:
-        return text(self)
+        differ = _differs(self.priors)
+        sets = self.priors[differ] if differ.any() else self.priors
+        shown, left = _side_by_side(self)
+        how, first = "exact" if self.exact else "from draws", next(iter(self.fits))
+        lines = [
+            self.verdict,
+            "",
+            "Priors that differ:" if differ.any() else "Priors:",
+            sets.to_string(),
+            "",
+            f"Mean (90 % interval), {how}; largest shift, in posterior sds under {first!r}:",
+            shown.to_string(),
+        ]
+        if left:
+            lines.append(f"... and {left} more in .table")
+        known = self.log_marginal_likelihood.dropna()
+        if len(known) > 1:
+            values = ", ".join(f"{name} {value:.2f}" for name, value in known.items())
+            lines += ["", f"log p(y): {values}"]
+        if crossed := self.crossings:
+            lines += ["", *crossed[:_TOLD]]
+            if (more := len(crossed) - _TOLD) > 0:
+                lines.append(f"... and {more} more in .crossings")
+        if self.notes:
+            lines += ["", *(f"note {line}" for line in self.notes)]
+        return "\n".join(lines)
 
     __repr__ = __str__
-
-
-def verdict(c: PriorComparison) -> str:
-    """Whether conclusions move, in one sentence."""
-    worst = c.largest
-    if worst is None:
-        return "No quantity has a shift: there are no posterior means to compare."
-    size = abs(float(worst["shift"]))
-    told = f"largest shift {worst['shift']:+.2f} sd: {worst['variable']} under {worst['priors']!r}"
-    if size >= LARGE:
-        return f"Conclusions move with the priors ({told})."
-    if crossings(c):
-        return f"Estimates move with the priors, across 0 for some 90 % intervals ({told})."
-    if size >= SMALL:
-        return f"Estimates move a little with the priors, conclusions hold ({told})."
-    return f"Conclusions do not move with the priors ({told})."
-
-
-def crossings(c: PriorComparison) -> list[str]:
-    """Intervals (90 %) that lie elsewhere to 0 under one set than under another.
-
-    An end within a tenth of an sd of 0 lies on neither side: that much is nothing here, and of
-    4,000 draws it is three Monte Carlo standard errors of an interval's end.
-    """
-    low, high = c.wide("q5"), c.wide("q95")
-    near = SMALL * c.wide("sd").fillna(0)
-    side = (low > near).astype(float) - (high < -near).astype(float)
-    side = side.mask((low.abs() <= near) | (high.abs() <= near))
-    lines = []
-    for label, row in side.iterrows():
-        if str(label).partition("[")[0] not in _LOCATIONS:
-            continue
-        if row.nunique() < 2:  # an end that is near 0 does not count
-            continue
-        parts = [
-            f"{where} under {listed(list(row.index[row == s]), 3)}"
-            for s, where in ((1, "above 0"), (-1, "below 0"), (0, "around 0"))
-            if (row == s).any()
-        ]
-        lines.append(f"90 % interval of {label}: {'; '.join(parts)}")
-    return lines
-
-
-def text(c: PriorComparison) -> str:
-    """The report."""
-    differ = _differs(c.priors)
-    sets = c.priors[differ] if differ.any() else c.priors
-    shown, left = _side_by_side(c)
-    how, first = "exact" if c.exact else "from draws", next(iter(c.fits))
-    lines = [
-        c.verdict,
-        "",
-        "Priors that differ:" if differ.any() else "Priors:",
-        sets.to_string(),
-        "",
-        f"Mean (90 % interval), {how}; largest shift, in posterior sds under {first!r}:",
-        shown.to_string(),
-    ]
-    if left:
-        lines.append(f"... and {left} more in .table")
-    known = c.log_marginal_likelihood.dropna()
-    if len(known) > 1:
-        values = ", ".join(f"{name} {value:.2f}" for name, value in known.items())
-        lines += ["", f"log p(y): {values}"]
-    if crossed := c.crossings:
-        lines += ["", *crossed[:_TOLD]]
-        if (more := len(crossed) - _TOLD) > 0:
-            lines.append(f"... and {more} more in .crossings")
-    if c.notes:
-        lines += ["", *(f"note {line}" for line in c.notes)]
-    return "\n".join(lines)
 
 
 def _side_by_side(c: PriorComparison) -> tuple[pd.DataFrame, int]:

@@ -32,7 +32,7 @@ ENGINES = ("auto", "exact", "nuts", "gibbs")
 MOST_EXACT = 1000
 """Groups up to which the table has exact numbers for each effect."""
 
-# Options of a fit that only NUTS takes: who gives one has chosen the engine.
+# Options that only NUTS takes; giving one chooses the engine.
 _OF_NUTS = (
     *("warmup", "save_warmup", "adapt_delta", "max_treedepth", "metric", "inits"),
     *("parallel_chains", "threads", "output_dir", "allow_failed_chains"),
@@ -108,7 +108,10 @@ def compare_priors(
     _check(model, sets, engine, fit_options)
     models = _models(model, sets)
     seed = checked_seed(seed)
-    engine, notes = _engine(engine, fit_options)
+    notes: list[str] = []
+    if engine == "auto" and (of_nuts := [name for name in fit_options if name in _OF_NUTS]):
+        engine = "nuts"
+        notes.append(f"sampled by NUTS, as {of_nuts[0]} is an option of it alone")
     fits: dict[str, Any] = {}
     engines: dict[str, str] = {}
     gave_way: dict[str, list[str]] = {}  # why the exact engine did, and under which sets
@@ -210,13 +213,6 @@ def _models(model: Any, sets: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]
             error.args = (f"priors {name!r}: {error}", *error.args[1:])
             raise
     return models
-
-
-def _engine(asked: str, options: Mapping[str, Any]) -> tuple[str, list[str]]:
-    """The engine, and a note where an option has chosen NUTS."""
-    if asked == "auto" and (of_nuts := [name for name in options if name in _OF_NUTS]):
-        return "nuts", [f"sampled by NUTS, as {of_nuts[0]} is an option of it alone"]
-    return asked, []
 
 
 def _fit(

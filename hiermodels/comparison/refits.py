@@ -36,19 +36,7 @@ Fit = Callable[[Any], Any]
 
 
 def without_groups(model: Model, places: list[int]) -> Model:
-    """The model of the other groups' data, its priors, and where they are, as they are.
-
-    Parameters
-    ----------
-    model : Model
-    places : list of int
-        Groups, counted from 0.
-
-    Raises
-    ------
-    HierModelsError
-        What is left has no posterior.
-    """
+    """The model of the other groups' data, its priors, and where they are, as they are."""
     d = model.design
     kept = np.setdiff1d(np.arange(d.J), places)
     statistics = dataclasses.replace(
@@ -63,21 +51,7 @@ def without_groups(model: Model, places: list[int]) -> Model:
 
 
 def without_rows(model: Model, places: list[int]) -> Model:
-    """The model of the other rows, its priors as they are.
-
-    Parameters
-    ----------
-    model : Model
-    places : list of int
-        Rows, counted from 0 in the order of the design; a group without rows is no more.
-
-    Raises
-    ------
-    DataError
-        There are no rows.
-    HierModelsError
-        What is left has no posterior.
-    """
+    """The model of the other rows, its priors as they are."""
     d = model.design
     rows = d.rows("leaving rows out")
     kept = np.ones(d.N, dtype=bool)
@@ -91,15 +65,6 @@ def group_elpd(model: Model, place: int, fit: Fit) -> float:
     """Log p(y_j | all other groups), by a fit without group j: log of the mean over its draws.
 
     NaN where the groups' own residual sds have an improper prior: a new group has none then.
-
-    Parameters
-    ----------
-    model : Model
-        With partial or complete pooling.
-    place : int
-        The group, counted from 0.
-    fit : callable
-        Model to container.
     """
     rest = without_groups(model, [place])
     drawn = layout.draws(rest, idatas.dataset(fit(rest), "posterior"))
@@ -120,14 +85,6 @@ def row_elpd(model: Model, place: int, fit: Fit) -> float:
 
     Where the row's group has no other rows, its effect is that of a new group: from the population
     or, without pooling, from its prior, if that is proper.
-
-    Parameters
-    ----------
-    model : Model
-    place : int
-        The row, counted from 0 in the order of the design.
-    fit : callable
-        Model to container, with the draws of the effects.
     """
     d = model.design
     rows = d.rows_from_origin("leaving rows out")

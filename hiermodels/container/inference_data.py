@@ -64,25 +64,13 @@ def arviz() -> Any:
         )
         try:
             import arviz
-        except (AttributeError, ImportError) as error:
-            # ArviZ imports arviz-plots where it is installed, whose older releases fail with
-            # Matplotlib 3.11. No requirement of ours can forbid a package that we do not require.
+        except (AttributeError, ImportError, OSError, RuntimeError) as error:
+            # An old arviz-plots fails with Matplotlib 3.11; ArviZ 0.23 writes into the cache
+            # folder; Matplotlib asks for a home folder.
             raise ContainerError(
                 f"the installed ArviZ {arviz_version()} cannot be imported ({one_line(error)}); "
-                "where an old arviz-plots is installed beside Matplotlib 3.11 or later: "
-                "pip install --upgrade arviz-plots, or pip install 'matplotlib<3.11'"
-            ) from error
-        except OSError as error:
-            # ArviZ 0.23 writes the day of its last announcement into the user's cache folder.
-            raise ContainerError(
-                f"the installed ArviZ {arviz_version()} cannot be imported ({one_line(error)}); "
-                "it needs a cache folder that it can write: set XDG_CACHE_HOME to one"
-            ) from error
-        except RuntimeError as error:
-            # Matplotlib asks pathlib for the home of a user whom the system does not know.
-            raise ContainerError(
-                f"the installed ArviZ {arviz_version()} cannot be imported ({one_line(error)}); "
-                "its Matplotlib needs a home folder: set HOME to a folder that you can write to"
+                "upgrade arviz-plots where it is installed, or pip install 'matplotlib<3.11'; if a "
+                "folder cannot be written, set HOME or XDG_CACHE_HOME to one that can"
             ) from error
     return arviz
 
@@ -91,11 +79,6 @@ def check_importable() -> None:
     """Refuse before anything is sampled what could not be wrapped afterwards.
 
     ArviZ 0.x is imported; containers of 1.x are xarray's own.
-
-    Raises
-    ------
-    ContainerError
-        It cannot be imported.
     """
     if arviz_line() == "0.x":
         arviz()
@@ -109,11 +92,6 @@ def indexes(labels: Mapping[str, Any]) -> dict[str, xr.Coordinates]:
 
     Indexes are most of what a small dataset costs: sharing them makes one in 0.15 ms, where
     ``assign_coords`` takes 0.8 ms.
-
-    Parameters
-    ----------
-    labels : mapping of str to sequence
-        Of each dim, in order.
     """
     import xarray as xr
 
@@ -139,26 +117,10 @@ def labelled(
 
 
 def container(groups: Mapping[str, xr.Dataset], attrs: Mapping[str, Any]) -> Container:
-    """Wrap plain datasets in the installed ArviZ's container.
+    """Wrap plain datasets, by group name, in the installed ArviZ's container.
 
-    Parameters
-    ----------
-    groups : mapping of str to Dataset
-        Datasets by group name, in ArviZ's names where it has one. Groups of our own
-        (``log_likelihood_group``, ``log_prior``) are welcome; a dataset without variables is left
-        out.
-    attrs : mapping of str to str, int or float
-        Attributes of the whole. They also go onto the ``posterior`` group (onto ``prior`` where
-        there is no posterior), because many ArviZ functions pass on a single group.
-
-    Returns
-    -------
-    InferenceData or DataTree
-
-    Raises
-    ------
-    ContainerError
-        If an attribute is of a kind that a NetCDF file cannot hold.
+    A dataset without variables is left out. The attributes also go onto the ``posterior`` group, or
+    ``prior`` where there is no posterior: many ArviZ functions pass on a single group.
     """
     attrs = {str(key): _plain_attribute(key, value) for key, value in attrs.items()}
     plain = {name: with_plain_labels(ds) for name, ds in groups.items() if ds.data_vars}
@@ -205,24 +167,7 @@ def has(idata: Container, group: str) -> bool:
 
 
 def dataset(idata: Container, group: str) -> xr.Dataset:
-    """One group as a dataset, on either line.
-
-    Parameters
-    ----------
-    idata : InferenceData or DataTree
-    group : str
-
-    Returns
-    -------
-    Dataset
-        Its arrays are the container's; assigning a variable to it leaves the container as it is
-        (:func:`add` writes).
-
-    Raises
-    ------
-    ContainerError
-        If the group is not there.
-    """
+    """One group as a dataset; assigning to it leaves the container as it is."""
     names = groups(idata)
     if group not in names:
         raise ContainerError(
@@ -249,15 +194,7 @@ def _next_step(group: str, names: tuple[str, ...]) -> str:
 
 
 def add(idata: Container, name: str, dataset: xr.Dataset) -> None:
-    """Put a group into a container, in place; one of that name is replaced.
-
-    Parameters
-    ----------
-    idata : InferenceData or DataTree
-    name : str
-    dataset : Dataset
-        With at least one variable.
-    """
+    """Put a group into a container, in place; one of that name is replaced."""
     names = groups(idata)
     if not dataset.data_vars:
         raise ContainerError(f"group {name!r} needs at least one variable; got an empty dataset")

@@ -28,23 +28,6 @@ def save(idata: Container, path: str | os.PathLike[str]) -> Path:
 
     The file appears whole or not at all: it is written beside its place under another name, and
     moved there at the end. A file that is there is replaced.
-
-    Parameters
-    ----------
-    idata : InferenceData or DataTree
-    path : str or path
-        Customarily ending in ``.nc``. Its folder has to exist.
-
-    Returns
-    -------
-    Path
-        Where it was written.
-
-    Raises
-    ------
-    ContainerError
-        If the folder does not exist or cannot be written, or a label is of a kind that NetCDF
-        cannot hold.
     """
     groups(idata)
     target = Path(os.path.realpath(Path(os.path.expanduser(path))))
@@ -146,12 +129,9 @@ def load(path: str | os.PathLike[str]) -> Container:
 def _why_not_read(error: BaseException) -> str:
     """Why a file could not be read, and the next step."""
     said = one_line(error)
-    if isinstance(error, MemoryError) or "memory allocation failed" in said:
-        return f"it takes more memory than there is ({said}); give it more"
-    number = _number(error)
-    # A damaged address makes the system say EINVAL; any other number is of the system itself.
-    if number not in (0, errno.EINVAL):
-        return f"{os.strerror(number)}; see to that, and try again"
+    # A damaged address makes the system say EINVAL; any other number is the system's own.
+    if isinstance(error, MemoryError) or _number(error) not in (0, errno.EINVAL):
+        return f"{said}; see to that, and try again"
     return f"the file is damaged or cut short ({said}); write it again, or fetch it again"
 
 

@@ -101,18 +101,8 @@ def _psis_1x(
 def smoothed_weights(log_weights: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
     """Importance weights, Pareto-smoothed by the installed ArviZ, and their Pareto k.
 
-    Parameters
-    ----------
-    log_weights : array, shape (S,)
-        Finite.
-
-    Returns
-    -------
-    weights : array, shape (S,)
-        They sum to 1.
-    k : float
-        As of :func:`pareto_k`; NaN where the largest weights are all the same, so that there is no
-        tail to smooth.
+    Finite log weights and weights that sum to 1, both of shape (S,). k is NaN where the largest
+    weights are all the same, so that there is no tail to smooth.
     """
     import numpy as np
 

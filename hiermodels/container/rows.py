@@ -76,19 +76,7 @@ def columns_of(idata: Container) -> dict[str, Any]:
 
 
 def fitted_rows(idata: Container, what: str) -> FittedRows:
-    """Read the rows of a fit.
-
-    Parameters
-    ----------
-    idata : InferenceData or DataTree
-    what : str
-        What needs them, for the message.
-
-    Raises
-    ------
-    ContainerError
-        The container is not a fit of this package, or was made without rows.
-    """
+    """Read the rows of a fit."""
     import numpy as np
 
     columns = columns_of(idata)

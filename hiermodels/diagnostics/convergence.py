@@ -1,17 +1,15 @@
-"""R-hat, effective sample sizes, Monte Carlo standard errors and E-BFMI of containers' variables.
+"""R-hat, effective sample sizes, Monte Carlo standard errors and E-BFMI of many entries at once.
 
-The numbers are ArviZ's own, computed by :mod:`~hiermodels.diagnostics.estimators` for many entries
-at once, without ArviZ: its import takes a second, its rulers 6 ms an entry (a minute for 10,000
-effects). Two promises are added. An entry that cannot be measured (constant, not finite, too few
-chains) is NaN, in silence. And memory is bounded: beside the draws themselves some 20 MB a
-processor.
+The numbers are ArviZ's own, computed by :mod:`~hiermodels.diagnostics.estimators` without ArviZ,
+which takes 6 ms per entry (a minute for 10,000 effects). An entry that cannot be measured
+(constant, not finite, too few chains) is NaN. Beside the draws, each processor uses about 20 MB.
 """
 
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from ..errors import ContainerError, listed
 from ..system.progress import processors
@@ -21,75 +19,11 @@ if TYPE_CHECKING:
     import xarray as xr
     from numpy.typing import NDArray
 
-__all__ = ["bfmi", "ess", "mcse", "refuse_bare", "rhat", "table"]
+__all__ = ["bfmi", "refuse_bare", "table"]
 
 _SAMPLE_DIMS = ("chain", "draw")
 # Numbers in a block: a megabyte, so that a dozen arrays of that size stay near the processor.
 _BLOCK = 1 << 17
-
-
-def rhat(ds: xr.Dataset) -> xr.Dataset:
-    """Rank-normalized split R-hat of every entry.
-
-    Parameters
-    ----------
-    ds : Dataset
-        Variables with dims (chain, draw, ...).
-
-    Returns
-    -------
-    Dataset
-        The same variables without chain and draw. NaN for entries that are constant or not finite,
-        and everywhere if there is one chain only.
-
-    Raises
-    ------
-    ContainerError
-        If there is no dim ``chain`` or ``draw``; so do :func:`ess` and :func:`mcse`.
-
-    References
-    ----------
-    Vehtari, A., Gelman, A., Simpson, D., Carpenter, B. and Bürkner, P.-C. (2021).
-    Rank-normalization, folding, and localization: an improved R-hat. Bayesian Analysis 16, 667-718.
-    """
-    return _measure("r_hat", ds)
-
-
-def ess(ds: xr.Dataset, method: Literal["bulk", "tail"] = "bulk") -> xr.Dataset:
-    """Effective sample size of every entry, in draws.
-
-    Parameters
-    ----------
-    ds : Dataset
-        Variables with dims (chain, draw, ...).
-    method : {"bulk", "tail"}
-        ``"bulk"`` for the centre (rank-normalized); ``"tail"`` for the smaller of those of the 5 %
-        and 95 % quantiles.
-
-    Returns
-    -------
-    Dataset
-        The same variables without chain and draw; NaN for entries that are constant or not finite.
-    """
-    return _measure(f"ess_{method}", ds)
-
-
-def mcse(ds: xr.Dataset, method: Literal["mean", "sd"] = "mean") -> xr.Dataset:
-    """Monte Carlo standard error of the mean or of the standard deviation of every entry.
-
-    Parameters
-    ----------
-    ds : Dataset
-        Variables with dims (chain, draw, ...).
-    method : {"mean", "sd"}
-
-    Returns
-    -------
-    Dataset
-        The same variables without chain and draw, in their units; NaN for entries that are constant
-        or not finite.
-    """
-    return _measure(f"mcse_{method}", ds)
 
 
 def bfmi(sample_stats: xr.Dataset) -> NDArray[np.float64]:
@@ -101,16 +35,6 @@ def bfmi(sample_stats: xr.Dataset) -> NDArray[np.float64]:
     ----------
     sample_stats : Dataset
         With ``energy``, dims (chain, draw).
-
-    Returns
-    -------
-    ndarray
-        One number for each chain; NaN where the energy is constant or not finite.
-
-    Raises
-    ------
-    ContainerError
-        If there is no ``energy``.
 
     References
     ----------
@@ -218,31 +142,10 @@ def _simple(name: str, flat: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def refuse_bare(dims: Iterable[Hashable]) -> None:
-    """Refuse what has not both dims of draws.
-
-    Raises
-    ------
-    ContainerError
-        There is no dim ``chain`` or no ``draw``.
-    """
+    """Refuse what has not both dims of draws."""
     there = [str(dim) for dim in dims]
     if not set(_SAMPLE_DIMS) <= set(there):
         raise ContainerError(
             f"draws need the dims 'chain' and 'draw'; got {listed(there) or 'none'}; "
             "sel(chain=[0]) keeps the dim where sel(chain=0) takes it away"
         )
-
-
-def _measure(column: str, ds: xr.Dataset) -> xr.Dataset:
-    """One column of every variable, as a dataset of the same entries."""
-    import numpy as np
-    import xarray as xr
-
-    refuse_bare(ds.dims)
-    variables = {}
-    for name, x in ds.items():
-        x = x.transpose(*_SAMPLE_DIMS, ...)
-        values = np.asarray(x.values, dtype=np.float64)
-        measured = table(values.reshape(*values.shape[:2], -1), [column])[column]
-        variables[name] = (x.dims[2:], measured.reshape(values.shape[2:]))
-    return xr.Dataset(variables, coords=ds.drop_dims(_SAMPLE_DIMS).coords)

@@ -91,16 +91,7 @@ class Finding:
 def in_draws(
     parameters: pd.DataFrame, chains: pd.DataFrame, broken: list[str], fit: Fit
 ) -> Iterable[Finding]:
-    """Go through the limits, in the order in which to see to them.
-
-    Parameters
-    ----------
-    parameters, chains : DataFrame
-        As in :class:`~hiermodels.diagnostics.check.Diagnostics`.
-    broken : list of str
-        Scalars with a draw that is not finite.
-    fit : Fit
-    """
+    """Go through the limits, in the order in which to see to them."""
     total = fit.chains * fit.draws
     if broken:
         yield Finding(

@@ -121,16 +121,7 @@ class Place:
 
 
 def steadier(fit: Fit, place: Place | None = None, near_zero: str = "") -> tuple[str, ...]:
-    """Remedies for a posterior that the sampler cannot follow everywhere.
-
-    Parameters
-    ----------
-    fit : Fit
-    place : Place, optional
-        Where the sampler cannot follow.
-    near_zero : str
-        The group standard deviation that is near 0 and slow for it.
-    """
+    """Remedies for a posterior that the sampler cannot follow everywhere."""
     if fit.engine == "gibbs":
         return _again(option("engine", "exact"), option("engine", "nuts"))
     steps = _parameterizations(fit, small=bool(near_zero) or (place is not None and place.small))
@@ -144,16 +135,7 @@ def steadier(fit: Fit, place: Place | None = None, near_zero: str = "") -> tuple
 
 
 def longer(fit: Fit, factor: float, near_zero: str = "") -> tuple[str, ...]:
-    """Remedies for too few effective draws.
-
-    Parameters
-    ----------
-    fit : Fit
-    factor : float
-        How many times more are wanted.
-    near_zero : str
-        The group standard deviation that is near 0 and slow for it.
-    """
+    """Remedies for too few effective draws."""
     if fit.draws < _FEW_DRAWS:
         warmup = "" if fit.engine == "exact" else " and " + option("warmup", 1000)
         return _again(

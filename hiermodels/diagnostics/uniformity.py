@@ -86,28 +86,12 @@ class Fit:
 
 
 def below(ranks: NDArray[np.int64], draws: int) -> Counts:
-    """Number of ranks below 1, ..., L.
-
-    Parameters
-    ----------
-    ranks : array of int, shape (N,)
-        From 0 to L.
-    draws : int
-        L, the number of draws that ranks are among.
-    """
+    """Number of ranks below 1, ..., L; ranks, shape (N,), are from 0 to L, the number of draws."""
     return np.cumsum(np.bincount(ranks, minlength=draws + 1))[:-1]
 
 
 def judge(ranks: NDArray[np.int64], draws: int) -> Fit:
-    """How probable the ECDF of ranks is where they are uniform.
-
-    Parameters
-    ----------
-    ranks : array of int, shape (N,)
-        From 0 to ``draws``; N at least 1.
-    draws : int
-        L, the number of draws that ranks are among, at least 1.
-    """
+    """How probable the ECDF of ranks, shape (N,), from 0 to ``draws``, is if they are uniform."""
     counts, n = below(ranks, draws), len(ranks)
     p = _pointwise(n, draws)[np.arange(draws), counts]
     at = int(np.argmin(p))
@@ -117,18 +101,7 @@ def judge(ranks: NDArray[np.int64], draws: int) -> Fit:
 
 @lru_cache(maxsize=32)
 def band(simulations: int, draws: int, level: float) -> Band:
-    """The band that the ECDF of uniform ranks stays in with a probability of ``level`` or more.
-
-    Parameters
-    ----------
-    simulations : int
-        N, the number of ranks.
-    draws : int
-        L, the number of draws that ranks are among.
-    level : float
-        In (0, 1). The band is the narrowest of those that hold the counts of pointwise probability
-        above some gamma; as counts are whole, it may hold a little more than ``level``.
-    """
+    """The band that the ECDF of uniform ranks stays in with a probability of ``level`` or more."""
     p = _pointwise(simulations, draws)
     lower, upper = _bounds(p, _gamma(simulations, draws, level))
     z = np.arange(1, draws + 1) / (draws + 1)
@@ -155,17 +128,6 @@ def power(simulations: int, draws: int, level: float, shift: float) -> float:
 
     The draws are normal and off by ``shift`` of their sd: a rank is binomial with L trials of
     probability Phi(Phi^-1(u) + shift), u uniform on (0, 1).
-
-    Parameters
-    ----------
-    simulations : int
-        N, the number of ranks.
-    draws : int
-        L, the number of draws that ranks are among.
-    level : float
-        Of the band.
-    shift : float
-        In sds of the posterior.
     """
     u = (np.arange(_NODES) + 0.5) / _NODES
     below = special.ndtr(special.ndtri(u) + shift)
@@ -178,15 +140,7 @@ def power(simulations: int, draws: int, level: float, shift: float) -> float:
 
 @lru_cache(maxsize=32)
 def detectable(simulations: int, draws: int, level: float, probability: float = 0.9) -> float:
-    """The shift of a posterior, in its sds, that is found with a probability; inf where none is.
-
-    Parameters
-    ----------
-    simulations, draws, level
-        As in :func:`power`.
-    probability : float
-        Of finding it.
-    """
+    """The shift of a posterior, in its sds, that is found with a probability; inf where none is."""
     low, high = 0.0, _WIDEST
     if power(simulations, draws, level, high) < probability:
         return math.inf

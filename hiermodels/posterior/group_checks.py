@@ -126,6 +126,7 @@ def check_groups(idata: Container, *, statistics: Sequence[str] = STATISTICS) ->
     """
     import numpy as np
     import pandas as pd
+    from scipy import stats
 
     chosen = _statistics(statistics)
     rows, replicated = _read(idata)
@@ -142,7 +143,10 @@ def check_groups(idata: Container, *, statistics: Sequence[str] = STATISTICS) ->
             **{name: np.ravel(compared[name]) for name in group_statistics.COLUMNS},
         }
     )
-    table["p_adjusted"] = _adjusted(table.pop("tail").to_numpy())
+    tail = table.pop("tail").dropna()
+    table["p_adjusted"] = np.nan
+    if len(tail):
+        table.loc[tail.index, "p_adjusted"] = stats.false_discovery_control(tail)
     overall = pd.DataFrame(
         {
             "statistic": list(chosen),
@@ -202,17 +206,6 @@ def _read(idata: Container) -> tuple[FittedRows, Array]:
     x = predicted.variables[rows.response].transpose("chain", "draw", rows.dim)
     values = np.asarray(x.to_numpy(), dtype=np.float64)
     return rows, values.reshape(-1, values.shape[2])
-
-
-def _adjusted(p: Array) -> Array:
-    """Two-sided p-values adjusted by Benjamini and Hochberg; NaN where there is none."""
-    import numpy as np
-    from scipy import stats
-
-    out = np.full(len(p), np.nan)
-    if (some := ~np.isnan(p)).any():
-        out[some] = stats.false_discovery_control(p[some])
-    return out
 
 
 # ---- words --------------------------------------------------------------------------------------

@@ -20,13 +20,7 @@ __all__ = ["likelihood", "priors_by_block"]
 
 
 def priors_by_block(idata: Container, posterior: xr.Dataset) -> dict[str, Array]:
-    """Log prior of each block, shape (S,).
-
-    Raises
-    ------
-    ContainerError
-        There is none, or none of these draws, or one that is not finite.
-    """
+    """Log prior of each block, shape (S,)."""
     if not inference_data.has(idata, "log_prior"):
         raise ContainerError(
             "sensitivity needs the group 'log_prior' (log densities of the priors, by block), and "
@@ -37,20 +31,7 @@ def priors_by_block(idata: Container, posterior: xr.Dataset) -> dict[str, Array]
 
 
 def likelihood(idata: Container, posterior: xr.Dataset, asked: str) -> tuple[str, Array]:
-    """Which likelihood there is, "row" or "group", and its logarithm, shape (S,).
-
-    Parameters
-    ----------
-    idata : InferenceData or DataTree
-    posterior : Dataset
-        The draws that it must be of.
-    asked : {"auto", "row", "group"}
-
-    Raises
-    ------
-    ContainerError
-        There is none of that kind, or none of these draws, or one that is not finite.
-    """
+    """Which likelihood there is, "row" or "group", and its logarithm, shape (S,)."""
     groups = {"row": "log_likelihood", "group": "log_likelihood_group"}
     kinds = ["row", "group"] if asked == "auto" else [asked]
     for kind in kinds:

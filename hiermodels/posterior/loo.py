@@ -140,8 +140,9 @@ class Loo:
         if self.undefined:
             names = [str(i) for i in self.table.index[self.table["elpd"].isna()][:_SHOWN]]
             more = ", ..." if self.undefined > _SHOWN else ""
+            what = "observations" if self.unit == "observation" else "groups"
             lines.append(
-                f"{self.undefined} of {len(self.table)} {_plural(self.unit)} "
+                f"{self.undefined} of {len(self.table)} {what} "
                 f"({', '.join(names)}{more}) {'has' if self.undefined == 1 else 'have'} no "
                 f"prediction: {self.why_undefined}. They are not in the sums."
             )
@@ -224,16 +225,9 @@ def check_unit(unit: Any) -> None:
 
 
 def with_refits(found: Loo, elpd: pd.Series[float], why: str = "") -> Loo:
-    """The same with some terms replaced by those of fits without them.
+    """The same with some terms replaced by those of fits without them, NaN with ``why``.
 
-    Parameters
-    ----------
-    found : Loo
-    elpd : Series
-        Log p(y_out | y_rest) by label, NaN where there is none; their Pareto k is NaN then, as no
-        weights were used.
-    why : str
-        Why those that are NaN have no prediction.
+    Their Pareto k is NaN: no weights were used.
     """
     table = found.table.copy()
     table.loc[elpd.index, "elpd"] = elpd
@@ -375,7 +369,3 @@ def _next_step(attrs: dict[str, Any], unit: str) -> str:
     how = ", as hm.compare_pooling(model, refit='bad') does" if model else ""
     steps.append(f"fit again without each of these {what}{how}")
     return f"Next: {'; or '.join(steps)}."
-
-
-def _plural(unit: str) -> str:
-    return "observations" if unit == "observation" else "groups"

@@ -124,15 +124,7 @@ def compare(fits: Mapping[str, Container | Loo], unit: str = "observation") -> L
 
 
 def compared(loos: Mapping[str, Loo]) -> LooComparison:
-    """The comparison of what has been left out already, all in one unit.
-
-    Raises
-    ------
-    DataError
-        They are not of the same data.
-    OptionError
-        None of them defines a term, or no term is defined by all that define any.
-    """
+    """The comparison of what has been left out already, all in one unit."""
     import pandas as pd
 
     _refuse_other_data(loos)

@@ -1,4 +1,4 @@
-"""What the terms of a leave-one-out are of: the data, and the terms that have no prediction."""
+"""The observations or groups left out: their data, and which of them have no prediction."""
 
 from __future__ import annotations
 
@@ -162,24 +162,11 @@ def without_prediction(idata: Container, unit: str, terms: int) -> tuple[Mask, s
     - An improper prior on each group's own sigma needs a residual degree of freedom there; a new
       group has none.
 
-    Parameters
-    ----------
-    idata : InferenceData or DataTree
-        A fit whose attributes say its pooling and priors; of any other, every term is taken to be
-        defined.
-    unit : {"observation", "group"}
-    terms : int
-
     Returns
     -------
     mask : array of bool, shape (terms,)
     why : str
         Empty where every term is defined.
-
-    Raises
-    ------
-    ContainerError
-        Without pooling, rows that the container does not hold.
     """
     attrs = idatas.attributes(idata)
     nothing = np.zeros(terms, dtype=bool)
@@ -217,10 +204,6 @@ class _Fit:
         return bool(self.attrs.get("model") == "EightSchools")
 
     @property
-    def own_sigma(self) -> bool:
-        return bool(json.loads(self.attrs.get("columns", "{}")).get("sigma") == "group")
-
-    @property
     def sizes(self) -> NDArray[np.int64] | None:
         if self.constant is None or "group_size" not in self.constant:
             return None
@@ -232,11 +215,6 @@ class _Fit:
         if self.constant is None or "group_index" not in self.constant:
             return None
         return self.constant["group_index"].to_numpy()
-
-    @property
-    def _origin(self) -> dict[str, float]:
-        said = self.attrs.get("origin")
-        return {} if said is None else dict(json.loads(said)["columns"])
 
     def flat(self, *blocks: str) -> list[str]:
         """Full names of the parameters of some blocks that have flat priors."""
@@ -254,7 +232,7 @@ class _Fit:
         if all("[" not in name for name in names):
             return np.ones((rows, 1))
         taken = []
-        origin = self._origin
+        origin = json.loads(self.attrs.get("origin", '{"columns": {}}'))["columns"]
         for name in names:
             block, label = name[:-1].split("[", 1)
             matrix, dim = ("x", "predictor") if block == "beta" else ("z", "coefficient")
@@ -343,7 +321,8 @@ def _by_groups(fit: _Fit, unit: str, nothing: Mask) -> tuple[Mask, str]:
 
 def _by_residuals(fit: _Fit, unit: str, nothing: Mask) -> tuple[Mask, str]:
     prior, sizes, index = fit.priors.get("sigma"), fit.sizes, fit.index
-    if not fit.own_sigma or prior is None or prior.proper:
+    own_sigma = json.loads(fit.attrs.get("columns", "{}")).get("sigma") == "group"
+    if not own_sigma or prior is None or prior.proper:
         return nothing, ""
     if unit == "group":
         return ~nothing, f"the sd of a new group has an improper prior, sigma ~ {prior}"

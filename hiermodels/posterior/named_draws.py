@@ -25,21 +25,7 @@ _OTHER_DIMS = ("coefficient", "coefficient_2", "predictor")
 
 
 def entries(idata: Container, name: Any) -> dict[str, NDArray[np.float64]]:
-    """Draws of shape (chain, draw) by label: of a variable, or of one entry.
-
-    Parameters
-    ----------
-    idata : InferenceData or DataTree
-    name : str
-        ``"theta"``, or ``"theta[A]"`` as ``hm.summary`` labels it.
-
-    Raises
-    ------
-    ContainerError
-        There is no posterior with the dims of draws.
-    OptionError
-        There is no such variable or entry.
-    """
+    """Draws of shape (chain, draw) by label: of a variable, or of one entry."""
     ds = _posterior(idata)
     if not isinstance(name, str) or name in ds.data_vars or "[" not in name:
         _refuse_unknown(ds, name, idata)
@@ -88,23 +74,7 @@ class ByGroup:
 
 
 def by_group(idata: Container, name: Any, coefficient: Any) -> ByGroup:
-    """Draws of one number for each group.
-
-    Parameters
-    ----------
-    idata : InferenceData or DataTree
-    name : str
-        A variable with a value for each group, or with several.
-    coefficient : str or None
-        Which of several.
-
-    Raises
-    ------
-    ContainerError
-        There is no posterior with the dims of draws.
-    OptionError
-        There is no such variable or coefficient; complete pooling, where all effects are one.
-    """
+    """Draws of one number for each group."""
     import numpy as np
     import pandas as pd
 
@@ -153,13 +123,7 @@ def _entry(ds: xr.Dataset, dim: str, name: str, coefficient: Any) -> int:
 
 
 def places(x: ByGroup, groups: Any) -> list[int]:
-    """Where two named groups or more stand among all; of all, where none are named.
-
-    Raises
-    ------
-    OptionError
-        There is no such group, one is named twice, or there are fewer than two.
-    """
+    """Where two named groups or more stand among all; of all, where none are named."""
     labels = x.index.tolist()
     if len(labels) < 2:
         raise OptionError(f"differences need at least 2 groups, got 1 ({listed(labels)})")

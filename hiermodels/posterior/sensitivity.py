@@ -1,4 +1,4 @@
-"""How far a posterior hangs on its priors: what :mod:`.power_scaling` says, in words."""
+"""How much a posterior depends on its priors: the numbers of :mod:`.power_scaling`, in words."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ def sensitivity(
     likelihood: str = "auto",
     threshold: float = THRESHOLD,
 ) -> Sensitivity:
-    """How much each quantity hangs on the priors, and on the likelihood, without a refit.
+    """How much each quantity depends on the priors, and on the likelihood, without a refit.
 
     The prior is that of the parameters at the top: mu, tau, Omega, beta, sigma. The distribution
     of the group effects, theta_j ~ N(mu, tau), is learned from the data: it belongs to the model
@@ -157,12 +157,11 @@ def sensitivity(
         "row" scales the group ``log_likelihood``, p(y_i | theta, sigma), as ArviZ and the paper do:
         as if every row counted alpha times, for the groups that there are. "group" scales
         ``log_likelihood_group``, p(y_j | mu, tau, ...), with the effects integrated out: as if
-        there were alpha times the groups. That is a different question, and for the
-        hyperparameters as good a one; it has much less Monte Carlo noise where there are many
-        groups, and needs no rows. Rows say little of mu and tau beyond what the groups do, so that
-        their numbers are small with "row"; with "group" whatever the data inform has about 0.1 and
-        more, and a conflict there may just be two sources of information. The effects have no such
-        answer. "auto" is "row" where the container has it, else "group"; the result says which.
+        there were alpha times the groups. "group" has less Monte Carlo noise with many groups,
+        needs no rows, and has no answer for the effects. mu and tau have small numbers with "row";
+        with "group" every quantity that the data inform has about 0.1 or more, and a conflict may
+        just be two sources of information. "auto" is "row" where the container has it, else
+        "group"; the result says which.
     threshold : float
         Sensitivity from which on a quantity is flagged; 0.05 in the paper.
 
@@ -186,11 +185,10 @@ def sensitivity(
 
     Notes
     -----
-    A flag is no fault: a prior that was meant to inform does. It says that the prior has to be
-    stated and defended, and that another one would change the answer (``hm.compare_priors`` shows
-    how much). Flat priors are constant, and nothing is sensitive to them. Between two fits of 4000
-    draws the numbers of mu and theta differ by a hundredth, those of a tau with a long tail by a
-    few: a diagnosis at the threshold may change.
+    A flag is not a fault: an informative prior is meant to inform. Report that prior and its
+    reasons; ``hm.compare_priors`` shows how much another one changes the answer. Flat priors are
+    constant, and nothing is sensitive to them. Two fits of 4000 draws differ by about 0.01 for mu
+    and theta, and by a few hundredths for a tau with a long tail.
     """
     import numpy as np
     import pandas as pd
@@ -244,7 +242,9 @@ def sensitivity(
     flagged = table[table["diagnosis"] != FINE].sort_values("prior", ascending=False).index
     sentences = []
     for label in flagged:
-        names = _decisive(by_block.loc[label], threshold)
+        # The blocks whose priors matter, the worst first; if no block does by itself, the worst.
+        order = by_block.loc[label].sort_values(ascending=False)
+        names = [str(n) for n in order.index[order >= threshold]] or [str(order.index[0])]
         own = np.sum([blocks[name] for name in names], axis=0)
         pull = power_scaling.pull(drawn[label], own)
         sentences.append(_sentence(label, table.loc[label], names, pull))
@@ -340,17 +340,12 @@ def _group(attrs: dict[str, Any], posterior: xr.Dataset) -> str | None:
 # ---- words ---------------------------------------------------------------------------------------
 
 
-def _decisive(blocks: pd.Series[Any], threshold: float) -> list[str]:
-    """The blocks whose priors matter, the worst first; the worst, where none does by itself."""
-    blocks = blocks.sort_values(ascending=False)
-    return [str(n) for n in blocks.index[blocks >= threshold]] or [str(blocks.index[0])]
-
-
 def _sentence(label: str, row: pd.Series[Any], names: Sequence[str], pull: str) -> str:
     """What is said of a flagged scalar, with the blocks whose priors matter."""
-    whose = f"the prior of {names[0]}" if len(names) == 1 else f"the priors of {_and(names)}"
-    numbers = f"{row['prior']:.2f} and {row['likelihood']:.2f}"
     one = len(names) == 1
+    together = f"{', '.join(names[:-1])} and {names[-1]}"
+    whose = f"the prior of {names[0]}" if one else f"the priors of {together}"
+    numbers = f"{row['prior']:.2f} and {row['likelihood']:.2f}"
     if row["diagnosis"] == CONFLICT:
         it = "it" if one else "them"
         return (
@@ -362,10 +357,6 @@ def _sentence(label: str, row: pd.Series[Any], names: Sequence[str], pull: str) 
         f"{label}: {whose} {'decides' if one else 'decide'} as much as the data, or more "
         f"({numbers}); report how conclusions change with hm.compare_priors"
     )
-
-
-def _and(names: Sequence[str]) -> str:
-    return f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def _title(attrs: dict[str, Any], posterior: xr.Dataset) -> str:

@@ -121,15 +121,6 @@ def test_heterogeneity_of_eight_schools_is_tau_and_i_squared(schools):
     assert 0.8 < table.loc["lambda", "mean"] < 1
 
 
-def test_the_fits_have_the_same_names_dims_and_coords(exams):
-    shapes = set()
-    for idata in exams.fits.values():
-        theta = idatas.dataset(idata, "posterior")["theta"]
-        assert theta["coefficient"].to_numpy().tolist() == ["Intercept", "standLRT"]
-        shapes.add((theta.dims, theta.shape))
-    assert shapes == {(("chain", "draw", "school", "coefficient"), (4, 1000, 65, 2))}
-
-
 def test_exam_schools_left_out_agree_with_brute_force(exams):
     """Within 0.1 for the ten schools with the worst k, and ten at random; no k above 0.7."""
     table = exams.loo["group", "partial"].table
@@ -306,11 +297,6 @@ def test_the_same_seed_gives_the_same_comparison(schools):
     assert not other.estimates["partial_mean"].equals(schools.estimates["partial_mean"])
 
 
-def test_any_pooling_may_be_given(schools):
-    c = hm.compare_pooling(eight_schools().replace(pooling="complete"), seed=1)
-    pd.testing.assert_frame_equal(c.estimates, schools.estimates)
-
-
 @pytest.mark.stan
 def test_nuts_on_an_executor_agrees_with_exact_draws_and_with_itself(schools):
     nuts: dict[str, Any] = {"seed": 3, "engine": "nuts", "progress": False}
@@ -326,14 +312,6 @@ def test_nuts_on_an_executor_agrees_with_exact_draws_and_with_itself(schools):
         assert (off.abs() < 0.25 * schools.estimates[f"{name}_sd"]).all()
     a, b = (x.elpd.set_index("pooling")["elpd"] for x in (c, schools))
     assert (a - b).abs().max() < 0.1
-
-
-def test_the_report_is_also_html(schools):
-    page = schools.to_html()
-    assert page.count("<table") == 3
-    assert "-30.7" in page
-    assert "Pooling of effect by school" in page
-    assert schools._repr_html_() == page
 
 
 def test_labels_cannot_break_the_html():

@@ -91,7 +91,7 @@ def test_on_arviz_1_a_container_is_built_checked_and_summed_up_without_importing
     ("error", "way_out"),
     [
         (AttributeError("no attribute 'core'"), r"'core'\).*pip install 'matplotlib<3\.11'"),
-        (PermissionError(13, "Permission denied"), r"denied\).*set XDG_CACHE_HOME"),
+        (PermissionError(13, "Permission denied"), r"denied\).*set HOME or XDG_CACHE_HOME"),
     ],
 )
 def test_an_arviz_that_cannot_be_imported_is_told_with_the_way_out(monkeypatch, error, way_out):
@@ -123,17 +123,6 @@ def test_attributes_are_on_the_whole_and_on_the_posterior(idata):
     assert hi.dataset(idata, "sample_stats").attrs == {}
 
 
-def test_without_a_posterior_the_attributes_are_on_the_prior():
-    prior = hi.container({"prior": draws(["A"]), "observed_data": xr.Dataset({"y": 1.0})}, ATTRS)
-    assert hi.dataset(prior, "prior").attrs == ATTRS
-
-
-def test_building_leaves_the_datasets_alone():
-    given = groups_of()
-    hi.container(given, ATTRS)
-    assert given["posterior"].attrs == {}
-
-
 def test_numbers_of_numpy_and_booleans_become_plain_attributes():
     c = hi.container({"posterior": draws(["A"])}, {"n": np.int64(3), "x": np.float64(1), "b": True})
     assert hi.attributes(c) == {"n": 3, "x": 1.0, "b": 1}
@@ -158,12 +147,6 @@ def test_what_is_no_container_is_refused(thing):
         hi.dataset(thing, "posterior")
 
 
-def test_a_dataset_handed_out_can_be_written_without_touching_the_container(idata):
-    ds = hi.dataset(idata, "posterior")
-    ds["tau"] = ds["mu"] * 2
-    assert "tau" not in hi.dataset(idata, "posterior")
-
-
 @pytest.mark.parametrize("name", ["prior", "log_prior", "my_own"])
 def test_a_group_is_added_or_replaced_in_place(idata, name):
     new = draws(["X"], seed=6)
@@ -172,11 +155,6 @@ def test_a_group_is_added_or_replaced_in_place(idata, name):
     assert hi.groups(idata).count(name) == 1
     with pytest.raises(ContainerError, match="needs at least one variable"):
         hi.add(idata, name, xr.Dataset())
-
-
-def test_arviz_works_on_the_container(idata):
-    assert az.loo(idata).n_data_points == 3
-    assert len(az.summary(idata)) == 4
 
 
 def test_datasets_that_share_indexes_are_those_that_have_their_own():

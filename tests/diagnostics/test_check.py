@@ -119,13 +119,6 @@ def test_under_complete_pooling_mu_is_checked_once_and_not_for_each_group_again(
     assert len(asked.parameters) == 3
 
 
-def test_a_result_is_frozen_and_prints_as_its_report():
-    result = hm.check(fit())
-    with pytest.raises(AttributeError):
-        result.ok = False
-    assert repr(result) == str(result)
-
-
 def test_only_the_variables_that_are_asked_for_are_checked_and_the_whole_fit_in_any_case():
     post = posterior()
     post["theta"][3] += 40
@@ -161,36 +154,6 @@ def test_one_divergence_is_enough_and_its_chain_is_named():
     assert result.verdict == "Do not rely on these draws yet: divergences."
 
 
-@pytest.mark.parametrize(
-    ("attrs", "remedy"),
-    [
-        (
-            {"parameterization": "centered"},
-            "parameterization='marginal', then 'noncentered', then adapt_delta=0.99",
-        ),
-        (
-            {"parameterization": "centered", "adapt_delta": 0.99},
-            "parameterization='marginal', then 'noncentered', then a tighter prior on tau",
-        ),
-        (
-            {"parameterization": "noncentered"},
-            "parameterization='marginal', then 'centered' where groups carry much data, "
-            "then adapt_delta=0.99",
-        ),
-        ({"parameterization": "marginal"}, "adapt_delta=0.99, then a tighter prior on tau"),
-    ],
-)
-def test_the_remedy_for_divergences_depends_on_the_parameterization(attrs, remedy):
-    result = hm.check(fit(sample_stats=diverging(9), **attrs))
-    assert the(result, "divergences").remedy == f"fit again with {remedy}"
-
-
-def test_a_prior_on_tau_is_no_remedy_where_there_is_no_tau():
-    post = posterior().drop_vars("tau")
-    result = hm.check(fit(post, diverging(9), pooling="none", parameterization=""))
-    assert the(result, "divergences").remedy == "fit again with adapt_delta=0.99"
-
-
 def test_chains_that_disagree_are_found_and_the_worst_parameter_is_first():
     post = posterior()
     post["mu"][3] += 40
@@ -219,14 +182,6 @@ def test_low_ess_is_below_100_a_chain(n, rho, low):
         draws = int(finding.remedy.partition("draws=")[2].partition(",")[0])
         assert worst * draws / 1000 >= 400
         assert 2000 <= draws <= 1000 * 1.2 * 400 / worst + 500
-
-
-def test_where_draws_alone_will_not_do_the_remedy_is_another_parameterization():
-    post = posterior()
-    post["tau"][:] = np.cumsum(post["mu"].to_numpy() - 8, axis=1)
-    finding = the(hm.check(fit(post, parameterization="centered")), "ess_bulk")
-    assert "draws=" not in finding.remedy
-    assert "noncentered" in finding.remedy
 
 
 def test_low_tail_ess_is_found_on_its_own():
@@ -283,20 +238,6 @@ def test_draws_that_are_not_finite_are_found_first_and_named(value):
     assert not result.ok
 
 
-def test_what_no_longer_run_mends_has_a_remedy_of_its_own():
-    broken = posterior()
-    broken["theta"][1, 17, 2] = np.nan
-    for post, kind, remedy in (
-        (broken, "nan", "look for huge or tiny values in the data and at model.priors"),
-        (xr.zeros_like(posterior()), "still", "fit again with another seed or other inits"),
-        (posterior(n=3), "few_draws", "fit again with more draws, 1000 or so of each chain"),
-        (posterior(chains=1), "chains", "fit again with chains=4"),
-    ):
-        finding = the(hm.check(fit(post)), kind)
-        assert finding.remedy.startswith(remedy)
-        assert finding.remedies == (finding.remedy,)
-
-
 def test_a_sampler_that_does_not_move_is_found():
     post = posterior()
     still = xr.zeros_like(post)
@@ -347,33 +288,6 @@ def everything_wrong():
     return hm.check(fit(post, s, parameterization="centered"))
 
 
-def test_the_worst_report_still_fits_a_screen():
-    report = str(everything_wrong())
-    lines = report.splitlines()
-    assert len(lines) < 25
-    assert max(map(len, lines)) <= 100
-    assert lines[0] == "EightSchools, partial pooling, centered: 4 chains of 1000 draws"
-    assert lines[1].startswith("Do not rely on these draws yet")
-    assert report.count("BAD") == 5
-    # Each measure names its worst.
-    result = everything_wrong()
-    at = result.parameters["ess_tail"].idxmin()
-    (measure,) = [line for line in lines if line.startswith("tail ESS")]
-    assert f" {result.parameters.loc[at, 'ess_tail']:.0f} ({at}) " in measure
-    (measure,) = [line for line in lines if line.startswith("R-hat")]
-    assert f" {result.parameters['r_hat'].max():.3f} (mu) " in measure
-    (measure,) = [line for line in lines if line.startswith("E-BFMI")]
-    assert "(chain 2)" in measure
-    assert report.count("note") == 1
-    # No step is given twice.
-    steps = [line.partition(". ")[2] for line in lines[lines.index("Next:") + 1 :]]
-    assert len(steps) == len(set(steps)) >= 2
-    firsts = {finding.remedies[0] for finding in result.findings}
-    assert [sum(step.startswith(first) for step in steps) for first in firsts] == [1] * len(steps)
-    # The columns of the measures are aligned.
-    assert len({line.index("wanted:") for line in lines if "wanted:" in line}) == 1
-
-
 def test_warnings_are_one_line_for_each_kind():
     result = everything_wrong()
     lines = diagnostics.warnings_for(result)
@@ -415,18 +329,6 @@ def test_a_note_is_printed_and_is_neither_a_fault_nor_a_warning():
     said = " ".join(line.strip() for line in report.splitlines()[place + 1 :])
     assert said.startswith(f"- {result.findings[0].message}; {result.findings[0].remedy}")
     assert max(map(len, report.splitlines())) <= 100
-
-
-def test_notes_come_after_what_is_wrong_with_the_draws_and_are_no_step_to_take():
-    result = hm.check(fit(sample_stats=diverging(9), **THREE))
-    assert kinds(result) == ["divergences", "few_groups"]
-    assert not result.ok
-    assert result.verdict == "Do not rely on these draws yet: divergences."
-    assert "few" not in "".join(diagnostics.warnings_for(result))
-    lines = str(result).splitlines()
-    steps = lines[lines.index("Next:") + 1 : lines.index("To know:")]
-    assert steps[0].startswith("  1. fit again with parameterization=")
-    assert "sensitivity" not in "".join(steps)
 
 
 def test_single_rows_are_looked_for_where_everything_is_checked_and_the_draws_are_good(monkeypatch):

@@ -126,18 +126,6 @@ def test_a_wild_row_of_a_large_group_does_not_move_it() -> None:
     assert not notes_of(hm.check(idata))
 
 
-def test_several_groups_are_named_by_their_worst_row_the_largest_shift_first() -> None:
-    frame = one_way()
-    for row, by in ((3, 20.0), (45, 25.0), (47, 30.0), (111, -40.0), (150, 35.0), (160, 28.0)):
-        frame.loc[row, "y"] += by
-    (note,) = notes_of(hm.check(fit_one_way(frame)))
-    table = hm.influence(fit_one_way(frame))
-    named = [f"theta[{label}]" for label in dict.fromkeys(table["group"][:5])]
-    assert note.parameters[0] == named[0]
-    assert len(note.parameters) == len(set(note.parameters)) >= 4
-    assert note.message.endswith(f" and {len(note.parameters) - 3} more")
-
-
 def test_what_has_no_rows_or_no_effects_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
     frame = one_way()
     frame.loc[37, "y"] += 20.0

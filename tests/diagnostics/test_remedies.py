@@ -97,17 +97,3 @@ def test_a_low_e_bfmi_asks_for_a_parameterization_first() -> None:
     rest = ("twice the warmup", "a tighter prior on the scale parameters")
     assert remedies.energy(fit("marginal")) == again(*rest)
     assert remedies.energy(fit("noncentered")) == again(MARGINAL, *rest)
-
-
-def test_one_line_has_the_first_step_and_what_comes_then() -> None:
-    steps = again(MARGINAL, NONCENTERED, "adapt_delta=0.99", TIGHTER)
-    assert remedies.one_line(steps) == (
-        "fit again with parameterization='marginal', then 'noncentered', then adapt_delta=0.99"
-    )
-    assert remedies.one_line(again(TIGHTER)) == f"fit again with {TIGHTER}"
-
-
-def test_priors_are_read_as_they_are_written() -> None:
-    assert fit().priors == {"mu": "Normal(0, 20)", "tau": "HalfCauchy(5)"}
-    for other in ("", "[]", '{"tau": 1}', "flat"):
-        assert fit(priors=other).priors == {}

@@ -12,12 +12,6 @@ from tests import reference
 from tests.diagnostics.test_check import COLUMNS, DIMS, fit, posterior
 
 
-def test_the_table_has_the_same_columns_and_labels_with_every_arviz():
-    table = hm.summary(fit())
-    assert list(table.columns) == COLUMNS
-    assert list(table.index) == ["mu", "tau", "theta[A]", "theta[B]", "theta[C]"]
-
-
 def test_the_table_is_what_numpy_says_of_the_draws():
     post = posterior()
     table = hm.summary(fit(post))

@@ -173,16 +173,6 @@ def test_a_sigma_of_its_own_with_an_improper_prior_needs_rows_beyond_the_one():
     assert undefined(new.replace(priors={"sigma": hm.HalfNormal(1)}), "group") == []
 
 
-def test_reasons_are_in_words():
-    _, why = without_prediction(
-        bare(regressions.one_way(one_way([1, 2]), "none")), "observation", 3
-    )
-    assert why == (
-        "without it, its group no longer determines its own coefficients, and their prior "
-        "('theta') is flat"
-    )
-
-
 # ---- the data -----------------------------------------------------------------------------------
 
 

@@ -7,13 +7,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-import xarray as xr
 
 import hiermodels as hm
-from hiermodels.container import inference_data as idatas
 from hiermodels.errors import ContainerError, OptionError
 from hiermodels.posterior import named_draws
-from tests.posterior.test_probabilities import DIMS, effects, fit, normal
+from tests.posterior.test_probabilities import effects, fit, normal
 
 # ---- a variable, or one entry -------------------------------------------------------------------
 
@@ -103,14 +101,6 @@ def test_of_several_coefficients_one_must_be_named() -> None:
     single = fit({"theta": (("school",), theta[..., 0])}, range(4))
     with pytest.raises(OptionError, match="coefficient is for variables with several"):
         hm.ranks(single, coefficient="slope")
-
-
-def test_a_single_coefficient_need_not_be_named() -> None:
-    theta = normal(2, 60, 4, 1)
-    ds = xr.Dataset({"theta": ((*DIMS, "school", "coefficient"), theta)})
-    idata = idatas.container({"posterior": ds.assign_coords(coefficient=["x"])}, {})
-    one = hm.ranks(fit({"theta": (("school",), theta[..., 0])}, range(4)))
-    np.testing.assert_array_equal(hm.ranks(idata), one)
 
 
 def test_where_all_effects_are_one_there_are_no_ranks_and_no_differences() -> None:

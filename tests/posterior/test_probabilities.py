@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,6 @@ import hiermodels as hm
 from hiermodels.container import inference_data as idatas
 from hiermodels.diagnostics import convergence
 from hiermodels.errors import ContainerError, OptionError
-from hiermodels.posterior import probabilities
 from tests import reference
 
 DIMS = ("chain", "draw")
@@ -177,16 +175,6 @@ def test_ranks_are_those_of_each_draw(chains: int, draws: int, J: int) -> None:
     assert "p_top" not in hm.ranks(fit({"theta": (("school",), x)}, labels))
 
 
-def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    x = effects(3, 41, 9) / 3
-    idata = fit({"theta": (("school",), x)}, range(9))
-    whole = hm.ranks(idata), hm.differences(idata), hm.probability(idata, "theta", ">", 2)
-    monkeypatch.setattr(probabilities, "_BLOCK", 150)
-    parts = hm.ranks(idata), hm.differences(idata), hm.probability(idata, "theta", ">", 2)
-    for one, other in zip(whole, parts, strict=True):
-        pd.testing.assert_frame_equal(one, other)
-
-
 def test_ranks_of_the_eight_schools_follow_from_the_exact_pairs(schools: Any) -> None:
     # E(rank of i) = 1 + sum over k of P(theta_k > theta_i).
     model, idata = schools
@@ -217,31 +205,6 @@ def test_draws_that_are_not_finite_have_no_ranks() -> None:
     x[1, 7, 2] = np.inf
     with pytest.raises(ContainerError, match="ranks need finite draws of 'theta'"):
         hm.ranks(fit({"theta": (("school",), x)}))
-
-
-def test_ten_thousand_groups_are_ranked_with_little_more_than_their_draws(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(probabilities, "processors", lambda: 2)
-    J, draws = 10_000, 250
-    x = normal(2, draws, J)
-    idata = fit({"theta": (("school",), x)}, range(J))
-    tracemalloc.start()
-    try:
-        found = hm.ranks(idata)
-        peak = tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
-    assert found["rank_mean"].mean() == pytest.approx((J + 1) / 2)
-    # 2 bytes for each draw of each group, and some blocks.
-    assert peak < 2 * x.size + 40e6
-
-
-def test_the_public_name_is_the_function_whatever_was_imported_before() -> None:
-    hm.summary(fit({"theta": (("school",), effects())}))
-    assert callable(hm.ranks)
-    assert callable(hm.probability)
-    assert callable(hm.differences)
 
 
 # ---- differences --------------------------------------------------------------------------------
