@@ -1,6 +1,6 @@
 """Hierarchical models from Python.
 
-Hand-written Stan programs for three families of Gaussian hierarchical models, compiled through
+Hand-written Stan programs for three Gaussian hierarchical models, compiled through
 CmdStanPy, sampled by NUTS, returned in ArviZ's container.
 
 >>> import hiermodels as hm

@@ -6,7 +6,7 @@
     ├── DataError (ValueError)             the data frame, its columns, its rows
     │   └── ColumnError (LookupError)      a column that is not there
     ├── OptionError (ValueError)           an argument of the wrong kind or value
-    ├── PriorError (ValueError)            a prior of the wrong family or with wrong numbers
+    ├── PriorError (ValueError)            a prior of the wrong distribution or with wrong numbers
     │   └── ImproperPosteriorError         priors under which there is no posterior
     ├── ContainerError (ValueError)        an ArviZ container or file that lacks what is asked of it
     ├── DatasetError (LookupError)         a data set that is not there
@@ -123,7 +123,7 @@ class OptionError(HierModelsError, ValueError):
 
 
 class PriorError(HierModelsError, ValueError):
-    """A prior has the wrong family for its parameter, or wrong numbers."""
+    """A prior has the wrong distribution for its parameter, or wrong numbers."""
 
 
 class ImproperPosteriorError(PriorError):
@@ -160,7 +160,7 @@ class SamplingError(HierModelsError, RuntimeError):
     Attributes
     ----------
     idata : container or None
-        The chains that did finish, in the installed ArviZ's container; None where there are none.
+        The chains that finished, in the installed ArviZ's container, or None.
     failures : str
         One line for each chain that did not finish, without the next step.
     """
@@ -181,7 +181,7 @@ class ManyFitsError(HierModelsError, RuntimeError):
     Attributes
     ----------
     result : ManyFits or None
-        Everything that there is, with the failures among it.
+        All results, the failures included.
     """
 
     def __init__(self, message: str, result: Any = None) -> None:

@@ -5,7 +5,7 @@ All but one need no more than group sufficient statistics, and so work on lazy f
 ``SufficientStatistics`` as well (:func:`marginal_covariance` of varying slopes needs rows).
 
 ===========================  ==========================  ==========================================
-function                     families                    what it has
+function                     models                      what it has
 ===========================  ==========================  ==========================================
 :func:`anova`                OneWay                      analysis of variance, F test, moments
 :func:`group_means`          OneWay, EightSchools        means and intervals, each group by itself

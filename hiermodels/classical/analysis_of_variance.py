@@ -115,7 +115,7 @@ def anova(model: Any) -> Anova:
     Raises
     ------
     OptionError
-        A model of another family.
+        A model of another class.
     DataError
         Fewer than 2 groups, or no group with 2 rows.
 
@@ -235,7 +235,7 @@ def group_means(model: Any, level: float = 0.9, *, sd: str | None = None) -> Gro
     Raises
     ------
     OptionError
-        A model of another family, or an option of the wrong value.
+        A model of another class, or an option of the wrong value.
     DataError
         Fewer than 2 groups; a pooled sd where no group has 2 rows.
 
@@ -325,7 +325,7 @@ def _warn_of_single(d: Moments) -> None:
     if single.any():
         # Without any replication there is nothing to pool either.
         way_out = (
-            "hm.EightSchools takes one estimate a group with its standard error"
+            "hm.EightSchools takes one estimate per group with its standard error"
             if single.all()
             else "sd='pooled' gives them one"
         )

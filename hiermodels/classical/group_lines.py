@@ -68,7 +68,7 @@ def lines(model: Any, *, common: bool = True, sd: str = "own") -> Lines:
 
     or, with ``sd="pooled"``, sigma^2 = sum RSS_j / sum (n_j - rank A_j) in place of each sigma_j^2;
     and r2 = 1 - RSS_j / TSS_j, with TSS_j about the group's mean where there is an intercept, and
-    about 0 where there is none (Gelman and Hill 2007, section 12.4; any text on regression).
+    about 0 without an intercept (Gelman and Hill 2007, section 12.4; any text on regression).
 
     Parameters
     ----------
@@ -88,7 +88,7 @@ def lines(model: Any, *, common: bool = True, sd: str = "own") -> Lines:
     Raises
     ------
     OptionError
-        A model of another family, or ``sd`` is neither.
+        A model of another class, or ``sd`` is neither.
     DataError
         Fewer than 2 groups.
 

@@ -145,7 +145,7 @@ def meta_analysis(
     Raises
     ------
     OptionError
-        A model of another family, or an option of the wrong value.
+        A model of another class, or an option of the wrong value.
     DataError
         Fewer than 2 groups.
     """

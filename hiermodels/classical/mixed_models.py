@@ -127,7 +127,7 @@ def mixed_model(model: Any, method: str = "reml", *, level: float = 0.9) -> Mixe
     Raises
     ------
     OptionError
-        A model of another family, ``sigma="group"``, or an option of the wrong value.
+        A model of another class, ``sigma="group"``, or an option of the wrong value.
     DataError
         Fewer than 2 groups, no replication, or a perfect fit.
 

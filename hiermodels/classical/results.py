@@ -81,7 +81,7 @@ def design_of(model: Any, what: str, models: Mapping[str, str | None]) -> Moment
     Raises
     ------
     OptionError
-        Not a model, or one of another family.
+        Not a model, or one of another class.
     DataError
         Fewer than 2 groups.
     """
@@ -122,7 +122,7 @@ def need_replication(design: Moments, what: str) -> None:
     if design.N == design.J:
         raise DataError(
             f"{what} needs a group with 2 rows or more, got one row in each of {design.J} groups: "
-            "sigma and tau cannot be told apart; hm.EightSchools takes one estimate a group with "
+            "sigma and tau cannot be told apart; hm.EightSchools takes one estimate per group with "
             "its standard error"
         )
 

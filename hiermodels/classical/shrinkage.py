@@ -114,7 +114,7 @@ def empirical_bayes(
     Raises
     ------
     OptionError
-        A model of another family, or an option of the wrong value.
+        A model of another class, or an option of the wrong value.
     DataError
         Fewer than 2 groups; no replication; a group without an sd of its own.
     """

@@ -1,4 +1,4 @@
-"""``hiermodels compare``, one command for each family, and ``hiermodels report``."""
+"""``hiermodels compare``, one command per model, and ``hiermodels report``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``hiermodels fit``: one command for each family, with the options of all fits."""
+"""``hiermodels fit``: one command per model, with the options of all fits."""
 
 from __future__ import annotations
 

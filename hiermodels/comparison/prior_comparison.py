@@ -86,7 +86,7 @@ class PriorComparison:
 
     @property
     def largest(self) -> pd.Series[Any] | None:
-        """The row of the table with the largest absolute shift; None where there is none."""
+        """The row of the table with the largest absolute shift, or None."""
         size = self.table["shift"].abs().fillna(-1.0)
         at = int(size.argmax())
         return self.table.iloc[at] if size.iloc[at] >= 0 else None

@@ -154,7 +154,7 @@ def _given(**options: str | None) -> dict[str, str]:
 
 
 def _models(model: Model) -> tuple[Model, dict[str, Model], dict[str, str], list[str]]:
-    """The model under each strategy; those that there are none of, and why; remarks on the data."""
+    """The model under each strategy, strategies without a posterior, and remarks on the data."""
     models: dict[str, Model] = {}
     absent: dict[str, str] = {}
     notes: list[str] = []

@@ -47,7 +47,7 @@ class Design:
     source : Rows, or function that reads them, or None
         The rows; None where there is nothing but the statistics.
     about : tuple of float
-        What the columns are counted from in the model's own coordinates, which its priors are of;
+        Origin of the columns in the model's own coordinates, to which its priors refer;
         empty where that is 0. It is the model's, whatever part of its data a design holds.
     scalar : bool
         Whether theta is one number per group, without a dim for coefficients in a container.

@@ -2,7 +2,7 @@
 
 A coefficient ``column[level]`` is the difference of a level from the baseline. So the baseline must
 not hang on which levels happen to occur: it is the first that a column declares, and the model's
-where data are for a model that there is.
+where data are read for an existing model.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ def find(path: str | os.PathLike[str]) -> tuple[list[Path], str]:
     Raises
     ------
     DataError
-        There is none, or they are of another kind or of several.
+        No file is there, or the files are of another kind or of several kinds.
     """
     if not os.fspath(path):
         raise DataError("data file: the path must not be empty; name a file")
@@ -75,6 +75,6 @@ def find(path: str | os.PathLike[str]) -> tuple[list[Path], str]:
 
 
 def _kind(file: Path) -> str:
-    """The kind of a file by its name; empty where it is none of ours."""
+    """The kind of a file by its name; empty for other kinds."""
     name = file.name.lower()
     return next((KINDS[end] for end in KINDS if name.endswith(end)), "")

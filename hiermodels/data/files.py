@@ -150,7 +150,7 @@ def _connected(path: _Path, in_order: bool = False) -> Iterator[Any]:
             try:
                 yield connection
             except (duckdb.Error, DataError) as error:
-                # Of the latter, those met by whoever summed up the rows.
+                # Errors of DuckDB that a query meets while it sums up the rows.
                 cause = error if isinstance(error, duckdb.Error) else error.__cause__
                 if isinstance(cause, duckdb.Error):
                     raise _unread(Path(path), cause) from error
@@ -269,7 +269,7 @@ def _typed(
     holds = iter(answer(rows.aggregate(", ".join(asks)).fetchall)[0] if asks else ())
     chosen = []
     for name, value, choices in columns:
-        # Of a column without values, nothing is said.
+        # A column without values has no type to be wrong.
         fit = [cast for _, cast in choices if next(holds) is not False]
         chosen.append(f"{(fit or [value])[0]} as {_quoted(name)}")
     return rows.project(", ".join(chosen))

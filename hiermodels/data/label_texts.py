@@ -175,7 +175,7 @@ def warn(
     levels : mapping of str to sequence of str
         The levels of each factor.
     role : {"group", "by"}
-        What the labels are of: of groups, or of data sets.
+        Whether they are labels of groups or of data sets.
     """
     parts = []
     if labels.dtype.kind == "U":

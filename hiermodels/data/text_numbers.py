@@ -1,4 +1,4 @@
-"""Text where numbers should be: what is none, where it stands, and what to do about it."""
+"""Text where numbers should be: which values are not numeric, in which row, and what to do."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ class Strays(NamedTuple):
     values: tuple[str, ...]  # the first of them; of a lazy frame, some
     number: int
     total: int  # rows in which the column is not missing
-    row: int | None  # where the first stands, counted from 0; None of a lazy frame
+    row: int | None  # row of the first, counted from 0; None for a lazy frame
 
 
 def in_series(series: Any) -> Strays | None:
-    """The values of a Narwhals series that are no numbers; None where none of them is text."""
+    """The values of a Narwhals series that are not numeric; None for a series without text."""
     if series.dtype not in (nw.String, nw.Categorical, nw.Enum, nw.Object):
         return None
     values = series.to_list()

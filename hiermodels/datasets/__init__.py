@@ -1,4 +1,4 @@
-"""Data to learn on: two classics, one stand-in, and a simulator for each family.
+"""Data to learn on: two classics, one stand-in, and a simulator for each model.
 
 >>> import hiermodels as hm
 >>> hm.datasets.eight_schools().head(2)

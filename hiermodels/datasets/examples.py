@@ -156,7 +156,7 @@ def _sizes_with_total(rng: np.random.RandomState) -> NDArray[np.int64]:
 
 
 def describe() -> pd.DataFrame:
-    """List the data sets: name, rows, groups, the family they suit, and where they are from.
+    """List the data sets: name, rows, groups, the model they suit, and where they are from.
 
     Returns
     -------
@@ -180,7 +180,7 @@ def load(name: str) -> pd.DataFrame:
     Raises
     ------
     DatasetError
-        If there is none of that name, or the package that carries it is not installed.
+        The name is unknown, or the package that carries the data is not installed.
     """
     known = {"eight_schools": eight_schools, "exam": exam, "mathscore": mathscore}
     if name not in known:

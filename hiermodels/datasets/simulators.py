@@ -1,4 +1,4 @@
-"""A simulator for each family: a data frame, and the truth that it was made from."""
+"""A simulator for each model: a data frame, and the truth that it was made from."""
 
 from __future__ import annotations
 

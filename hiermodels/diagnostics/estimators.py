@@ -85,7 +85,7 @@ class Block:
         size = _ess(_halves(u.reshape(self._x.shape)))
         mean = u.mean(axis=1)
         variance = (u**2).mean(axis=1) - mean**2
-        # Of a fair coin's +-1 it is nothing, and may come out a little below that.
+        # The variance is 0 for draws of +-1, and rounding may put it below 0.
         error: Array = np.sqrt(np.maximum(variance, 0.0) / size / mean / 4)
         return error
 

@@ -1,6 +1,6 @@
 """What an answer rests on, where that is worth knowing: the response, few groups, single rows.
 
-None of it is a fault of the draws. It is about the data and the model, and more draws do not help.
+These notes are about the data and the model, not about the draws: more draws do not help.
 
 Gelman, A. (2006). Prior distributions for variance parameters in hierarchical models. Bayesian
 Analysis 1, 515-534: with fewer than 5 groups or so, a prior on tau that means to say nothing says
@@ -26,7 +26,7 @@ __all__ = ["few_groups", "response", "single_rows"]
 FEW_GROUPS = 5
 # How often the rows of a right model have one that is named, at most.
 _BY_CHANCE = 0.05
-# Rows above which nobody looks for single ones unasked: hm.influence does.
+# Above this many rows only hm.influence looks for single influential rows.
 _MOST_ROWS = 200_000
 
 

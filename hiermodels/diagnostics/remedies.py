@@ -25,7 +25,7 @@ __all__ = ["Fit", "Place", "energy", "longer", "one_line", "steadier", "treedept
 
 # Where more than ten times the draws were needed, running longer is not the remedy.
 _MOST_LONGER = 10.0
-# Below this many draws a chain, more of them come before all else.
+# Below this many draws per chain, more draws are the first remedy.
 _FEW_DRAWS = 200
 # Steps that fit into a line; the others are in Finding.remedies.
 _SAID = 3
@@ -183,9 +183,9 @@ def _again(*steps: str) -> tuple[str, ...]:
 def _parameterizations(fit: Fit, *, small: bool) -> list[str]:
     """Other parameterizations of the same model, the best first; ``small`` where tau is the cause.
 
-    Marginal has no funnel, whatever the data. Of the other two, centered goes wrong where tau is
-    small, and noncentered where the groups' own data outweigh the population (Betancourt and
-    Girolami 2015, arXiv:1312.0906).
+    Marginal has no funnel, whatever the data. Centered goes wrong where tau is small, and
+    noncentered where the groups' own data outweigh the population (Betancourt and Girolami 2015,
+    arXiv:1312.0906).
     """
     if fit.engine != "nuts" or not fit.partial:
         return []

@@ -161,7 +161,7 @@ def scalars(ds: xr.Dataset, name: str) -> dict[str, NDArray[np.float64]]:
 
 
 def _numbers(name: str, x: xr.Variable) -> NDArray[np.float64]:
-    """A variable's draws, shape (chain, draw, entries); refused where they are none."""
+    """A variable's draws, shape (chain, draw, entries); other dims are refused."""
     import numpy as np
 
     if x.dtype.kind not in "biuf":

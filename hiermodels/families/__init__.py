@@ -23,7 +23,7 @@ def named(name: str, options: dict[str, Any]) -> Family:
     Raises
     ------
     OptionError
-        There is none of that name.
+        The name is unknown.
     """
     if name not in FAMILIES:
         raise OptionError(

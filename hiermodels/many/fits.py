@@ -111,7 +111,7 @@ def fit_many(
     -----
     DiagnosticWarning
         Once, for all fits: those whose draws are in doubt, and, with ``on_error="keep"``, those
-        that there are none of.
+        that are missing.
     DataWarning
         Once, for all data sets.
 

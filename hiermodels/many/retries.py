@@ -146,7 +146,7 @@ def run(
     Raises
     ------
     OptionError
-        The executor is none, or takes no tasks from the beginning.
+        The object is not an executor, or takes no tasks from the beginning.
     """
     places: _Places[T, R] = _Places(work, executor)
     pending: dict[Future[R], _Try[T]] = {}

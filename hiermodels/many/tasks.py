@@ -93,7 +93,7 @@ class Outcome:
     idata : container or None
         Where it is kept.
     failure : str or None
-        None where there is a fit; else why there is none, in one line.
+        Why there is no fit, in one line; None where there is a fit.
     option : bool
         Whether what failed is an option of the fit.
     """

@@ -1,4 +1,4 @@
-"""The three families: :class:`EightSchools`, :class:`OneWay`, :class:`VaryingSlopes`."""
+"""The three models: :class:`EightSchools`, :class:`OneWay`, :class:`VaryingSlopes`."""
 
 from .eight_schools import EightSchools
 from .model import Model

@@ -1,4 +1,4 @@
-"""What every family is: a checked design, priors in force, a program, names of what comes out."""
+"""What every model has: a checked design, priors in force, a program, names of its parameters."""
 
 from __future__ import annotations
 
@@ -167,7 +167,7 @@ class Base(ABC):
         Raises
         ------
         DataError
-            The data have other levels, or none of the rows has one of the model's levels.
+            The data have other levels, or a level of the model does not occur.
         """
         for name in changes:
             if name not in self._options:
@@ -241,7 +241,7 @@ class Base(ABC):
         strategy += f", {self.parameterization}" if self.pooling == "partial" else ""
         return f"<{self.name}({columns}): {strategy}, {d.J} groups, {d.N} rows>"
 
-    # ---- what a family fills in --------------------------------------------------------------
+    # ---- what a class fills in ---------------------------------------------------------------
 
     def _blocks(self, pooling: str) -> tuple[Block, ...]:
         """Parameters with a prior, in the order of the program's ``lprior``."""
@@ -390,7 +390,7 @@ class Base(ABC):
 
 
 def one_of(name: str, value: Any, allowed: Sequence[str]) -> None:
-    """Refuse a value that is none of those allowed, with the near misses."""
+    """Refuse a value that is not allowed, and name near misses."""
     # An array would compare element by element.
     if not isinstance(value, str) or value not in allowed:
         raise OptionError(

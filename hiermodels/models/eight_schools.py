@@ -1,4 +1,4 @@
-"""Eight schools, or any meta-analysis: one estimate and its known standard error a group."""
+"""Eight schools, or any meta-analysis: one estimate and its known standard error per group."""
 
 from __future__ import annotations
 

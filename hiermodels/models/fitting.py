@@ -44,7 +44,7 @@ DERIVED = (
 )
 """Variables of the marginal programs that are not read back.
 
-They follow from the standardized ones, q, to the last digit rather than to those that are printed.
+Recomputed from q at full precision instead of being read at CSV precision.
 """
 
 HELPERS = ("eta", "L_Omega")
@@ -222,7 +222,7 @@ def _parts(
     if settings.save_warmup:
         stan = sampling.unpack(finished, warmup=True)
         if model.is_marginal:
-            # The effects of the warmup are nobody's; its hyperparameters are.
+            # Effects are not drawn for the warmup; its hyperparameters are kept.
             warm, _ = _marginal_parts(model, stan, settings.seed, include, numbers, "none")
             parts["warmup_posterior"] = warm["posterior"]
         else:

@@ -24,7 +24,7 @@ def starts(model: Base, inits: Any, chains: int, seed: int) -> float | list[dict
     Raises
     ------
     OptionError
-        It is of none of the kinds that :meth:`Base.fit` takes.
+        It is not a kind that :meth:`Base.fit` takes.
     """
     if model.is_marginal:
         return _standardized(model, inits, chains, seed)

@@ -1,4 +1,4 @@
-"""What every family does: draw from the posterior and from the prior."""
+"""What every model does: draw from the posterior and from the prior."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _EASY = 0.65
 
 
 class Model(Base):
-    """A hierarchical model that can be fitted; the families derive from it."""
+    """A hierarchical model that can be fitted; the three classes derive from it."""
 
     def fit(
         self,

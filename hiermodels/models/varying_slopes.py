@@ -38,7 +38,7 @@ class VaryingSlopes(Model):
 
         y_i ~ N(x_i beta + z_i theta_{j[i]}, sigma)
         theta_j ~ N_K(mu, diag(tau) Omega diag(tau))          partial pooling
-        each theta_j and beta_j by itself                     no pooling: a regression a group
+        each theta_j and beta_j by itself                     no pooling: a regression per group
         theta_j = mu                                          complete pooling: one regression
 
     (Gelman and Hill 2007, Data Analysis Using Regression and Multilevel/Hierarchical Models,

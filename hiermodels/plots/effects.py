@@ -125,7 +125,7 @@ def aligned(name: str, labels: Sequence[str], lead: str, first: Sequence[str]) -
 
 
 def theta_of(idata: Container, what: str, *, draws: bool = False) -> xr.DataArray:
-    """The effects: their draws, or where there are none what they were summed up to.
+    """Draws of the effects, or their summary where the draws were not kept.
 
     Parameters
     ----------
@@ -138,7 +138,7 @@ def theta_of(idata: Container, what: str, *, draws: bool = False) -> xr.DataArra
     Raises
     ------
     ContainerError
-        There are none, or no draws.
+        The fit has no effects, or no draws.
     """
     posterior = inference_data.dataset(idata, "posterior")
     if "theta" in posterior:

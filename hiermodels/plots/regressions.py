@@ -121,7 +121,7 @@ class Lines:
 
     @property
     def held(self) -> str:
-        """What is said of the other predictors; nothing where there are none."""
+        """A note on the other predictors; empty without other predictors."""
         others = [self.rows.names[k] for k in self._other_levels]
         gone = (self.predictor, rows.INTERCEPT, *others)
         names = [n for n in self.rows.names if n not in gone]

@@ -94,7 +94,7 @@ def read(idata: Container, what: str) -> Rows:
     Raises
     ------
     ContainerError
-        The container holds none, or those of another family.
+        The container has no rows, or those of another model.
     """
     family = inference_data.attributes(idata).get("family")
     refuse_without_marginal(family, what, "hm.plots.forest(idata) draws the effects")

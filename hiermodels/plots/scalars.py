@@ -45,7 +45,7 @@ def select(
     Raises
     ------
     ContainerError
-        The container has no such group, or none of the default variables.
+        The container has no such group, or no default variable.
     OptionError
         There is no such variable or scalar.
     """
@@ -78,7 +78,7 @@ def bounded_as(label: str) -> str:
 
 
 def _variable(ds: xr.Dataset, name: str) -> str | None:
-    """The variable that a name is of; None where there is none."""
+    """The variable that a name belongs to, or None."""
     stem = name.partition("[")[0]
     for candidate in (stem, stem.removeprefix(LOG)):
         if candidate in ds.data_vars and {"chain", "draw"} <= set(ds[candidate].dims):

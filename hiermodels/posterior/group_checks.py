@@ -104,7 +104,7 @@ def check_groups(idata: Container, *, statistics: Sequence[str] = STATISTICS) ->
     ContainerError
         There are no replicated data with the dims of draws, or no rows to compare them with.
     OptionError
-        A statistic that is none of these.
+        An unknown statistic.
 
     Notes
     -----

@@ -73,7 +73,7 @@ class Loo:
     k_limit : float
         Pareto k up to which a term can be relied upon.
     undefined : int
-        Terms without a prediction, which are in none of the sums.
+        Terms without a prediction, which the sums leave out.
     why_undefined : str
         Why they have none.
     draws : int
@@ -83,7 +83,7 @@ class Loo:
     next_step : str
         What to do about bad Pareto k.
     data : Observed
-        What the terms are of, for comparisons.
+        The observations or groups left out, for comparisons.
     """
 
     unit: str

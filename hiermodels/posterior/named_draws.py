@@ -34,7 +34,7 @@ def entries(idata: Container, name: Any) -> dict[str, NDArray[np.float64]]:
     _refuse_unknown(ds, variable, idata)
     draws = summaries.scalars(ds, variable)
     if name not in draws:
-        # Of the labels alone: the variable's name would make all of them near misses.
+        # Only the labels are compared: the variable's name would make all of them near misses.
         asked, *known = (entry[len(variable) + 1 : -1] for entry in (name, *draws))
         raise OptionError(
             f"there is no {name!r}; {variable!r} has {listed(draws)}{suggest(asked, known)}"

@@ -155,7 +155,7 @@ def sensitivity(
         weights (Pareto k) say so.
     likelihood : {"auto", "row", "group"}
         "row" scales the group ``log_likelihood``, p(y_i | theta, sigma), as ArviZ and the paper do:
-        as if every row counted alpha times, for the groups that there are. "group" scales
+        as if every row counted alpha times, for the groups of the data. "group" scales
         ``log_likelihood_group``, p(y_j | mu, tau, ...), with the effects integrated out: as if
         there were alpha times the groups. "group" has less Monte Carlo noise with many groups,
         needs no rows, and has no answer for the effects. mu and tau have small numbers with "row";

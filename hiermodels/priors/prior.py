@@ -1,4 +1,4 @@
-"""What a prior distribution is: a family, its numbers, its density and its draws."""
+"""What a prior distribution is: its class, its numbers, its density and its draws."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ def fixed(x: Any, places: int | None) -> str:
 
 
 def interval(low: Any, high: Any, places: int | None) -> str:
-    """``-0.9 to 9.7``; nothing where there is none."""
+    """``-0.9 to 9.7``; empty without an interval."""
     ends = fixed(low, places), fixed(high, places)
     return " to ".join(ends) if all(ends) else ""
 

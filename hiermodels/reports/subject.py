@@ -83,7 +83,7 @@ class Subject:
 
     @cached_property
     def misfits(self) -> GroupChecks | None:
-        """How the groups' data compare with replicated ones; None where there are none."""
+        """How the groups' data compare with replicated data, or None."""
         from ..posterior.group_checks import check_groups
 
         try:

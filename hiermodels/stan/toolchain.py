@@ -94,7 +94,7 @@ def _tool(command: str, what: str, variable: str) -> tuple[str, str]:
 
 
 def unfit_for_make(path: Path) -> str:
-    """Name the first character of a path that make cannot handle; "" where there is none."""
+    """Name the first character of a path that make cannot handle; "" if it can handle all."""
     match = re.search(r"[\s#$%:;&|()<>*?\[\]{}'\"`\\~]", str(path))
     if match is None or platform.system() == "Windows":
         return ""

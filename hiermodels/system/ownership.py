@@ -12,7 +12,7 @@ from pathlib import Path
 
 
 def fault(path: Path, like: Path | None = None) -> str:
-    """Say who else can change a file or folder, as the end of a sentence; "" for no one.
+    """Say who else can change a file or folder, as the end of a sentence; "" if only its owner.
 
     Parameters
     ----------

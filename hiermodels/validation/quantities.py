@@ -76,7 +76,7 @@ def choose(model: Any, asked: Sequence[str] | Mapping[str, Function] | str | Non
     Raises
     ------
     OptionError
-        There is no such quantity, or a function is none.
+        An unknown quantity, or an object that is not a function.
     """
     default = _entries(model, every=False)
     if asked is None:

@@ -61,7 +61,7 @@ class Twin:
 
 
 def twin(model: Base) -> Twin | None:
-    """The exact posterior of a model's scalars; None where there is none in closed form."""
+    """The exact posterior of a model's scalars; None without a closed form."""
     if not model.family.marginal:
         return None
     d = moments_of(model.design)

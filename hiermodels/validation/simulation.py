@@ -1,4 +1,4 @@
-"""Draw parameters from a model's prior, then data given them; nothing of it goes through Stan.
+"""Draw parameters from a model's prior, then data given them; without Stan.
 
 One rule for all families, in the words of :mod:`~hiermodels.data.design`: population parameters
 from their priors, theta_j ~ N_K(mu, Sigma) (from its prior, without pooling; mu itself, under

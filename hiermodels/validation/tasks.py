@@ -91,7 +91,7 @@ class Record:
     ranks : list of int
         One for each quantity; empty where there is no fit.
     ess : float or None
-        Smallest bulk ESS of a quantity, over all draws of the fit; None of independent draws.
+        Smallest bulk ESS of a quantity, over all draws of the fit; None for independent draws.
     fit_draws : int
         Draws of the fit, over all chains.
     divergences : int

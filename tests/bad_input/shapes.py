@@ -119,7 +119,7 @@ CASES = [
         "observations are for OneWay",
     ),
     Case(
-        "rows where one estimate a group is asked for",
+        "rows where one estimate per group is asked for",
         rows(se=1.0),
         "EightSchools",
         says="group='g' must name each group once, got 6 more than once ('a', 'b', 'c', 'd', "

@@ -149,7 +149,7 @@ class OneWayIntegral:
             return one, one, one
         if isinstance(prior, Normal):
             return np.array([prior.mean - self.centre]), np.array([prior.sd**-2]), one
-        assert isinstance(prior, StudentT)  # noqa: S101 - there is no other family for a location
+        assert isinstance(prior, StudentT)  # noqa: S101 - a location has no other distribution
         half = prior.nu / 2
         # log lambda is about sqrt(2/nu) wide; to the left its density falls as exp(nu/2 w), but as
         # far as the estimates lie from the prior's location it has to go.

@@ -44,7 +44,7 @@ class Marginals:
     integral : OneWayIntegral
     lattice : Lattice
     powers : tuple of int
-        The highest power of tau, and of sigma, that is sure to have a posterior mean.
+        Highest moment of tau, and of sigma, guaranteed to be finite.
     """
 
     integral: OneWayIntegral
@@ -115,7 +115,7 @@ class Marginals:
     # ---- moments, quantiles, distribution functions, each of shape (n,) ----------------------
 
     def moments(self, name: str) -> tuple[Array, Array]:
-        """Means and sds, each of shape (n,); infinite or NaN where there are none."""
+        """Means and sds, each of shape (n,); infinite or NaN where they do not exist."""
         if name in _SCALES or name == "icc":
             u, w = self.lattice.nodes(self.lattice.every)
             x = self.of_scales(name, u)

@@ -144,7 +144,7 @@ class ExactPosterior:
     lattice : Lattice
         Its table.
     moments : tuple of int
-        The highest power of tau, and of sigma, up to 4, that is sure to have a posterior mean.
+        Highest moment of tau, and of sigma, guaranteed to be finite (at most 4).
     """
 
     model: Specification
@@ -175,7 +175,7 @@ class ExactPosterior:
 
     @property
     def log_marginal_likelihood(self) -> float | None:
-        """Log p(y); None under an improper prior, where there is none."""
+        """Log p(y); None under an improper prior, where p(y) does not exist."""
         return None if self.model.priors.improper else self.log_normalizing_constant
 
     # ---- quantities --------------------------------------------------------------------------

@@ -47,7 +47,9 @@ __all__ = ["Regressions", "Sigma", "coefficient_priors", "of_model"]
 Array = NDArray[np.float64]
 
 _LOG_2PI = math.log(2 * math.pi)
-_ROUNDING = 1e-13  # share of the data, or of the prior, in a direction that is none
+_ROUNDING = (
+    1e-13  # share of the data, or of the prior, that counts as no information in a direction
+)
 
 
 @dataclass(frozen=True)

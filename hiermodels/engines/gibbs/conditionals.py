@@ -100,9 +100,9 @@ class Data:
         Raises
         ------
         OptionError
-            Not a model, another family, another pooling strategy, or one sigma for each group.
+            Not a model, another class, another pooling strategy, or one sigma for each group.
         """
-        # Of the type: a data frame may have a column of that name.
+        # The type is asked: a data frame may have a column of that name.
         name = getattr(type(model), "name", None)
         if name is None:
             raise OptionError(
@@ -206,7 +206,7 @@ def mu_given(theta: ArrayLike, tau2: ArrayLike, prior: Prior) -> Normal:
     Raises
     ------
     PriorError
-        A prior of another family.
+        A prior of another distribution.
     OptionError
         A negative variance.
     """
@@ -248,7 +248,7 @@ def sigma2_given(theta: ArrayLike, data: Data, prior: Prior) -> InverseGamma:
     Raises
     ------
     PriorError
-        A prior of another family.
+        A prior of another distribution.
     OptionError
         Another number of group means than the data have groups.
     """
@@ -283,7 +283,7 @@ def tau2_given(theta: ArrayLike, mu: ArrayLike, prior: Prior) -> InverseGamma:
     Raises
     ------
     PriorError
-        A prior of another family.
+        A prior of another distribution.
     """
     a, b = _shape_and_scale("tau", prior)
     squares, J = _squares_between(theta, mu)
@@ -362,7 +362,7 @@ def _squares_between(theta: ArrayLike, mu: ArrayLike) -> tuple[Array, int]:
 
 
 def check_prior(name: str, prior: Prior) -> None:
-    """Refuse a prior under which the full conditional is none of those here.
+    """Refuse a prior whose full conditional is not in this module.
 
     Parameters
     ----------
@@ -374,7 +374,7 @@ def check_prior(name: str, prior: Prior) -> None:
     Raises
     ------
     PriorError
-        A prior of another family.
+        A prior of another distribution.
     """
     takes = _LOCATIONS if name == "mu" else _SCALES
     if not isinstance(prior, takes):

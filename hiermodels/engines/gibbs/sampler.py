@@ -229,7 +229,7 @@ def step(state: State, data: Data, priors: Mapping[str, Any], rng: np.random.Gen
     Raises
     ------
     PriorError
-        A prior whose full conditional is not in this module, or none of a parameter.
+        A prior whose full conditional is not in this module, or a missing prior.
     """
     missing = [name for name in ("mu", "tau", "sigma") if name not in priors]
     if missing:
@@ -322,7 +322,7 @@ def sample(
     Raises
     ------
     OptionError
-        Not a model, another family, pooling strategy or residual sd, or a number out of range.
+        Not a model, another class, pooling strategy or residual sd, or a number out of range.
     PriorError
         A prior whose full conditional is not in this module.
     SamplingError

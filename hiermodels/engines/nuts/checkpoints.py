@@ -189,7 +189,7 @@ def find(folder: Path, fit: str | None) -> str:
     Raises
     ------
     OptionError
-        There is none, or none of that name, or none is named where several could be meant.
+        The folder has no fit, no fit of that name, or several fits and no name was given.
     """
     what = (
         Message(

@@ -53,7 +53,7 @@ def check_parallel(parallel_chains: int | None, chains: int, threads: int) -> in
 
 
 def check_place(executor: Any, output_dir: str | os.PathLike[str] | None) -> None:
-    """Refuse an executor that is none, and an output folder that cannot be written."""
+    """Refuse an object that is not an executor, and an output folder that cannot be written."""
     if executor is not None and not hasattr(executor, "submit"):
         raise OptionError(
             "executor must be a concurrent.futures.Executor (it needs a submit method), got "

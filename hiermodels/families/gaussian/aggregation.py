@@ -297,7 +297,7 @@ class _Rows:
             raise labels.measured(self.group)
         for name, ours in kept_names.items():
             if np.isinf([minimum[name], maximum[name]]).any():
-                # Counted only now: elsewhere the range tells that there is none.
+                # Counted only now: in other columns the range shows that all values are finite.
                 endless = (nw.col(ours) == float("inf")) | (nw.col(ours) == float("-inf"))
                 data = data.with_columns(endless=endless.cast(nw.Int64))
                 count = engines.collected(data.select(nw.col("endless").sum()))

@@ -74,7 +74,7 @@ class Hyperparameters:
 
     @property
     def few(self) -> int:
-        """Numbers in u without those that there is one of for each group."""
+        """Number of hyperparameters that do not vary by group."""
         d = self.design
         return 2 * d.K + self.correlations + d.P + (self.sigmas == 1)
 

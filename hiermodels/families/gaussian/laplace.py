@@ -26,7 +26,7 @@ Array = NDArray[np.float64]
 
 _LOG_2PI = math.log(2 * math.pi)
 _STEP = 1e-4  # of the differences, on a scale where the posterior is about 1 wide or narrower
-_WORST = 1e300  # minus the log density where there is none
+_WORST = 1e300  # minus the log density where the density is 0
 NEAR_NORMAL = 0.3
 """Efficiency of the Laplace approximation from which on NUTS needs no metric of its own."""
 _EFFICIENCY_NUMBERS = 4_000_000  # draws times groups that it is measured by
@@ -86,7 +86,7 @@ def standardize(hyper: Hyperparameters) -> Standardization:
     start = guess(hyper)
     plain = np.eye(hyper.few)
     if hyper.sigmas > 1:
-        # One residual sd a group: about 1/sqrt(2 df) wide on the log scale, each by itself.
+        # One residual sd per group: about 1/sqrt(2 df) wide on the log scale, each by itself.
         df = np.maximum(hyper.design.within.df, 1)
         return Standardization(
             np.concatenate([np.zeros(hyper.few), start[hyper.few :]]),
@@ -149,7 +149,7 @@ def residual_sd(design: Moments) -> float:
 
 
 def _coefficient_units(design: Moments) -> dict[str, Array]:
-    """What each coefficient would have to be to make the spread that there is."""
+    """The size of each coefficient that would explain the whole spread."""
     d = design
     scale = np.where(d.sds[:-1] > 0, d.sds[:-1], np.where(d.size > 0, d.size, 1))
     unit = residual_sd(d) / scale

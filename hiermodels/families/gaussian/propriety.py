@@ -86,7 +86,7 @@ def _check_tau(name: str, prior: Prior, design: Moments, flat_betas: bool) -> No
         )
     if not isinstance(prior, Flat):
         return
-    # A group whose rows cannot tell the coefficient from the others says nothing of its spread.
+    # A group whose rows cannot tell the coefficient from the others says nothing about its spread.
     place = 0 if design.scalar else design.coefficients.index(name[4:-1])
     informing = design.identifying(place)
     # Common columns that are constant within groups are further means, estimated from the groups.
@@ -208,7 +208,7 @@ def _check_sigma(design: Moments, prior: Any, pooling: str) -> None:
     alone = df < 1
     if not alone.any():
         # A flat sigma needs the likelihood to fall faster than 1/sigma.
-        # Where others hold the common line, one sd a group needs no more than two rows.
+        # Where others hold the common line, one sd per group needs no more than two rows.
         held = pooling == "complete" and design.residual == "group" and design.J > 1
         thin = df < 2 if pooling != "partial" and not held else df < 1
         if isinstance(prior, Flat) and thin.any():
@@ -226,7 +226,7 @@ def _check_sigma(design: Moments, prior: Any, pooling: str) -> None:
     if pooling == "none" or len(alone) == 1:
         # Nothing but the prior would speak of sigma (and, without pooling, of every interval).
         remedy = (
-            "EightSchools takes one estimate a group with its standard error"
+            "EightSchools takes one estimate per group with its standard error"
             if len(alone) == 1
             else "use "
             + option("sigma", "common")

@@ -1,6 +1,6 @@
 """One file of named arrays and a few words about them: what saved statistics are.
 
-NumPy's ``.npz``, without pickled objects: reading one from elsewhere runs none of its code.
+NumPy's ``.npz``, without pickled objects: reading one from elsewhere runs no code of its own.
 """
 
 from __future__ import annotations

@@ -157,7 +157,7 @@ def test_no_pooling_refuses_a_sigma_that_only_the_prior_speaks_of() -> None:
     slopes(frame, pooling="none")  # two rows fit a line; sigma comes from the other groups
     with pytest.raises(DataError, match="without replication in group 'e': the answer would be"):
         slopes(frame, pooling="none", sigma="group")
-    with pytest.raises(DataError, match="EightSchools takes one estimate a group"):
+    with pytest.raises(DataError, match="EightSchools takes one estimate per group"):
         one_way(ROWS.drop_duplicates("g"), pooling="none")
 
 
