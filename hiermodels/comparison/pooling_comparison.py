@@ -112,7 +112,7 @@ def title(c: PoolingComparison) -> str:
 
 
 def heading(c: PoolingComparison, unit: str) -> str:
-    """What the scores of a unit predict."""
+    """What the scores of a unit are of."""
     d = c.model.design
     if unit == "group":
         return f"Prediction of a new {d.group} (leaving one {d.group} out at a time)"

@@ -63,3 +63,21 @@ def test_bad_terms_and_those_without_a_prediction_are_counted(schools):
 def test_with_one_strategy_scored_there_is_nothing_to_compare(schools):
     (said, _) = second(schools, elpd=float("nan"))
     assert said == "For a new school there is nothing to compare."
+
+
+def test_many_groups_are_cut_short_and_said_to_be(schools):
+    frame, _ = hm.datasets.simulate_one_way(groups=15, size=4, mu=3, tau=1, sigma=1, seed=2)
+    c = hm.compare_pooling(hm.OneWay(frame, y="y", group="group"), seed=1, draws=200)
+    table, left = pooling_comparison.short(c)
+    assert len(table) == 12
+    assert left == " (first 12 of 15; all are in .estimates)"
+    assert "Estimates (first 12 of 15" in str(c)
+    assert pooling_comparison.short(schools)[1] == ""
+
+
+@pytest.mark.parametrize(
+    ("x", "said"),
+    [(0.0, "0"), (1234.5, "1234"), (-30.742, "-30.7"), (0.01234, "0.0123"), (3e9, "3e+09")],
+)
+def test_numbers_have_three_digits(x, said):
+    assert pooling_comparison._number(x) == said

@@ -275,3 +275,21 @@ def test_other_arguments_are_refused(model: Any) -> None:
         compare_priors(model, narrow, drawz=10)
     with pytest.raises(OptionError, match="model must be an EightSchools"):
         compare_priors(hm.datasets.eight_schools(), narrow)
+
+
+def test_two_sets_have_the_reference_posteriors(found: Any) -> None:
+    known = reference.load("eight_schools_exact.json")
+    for name, key in {"half-Cauchy": "normal5_halfcauchy5", "flat": "flat_uniform"}.items():
+        for label, ours in {"mu": "mu", "tau": "tau", "theta[1]": "theta[A]"}.items():
+            for statistic, column in {"mean": "mean", "sd": "sd", "q50": "median"}.items():
+                assert found.wide(column).loc[ours, name] == pytest.approx(
+                    known[key][label][statistic], rel=1e-6
+                )
+
+
+def test_an_interval_that_leaves_zero_out_is_told_of(found: Any) -> None:
+    above = (found.wide("q5") > 0).loc["theta[A]"]
+    assert set(above) == {True, False}  # else this test says nothing
+    (line,) = [c for c in found.crossings if "theta[A]" in c]
+    assert line.startswith("90 % interval of theta[A]: above 0 under ")
+    assert not [c for c in found.crossings if "tau" in c]

@@ -93,6 +93,15 @@ def test_ranks_do_not_see_an_increasing_transformation():
             np.testing.assert_array_equal(plain[column], other[column])
 
 
+@pytest.mark.parametrize("unit", [1e-12, 1e12])
+def test_the_unit_of_a_parameter_does_not_matter(unit):
+    x = autocorrelated(4, 400, 0.5)
+    one, other = (convergence.table(y, list(ARVIZ)) for y in (x, unit * x))
+    for column in ARVIZ:
+        factor = unit if column.startswith("mcse") else 1.0
+        np.testing.assert_allclose(other[column], factor * one[column], rtol=1e-9)
+
+
 @pytest.mark.parametrize("rho", [0.0, 0.6, -0.4])
 def test_the_bulk_ess_of_an_autoregression_is_what_theory_says(rho):
     # The mean of S draws of an AR(1) is worth S (1 - rho) / (1 + rho) independent ones. Ranks
@@ -146,3 +155,8 @@ def test_blocks_give_what_entries_give_one_by_one(monkeypatch, draws):
         )
     assert np.isnan(whole["ess_bulk"]).nonzero()[0].tolist() == [3, 11, 17]
     assert (whole["mean"][11], whole["sd"][11], whole["median"][11]) == (2.5, 0.0, 2.5)
+
+
+def test_no_entries_and_no_draws_are_no_trouble():
+    assert convergence.table(np.empty((4, 100, 0)), ["mean", "r_hat"])["r_hat"].shape == (0,)
+    assert np.isnan(convergence.table(np.empty((4, 0, 2)), ["mean", "r_hat"])["mean"]).all()

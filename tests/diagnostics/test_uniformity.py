@@ -53,6 +53,17 @@ def test_uniform_ranks_stay_inside_the_band_with_its_probability(n: int, draws: 
         assert np.mean(p <= level) < level + 4 * np.sqrt(level * (1 - level) / times)
 
 
+def test_the_band_is_wider_for_a_higher_level_and_narrower_for_more_simulations() -> None:
+    few, many = uniformity.band(100, 99, 0.95), uniformity.band(400, 99, 0.95)
+    high = uniformity.band(100, 99, 0.999)
+    assert np.all(many.upper <= few.upper)
+    assert np.mean(few.upper) / np.mean(many.upper) == pytest.approx(2, rel=0.1)
+    assert np.all(high.upper >= few.upper)
+    assert np.all(high.lower <= few.lower)
+    # About 1.36 / sqrt(N) at the widest place, as Kolmogorov and Smirnov's, or a little more.
+    assert few.upper.max() == pytest.approx(0.14, abs=0.01)
+
+
 @pytest.mark.parametrize(
     ("shape", "sign"),
     [((1.5, 1.0), -1), ((1.0, 1.5), 1), ((1.6, 1.6), None), ((0.6, 0.6), None)],

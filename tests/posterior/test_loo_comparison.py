@@ -64,6 +64,11 @@ def test_the_best_comes_first_and_differences_are_those_of_the_terms(rows, left_
     assert got == pytest.approx(apart, abs=0.3)
 
 
+def test_fits_and_what_was_left_out_already_may_be_mixed(pools, left_out):
+    mixed = compare({**pools, "complete": left_out["complete"]})
+    pd.testing.assert_frame_equal(mixed.table, compared(left_out).table)
+
+
 def test_terms_that_one_leaves_undefined_are_left_out_of_all(rows):
     frame = pd.concat([rows, rows[:2].assign(group=[77, 78])], ignore_index=True)
     fits = {p: regressions.container(regressions.one_way(frame, p)) for p in ("complete", "none")}
@@ -139,6 +144,15 @@ def test_stacking_bears_densities_that_underflow():
     np.testing.assert_array_equal(stacking(terms[:, :1]), [1])
 
 
+@pytest.mark.filterwarnings("ignore:The inplace keyword")  # ArviZ 0.23 with pandas 3.1
+def test_stacking_is_arvizs_where_that_can_be_computed(pools, left_out):
+    from hiermodels.container import inference_data as idatas
+
+    theirs = idatas.arviz().compare(pools, method="stacking")
+    mine = compare(left_out).table
+    np.testing.assert_allclose(mine["weight"], theirs["weight"][mine.index], atol=0.02)
+
+
 # ---- what it says -------------------------------------------------------------------------------
 
 
@@ -159,12 +173,31 @@ def first(found: Loo, n: int) -> Loo:
     return dataclasses.replace(found, table=table, data=Observed("y"), **_sums(table))
 
 
+def test_two_that_predict_alike_are_said_to(left_out, rows):
+    again = hm.OneWay(rows, y="y", group="group").fit(engine="exact", seed=9)
+    said = str(compare({"one": left_out["partial"], "two": again}))
+    assert "differ by less than 4: they predict about equally well" in said
+    assert "comes out ahead" not in said
+
+
 def test_a_lead_within_two_standard_errors_is_not_called_clear(left_out):
     complete = left_out["complete"]
     terms = complete.table["elpd"].copy()
     terms.iloc[0] -= 5.0  # one row makes the whole of the difference
     said = str(compared({"a": complete, "b": with_refits(complete, terms)}))
     assert "'a' comes out ahead of 'b' by 5.0 (se 5.0, which is not clear)" in said
+
+
+def test_bad_k_are_told_with_the_next_step():
+    frame = hm.datasets.simulate_one_way(groups=10, size=4, mu=0, tau=0.3, sigma=1, seed=4)[0]
+    frame.loc[17, "y"] = 14.0
+    fit = hm.OneWay(frame, y="y", group="group").fit(engine="exact", seed=1)
+    complete = regressions.container(regressions.one_way(frame, "complete"))
+    found = compare({"partial": fit, "complete": complete})
+    assert found.table.loc["partial", "bad_k"] >= 1
+    assert not found.ok
+    assert "'partial' has" in str(found)
+    assert "hm.exact.posterior(model).loo('observation')" in str(found)
 
 
 # ---- what it refuses ----------------------------------------------------------------------------

@@ -62,6 +62,13 @@ def test_a_normal_mean_has_the_sensitivity_that_integrals_give(data: tuple[float
     assert max(k) < 0.7
 
 
+def test_the_direction_and_the_scale_of_a_scalar_do_not_matter() -> None:
+    x, components = normal((0.0, 2.5), (6.0, 1.0))
+    found, _ = power_scaling.sensitivities([x, -x, 1e6 + 1e3 * x], components, DELTA)
+    np.testing.assert_allclose(found[1], found[0], rtol=1e-9)
+    np.testing.assert_allclose(found[2], found[0], rtol=1e-6)
+
+
 def test_a_constant_component_moves_nothing_and_has_no_pareto_k() -> None:
     x, _ = normal((0.0, 1.0), (0.0, 1.0))
     found, k = power_scaling.sensitivities([x], {"flat": np.full(x.shape, -3.7)}, DELTA)

@@ -15,6 +15,7 @@ from hiermodels.container import inference_data as idatas
 from hiermodels.errors import ContainerError, DiagnosticWarning, OptionError
 from hiermodels.posterior.sensitivity import CONFLICT, FINE, STRONG, sensitivity
 
+COLUMNS = ["prior", "likelihood", "diagnosis"]
 SCHOOLS = [f"theta[{name}]" for name in "ABCDEFGH"]
 
 
@@ -77,6 +78,19 @@ def test_the_numbers_are_arvizs_own(idata: Any, found: Any) -> None:
         np.testing.assert_allclose(found.by_block[block], theirs, atol=close, rtol=0)
 
 
+def test_the_table_is_the_same_on_both_lines_of_arviz(found: Any) -> None:
+    # Written down from ArviZ 0.23; the draws are the exact engine's, the same everywhere.
+    assert list(found.table.columns) == COLUMNS
+    assert list(found.table.index) == ["mu", "tau", *SCHOOLS]
+    assert list(found.by_block.columns) == ["mu", "tau"]
+    assert list(found.pareto_k.index) == ["prior", "likelihood", "prior[mu]", "prior[tau]"]
+    known = {"mu": (0.1017, 0.0895), "tau": (0.1941, 0.0521), "theta[A]": (0.1007, 0.0670)}
+    for label, values in known.items():
+        np.testing.assert_allclose(
+            found.table.loc[label, ["prior", "likelihood"]].tolist(), values, atol=1e-3
+        )
+
+
 def test_a_flat_prior_moves_nothing() -> None:
     model = schools(mu=hm.Flat(), tau=hm.Uniform(100))
     found = sensitivity(model.fit(engine="exact", seed=1))
@@ -122,6 +136,13 @@ def test_with_three_groups_the_prior_of_tau_decides() -> None:
     assert "the prior of tau decides as much as the data" in said
     assert "hm.compare_priors" in said
     assert found.table.loc["sigma", "diagnosis"] == FINE
+
+
+def test_the_threshold_is_what_flags(idata: Any, found: Any) -> None:
+    low = sensitivity(idata, threshold=1e-6)
+    assert set(low.flagged) == set(low.table.index)
+    assert sensitivity(idata, threshold=10).flagged == []
+    pd.testing.assert_frame_equal(low.table[COLUMNS[:2]], found.table[COLUMNS[:2]])
 
 
 def test_a_sentence_names_the_blocks_that_matter_the_worst_first(idata: Any, found: Any) -> None:
@@ -199,6 +220,17 @@ def test_effects_that_were_summed_up_leave_the_hyperparameters(idata: Any) -> No
     pd.testing.assert_frame_equal(found.table, same.table)
 
 
+def test_many_effects_are_looked_at_only_when_they_are_named() -> None:
+    frame = hm.datasets.simulate_one_way(groups=101, size=2, seed=2).frame
+    idata = hm.OneWay(frame, y="y", group="group").fit(
+        engine="exact", seed=1, draws=100, pointwise=True
+    )
+    found = sensitivity(idata)
+    assert list(found.table.index) == ["mu", "tau", "sigma", "icc"]
+    assert any("theta is left out, having 101 scalars" in note for note in found.notes)
+    assert len(sensitivity(idata, "theta").table) == 101
+
+
 def test_what_is_missing_is_named_with_the_next_step(idata: Any) -> None:
     with pytest.raises(ContainerError, match="has no group 'posterior'"):
         sensitivity(without(idata, "posterior"))
@@ -250,3 +282,11 @@ def test_bad_weights_are_told_of() -> None:
         found = sensitivity(fit, delta=1.0)
     assert found.pareto_k.max() > 0.7
     assert "note the weights are bad" in str(found)
+
+
+def test_the_container_is_left_as_it_was(idata: Any) -> None:
+    before = {n: idatas.dataset(idata, n).copy(deep=True) for n in idatas.groups(idata)}
+    sensitivity(idata)
+    assert list(idatas.groups(idata)) == list(before)
+    for name, ds in before.items():
+        assert ds.identical(idatas.dataset(idata, name))
