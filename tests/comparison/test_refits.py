@@ -154,7 +154,7 @@ def test_rows_and_groups_of_varying_slopes_are_those_that_weights_give():
     idata = model.fit(engine="exact", seed=3)
     for unit, refitted in (("observation", refits.row_elpd), ("group", refits.group_elpd)):
         table = hm.loo(idata, unit).table
-        for place in np.argsort(table["pareto_k"].to_numpy())[:4]:  # where the weights are good
+        for place in np.argsort(table["pareto_k"].to_numpy())[:2]:  # where the weights are good
             found = refitted(model, int(place), exact_fit)
             assert found == pytest.approx(table["elpd"].iloc[place], abs=0.06)
 
