@@ -1,8 +1,8 @@
-"""A comparison of pooling strategies: its tables, and its report as text."""
+"""A comparison of pooling strategies: its tables, and its words as plain text and as HTML."""
 
 from __future__ import annotations
 
-import html
+import html as escaping
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ..models.model import Model
     from ..posterior.loo import Loo
 
-__all__ = ["PoolingComparison", "conclusions", "text"]
+__all__ = ["PoolingComparison", "conclusions", "html", "text"]
 
 
 _SHOWN = 12  # groups in the short table
@@ -84,8 +84,11 @@ class PoolingComparison:
     __repr__ = __str__
 
     def to_html(self) -> str:
-        """The report as preformatted HTML, without the frame of a page."""
-        return f"<pre>{html.escape(str(self))}</pre>"
+        """The report as HTML, without the frame of a page."""
+        return html(self)
+
+    def _repr_html_(self) -> str:
+        return self.to_html()
 
     def plot_shrinkage(self, **options: Any) -> Any:
         """Draw :func:`hiermodels.plots.shrinkage` of the fit with partial pooling."""
@@ -109,7 +112,7 @@ def title(c: PoolingComparison) -> str:
 
 
 def heading(c: PoolingComparison, unit: str) -> str:
-    """What the scores of a unit are of."""
+    """What the scores of a unit predict."""
     d = c.model.design
     if unit == "group":
         return f"Prediction of a new {d.group} (leaving one {d.group} out at a time)"
@@ -215,6 +218,27 @@ def text(c: PoolingComparison, spelled: Callable[[str], str] = str) -> str:
     return "\n".join(lines)
 
 
+def html(c: PoolingComparison) -> str:
+    """The report as HTML: headings, sentences and tables, nothing that needs a style sheet."""
+    out = [f"<h3>{escaping.escape(title(c))}</h3>"]
+    for unit, part in c.elpd.groupby("unit", sort=False):
+        out += [f"<h4>{escaping.escape(heading(c, str(unit)))}</h4>", _table(_scores(part))]
+        for row in part[part["elpd"].isna()].itertuples():
+            out.append(f"<p>{escaping.escape(f'{CALLED[str(row.pooling)]}: {row.use}')}</p>")
+    out += [
+        f"<p>{escaping.escape(f'{CALLED[name]} is not there: {why}')}</p>"
+        for name, why in c.absent.items()
+    ]
+    items = "".join(f"<li>{escaping.escape(line)}</li>" for line in conclusions(c))
+    out += [f"<ul>{items}</ul>"]
+    out += ["<h4>How much the groups differ (partial pooling)</h4>", _table(c.heterogeneity)]
+    out += [f"<p>{escaping.escape(line)}</p>" for line in place(c)]
+    shown, left = short(c)
+    out += [f"<h4>Estimates{escaping.escape(left)}</h4>", _table(shown.set_index(shown.columns[0]))]
+    out += [f"<p>note {escaping.escape(line)}</p>" for line in c.notes]
+    return "\n".join(out)
+
+
 def short(c: PoolingComparison) -> tuple[pd.DataFrame, str]:
     """The most telling columns of the estimates, and whether rows were left out, in words."""
     e = c.estimates
@@ -237,6 +261,12 @@ def _plain(table: pd.DataFrame) -> str:
     if table.empty:
         return "  (nothing)"
     return table.to_string(float_format=_number, na_rep="")
+
+
+def _table(table: pd.DataFrame) -> str:
+    if table.empty:
+        return "<p>(nothing)</p>"
+    return table.to_html(float_format=_number, na_rep="", border=0)
 
 
 def _number(x: float) -> str:

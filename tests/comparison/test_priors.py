@@ -217,14 +217,12 @@ def test_so_few_draws_that_shifts_are_chance_are_told_of(slopes: Any) -> None:
     assert 0.1 < float(note.split(" sd")[0].split()[-1]) < 0.3
 
 
-def test_an_option_that_only_nuts_has_chooses_it() -> None:
-    from hiermodels.comparison.priors import _engine
-
-    assert _engine("auto", {"draws": 100}) == ("auto", [])
-    engine, notes = _engine("auto", {"adapt_delta": 0.9})
-    assert engine == "nuts"
-    assert "adapt_delta" in notes[0]
-    assert _engine("exact", {}) == ("exact", [])
+@pytest.mark.stan
+@pytest.mark.filterwarnings("ignore::hiermodels.errors.DiagnosticWarning")
+def test_an_option_that_only_nuts_has_chooses_it(model: Any) -> None:
+    found = compare_priors(model, {"narrow": SETS["narrow"]}, seed=1, draws=50, adapt_delta=0.9)
+    assert set(found.engines.values()) == {"nuts"}
+    assert "adapt_delta" in found.notes[0]
 
 
 # ---- words ---------------------------------------------------------------------------------------
