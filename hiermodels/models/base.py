@@ -19,8 +19,8 @@ from ..families.gaussian.hyperparameters import Hyperparameters
 from ..families.gaussian.laplace import Standardization, standardize
 from ..families.gaussian.statistics import SufficientStatistics
 from ..priors.blocks import Block, Priors, check_given, no_place
-from ..priors.distributions import Flat, HalfT, Normal
 from ..stan import programs
+from . import default_priors
 
 POOLINGS = ("partial", "none", "complete")
 PARAMETERIZATIONS = ("auto", "marginal", "centered", "noncentered")
@@ -260,15 +260,7 @@ class Base(ABC):
 
     def _default_priors(self) -> dict[str, Any]:
         """Default prior of every block of every pooling strategy."""
-        middle, spread = self.family.typical(self.design)
-        mu = Normal(middle, 2.5 * spread)
-        return {
-            "mu": mu,
-            "tau": HalfT(3, spread),
-            # Whether flat ones leave a posterior is known of families with a closed form.
-            "theta": Flat() if self.family.marginal else mu,
-            **self.family.default_priors(self.design),
-        }
+        return default_priors.of_levels(self.family, self.design)
 
     def _where(self) -> dict[str, str]:
         """In words, by full name, where priors are that are not of what a fit reports."""

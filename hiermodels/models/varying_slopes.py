@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from ..data.design import Design
 from ..errors import DataError, OptionError, option, shown
 from ..families.family import Family
@@ -15,11 +13,10 @@ from ..families.gaussian.laplace import Standardization
 from ..families.gaussian.marginal import forward
 from ..families.gaussian.observations import Observations, observe
 from ..priors.blocks import Block
-from ..priors.distributions import LKJ, Flat, HalfT, Normal
+from . import default_priors
 from .base import one_of
 from .column_checks import (
     coded_in_full,
-    from_origin,
     refuse_constant,
     warn_of_far,
     warn_of_rows_of_zeros,
@@ -239,39 +236,7 @@ class VaryingSlopes(Model):
         return [(order.index(b.name), b) for b in self._blocks(self.pooling)]
 
     def _default_priors(self) -> dict[str, Any]:
-        d = self.design
-        y_mean, y_sd = self.family.typical(d)
-        found = d.statistics
-        levels = {c: found.sources[n] for n in found.in_full for c in found.sources[n]}
-        location: dict[str, Normal] = {}
-        scale: dict[str, HalfT] = {}
-        for k, name in enumerate(d.names):
-            siblings = levels.get(name, (name,))
-            if d.constant[k] or name in levels:
-                # The intercept (or a constant in its place, or the mean of a level where there is
-                # no intercept) is the height where all other columns are at the origin: its priors
-                # are wider by what those of the slopes leave open on the way there from where the
-                # data are, nothing of columns that are centred.
-                others = np.array([n not in siblings for n in d.names]) & (d.sds[:-1] > 0)
-                away = float(np.sum((from_origin(d)[others] / d.sds[:-1][others]) ** 2))
-                width = y_sd / float(d.size[k]) * float(np.sqrt(1 + away))
-                value = d.means[k] if d.constant[k] else 1.0  # of a constant, which may be below 0
-                location[name] = Normal(y_mean / float(value), 2.5 * width)
-                scale[name] = HalfT(3, width)
-            else:
-                unit = y_sd / (float(d.sds[k]) or 1.0)  # a column of zeros is refused later
-                location[name] = Normal(0, 2.5 * unit)
-                scale[name] = HalfT(3, unit)
-        # Whether flat ones leave a posterior is known of families with a closed form.
-        flat = dict.fromkeys(d.names, Flat()) if self.family.marginal else location
-        return {
-            "mu": location,
-            "tau": scale,
-            "Omega": LKJ(2),
-            "beta": flat if self.pooling == "none" else location,
-            "theta": flat,
-            **self.family.default_priors(d),
-        }
+        return default_priors.of_coefficients(self.family, self.design, self.pooling)
 
     def _data(self) -> dict[str, Any]:
         d = self.design
