@@ -176,6 +176,8 @@ class Base(ABC):
                     f"{', '.join(self._options)}{suggest(name, self._options)}"
                 )
         options = {**self._options, **changes}
+        if changes.get("family") is not None and "sigma" not in changes:
+            options["sigma"] = "common"  # it was the option of the family before
         options["priors"] = check_given(options["priors"])
         one_of("pooling", options["pooling"], POOLINGS)
         one_of("parameterization", options["parameterization"], PARAMETERIZATIONS)

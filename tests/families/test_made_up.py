@@ -284,3 +284,6 @@ def test_sigma_is_short_for_the_gaussian_family(frame):
     assert repr(short) == repr(long)
     assert (short.family, short.columns) == (long.family, long.columns)
     assert hm.OneWay(frame, y="y", group="g").family == families.Gaussian()
+    assert long.replace(family=families.Gaussian()).family == families.Gaussian("common")
+    assert long.replace(sigma="common").family == families.Gaussian("common")
+    assert long.replace(pooling="none").family == long.family
