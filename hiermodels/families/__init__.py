@@ -11,7 +11,15 @@ from .family import Family
 from .gaussian.family import Gaussian
 from .gaussian.known_errors import KnownErrors
 
-__all__ = ["FAMILIES", "Family", "Gaussian", "KnownErrors", "named", "of_attributes"]
+__all__ = [
+    "FAMILIES",
+    "Family",
+    "Gaussian",
+    "KnownErrors",
+    "named",
+    "of_attributes",
+    "one_row_per_group",
+]
 
 FAMILIES: dict[str, type[Family]] = {f.name: f for f in (Gaussian, KnownErrors)}
 """Every family by its name, as the attributes of a container have it."""
@@ -31,6 +39,11 @@ def named(name: str, options: dict[str, Any]) -> Family:
             "hm.families.FAMILIES[name] = ... adds one that is defined elsewhere"
         )
     return FAMILIES[name](**options)
+
+
+def one_row_per_group(attrs: Mapping[str, Any]) -> bool:
+    """Whether each group of a fit is one row, an estimate, by its container's attributes."""
+    return "family" not in attrs and of_attributes(attrs).estimates
 
 
 def of_attributes(attrs: Mapping[str, Any]) -> Family:

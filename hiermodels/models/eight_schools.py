@@ -117,7 +117,7 @@ def _design(frame: Any, effect: str, se: str, group: str, missing: str) -> Momen
     before, given = 0, frame
     if isinstance(frame, SufficientStatistics):
         before = frame.dropped
-        frame = _one_row_a_group(frame, effect, se, group)
+        frame = _one_row_per_group(frame, effect, se, group)
     table = frames.table(frame, roles={"effect": effect, "se": se}, group=group, missing=missing)
     if frame is given:  # else the statistics' labels have been looked at
         label_texts.warn(group, table.groups.labels, {})
@@ -161,7 +161,7 @@ def _design(frame: Any, effect: str, se: str, group: str, missing: str) -> Momen
     )
 
 
-def _one_row_a_group(found: SufficientStatistics, effect: str, se: str, group: str) -> Any:
+def _one_row_per_group(found: SufficientStatistics, effect: str, se: str, group: str) -> Any:
     """The estimates back out of statistics of one row for each group."""
     found = observe(found, y=effect, group=group, columns=[se]).statistics
     if np.any(found.sizes != 1):

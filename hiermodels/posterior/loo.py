@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .. import families
 from ..container import inference_data as idatas
 from ..container import psis
 from ..data import origins
@@ -361,7 +362,7 @@ def _next_step(attrs: dict[str, Any], unit: str) -> str:
     if closed and pooling == "partial" and model in ("EightSchools", "OneWay") and common:
         steps.append(f"hm.exact.posterior(model).loo({unit!r}) has the exact terms")
     if unit == "observation" and pooling in ("partial", "complete"):
-        if model == "EightSchools":
+        if families.one_row_per_group(attrs):
             steps.append("unit='group' leaves out the same, its effect integrated out")
         elif closed or pooling == "complete":
             steps.append("unit='group', the prediction of new groups, may do, and fares better")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .. import families
 from ..container import inference_data as idatas
 from ..errors import ContainerError, listed
 from ..priors.distributions import FAMILIES, Flat, Prior
@@ -81,7 +82,7 @@ def observed(idata: Container, response: str) -> Observed:
         elif data is not None and f"{response}_mean" in data:
             means = np.asarray(data[f"{response}_mean"].values, dtype=np.float64)
         return Observed(response, values, group, size[group].to_index(), sizes, means, squares)
-    if y is not None and idatas.attributes(idata).get("model") == "EightSchools":
+    if y is not None and families.one_row_per_group(idatas.attributes(idata)):
         group, ones = str(y.dims[0]), np.ones(len(y))
         return Observed(response, values, group, y[group].to_index(), ones, values, 0 * ones)
     return Observed(response, values)
@@ -200,8 +201,8 @@ class _Fit:
         return bool(self.attrs["pooling"] != "none")
 
     @property
-    def one_row_a_group(self) -> bool:
-        return bool(self.attrs.get("model") == "EightSchools")
+    def one_row_per_group(self) -> bool:
+        return families.one_row_per_group(self.attrs)
 
     @property
     def sizes(self) -> NDArray[np.int64] | None:
@@ -248,7 +249,7 @@ def _by_coefficients(fit: _Fit, unit: str, nothing: Mask) -> tuple[Mask, str]:
     if not names:
         return nothing, ""
     told = listed(names, 3)
-    if fit.one_row_a_group:
+    if fit.one_row_per_group:
         alone = np.full(len(nothing), not fit.pooled or len(nothing) == 1)
         group = np.arange(len(nothing))
     else:
@@ -303,13 +304,13 @@ def _members(index: NDArray[np.int64], groups: int) -> list[NDArray[np.int64]]:
 def _by_groups(fit: _Fit, unit: str, nothing: Mask) -> tuple[Mask, str]:
     means, scales = fit.flat("mu"), fit.flat("tau")
     both = [name for name in scales if name.replace("tau", "mu", 1) in means]
-    sizes = np.ones(len(nothing)) if fit.one_row_a_group else fit.sizes
+    sizes = np.ones(len(nothing)) if fit.one_row_per_group else fit.sizes
     if not both or sizes is None:
         return nothing, ""
     K = sum(name.partition("[")[0] == "mu" for name in fit.priors)
     if len(sizes) - 1 >= K + 2:
         return nothing, ""
-    if unit == "group" or fit.one_row_a_group:
+    if unit == "group" or fit.one_row_per_group:
         gone = ~nothing
     else:
         index = fit.index

@@ -181,7 +181,7 @@ def by_itself(s: Subject) -> list[str]:
     if s.raw is None:
         return []
     said = []
-    if s.family == "VaryingSlopes":
+    if s.model_name == "VaryingSlopes":
         said.append(
             f"A {s.group}'s own estimates are least squares on its own rows alone, all "
             "coefficients its own."

@@ -101,13 +101,13 @@ def _of_effects(s: Subject) -> Iterator[_Picture]:
         )
     if s.comparison is not None:
         yield from _forests(s)
-    if s.family == "OneWay":
+    if s.model_name == "OneWay":
         yield _Picture(
             f"Posterior means against the {s.group}s' own means",
             lambda: plots.raw_against_posterior(s.idata),
             lambda: words.against(s),
         )
-    if s.family == "EightSchools" and s.model is not None:
+    if s.model_name == "EightSchools" and s.model is not None:
         yield _Picture(
             f"What each {s.group} would be if tau were known",
             lambda: plots.impact_of_tau(s.model),
@@ -129,7 +129,7 @@ def _forests(s: Subject) -> Iterator[_Picture]:
 
 def _of_lines(s: Subject) -> Iterator[_Picture]:
     """Pictures of regressions."""
-    if s.family != "VaryingSlopes":
+    if s.model_name != "VaryingSlopes":
         return
     from .. import plots
 

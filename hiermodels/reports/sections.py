@@ -51,7 +51,7 @@ def page(s: Subject, path: str, title: str | None) -> str:
 
 
 def _title(s: Subject) -> str:
-    return f"{s.response} by {s.group}: {tables.size(s)} ({s.family})"
+    return f"{s.response} by {s.group}: {tables.size(s)} ({s.model_name})"
 
 
 def _lead(s: Subject) -> str:

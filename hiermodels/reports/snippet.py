@@ -51,7 +51,7 @@ def code(subject: Subject, path: str) -> str:
         return ""
     frame, head, arguments, waiting = made
     lines = ["import hiermodels as hm", "", *head]
-    lines += [f"model = hm.{subject.family}(", f"    {frame},"]
+    lines += [f"model = hm.{subject.model_name}(", f"    {frame},"]
     lines += [f"    {name}={value}," for name, value in arguments.items()]
     lines.append(")")
     if waiting:

@@ -100,8 +100,8 @@ class Subject:
         return found
 
     @property
-    def family(self) -> str:
-        """Name of the model's family, or ``"posterior"``."""
+    def model_name(self) -> str:
+        """Name of the model's class, or ``"posterior"``."""
         return str(self.attrs.get("model", "posterior"))
 
     @property

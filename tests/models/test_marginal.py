@@ -353,7 +353,7 @@ def test_statistics_in_place_of_a_frame_give_the_same_draws() -> None:
 
 
 @pytest.mark.stan
-def test_eight_schools_takes_statistics_of_one_row_a_group() -> None:
+def test_eight_schools_takes_statistics_of_one_row_per_group() -> None:
     frame = hm.datasets.eight_schools()
     found = hm.sufficient_statistics(frame, y="effect", group="school", columns=["se"])
     model = hm.EightSchools(found, effect="effect", se="se", group="school")
