@@ -341,6 +341,7 @@ for small in (10**9, 10):
 """
 
 
+@pytest.mark.slow
 def test_files_and_folders_of_others_are_refused_with_a_next_step(tmp_path: Path) -> None:
     for name in ("open.csv", "shut.csv"):
         DATA.to_csv(tmp_path / name, index=False)

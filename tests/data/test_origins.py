@@ -533,6 +533,7 @@ def test_prior_against_posterior_draws_both_at_the_centre():
     assert "centre" not in ax.get_title(loc="left")
 
 
+@pytest.mark.slow
 def test_a_report_says_where_the_priors_are_and_how_the_fit_is_made_again(tmp_path):
     model = _model(_moved("one common", 300))
     idata = model.fit(engine="exact", seed=1, draws=200)
@@ -629,8 +630,9 @@ def test_the_efficiency_of_draws_is_that_at_the_centre(monkeypatch):
 # ---- calibration ---------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.stan
-@pytest.mark.parametrize("engine", ["exact", pytest.param("nuts", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("engine", ["exact", "nuts"])
 def test_defaults_far_from_0_are_calibrated(engine):
     """Parameters from the prior at the centre, data given them: ranks are uniform."""
     frame = _moved("one common", 300, _frame(J=8, n=5))

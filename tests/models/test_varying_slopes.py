@@ -257,7 +257,10 @@ def test_complete_pooling_is_least_squares() -> None:
 
 
 @pytest.mark.stan
-@pytest.mark.parametrize("parameterization", ["marginal", "centered", "noncentered"])
+@pytest.mark.parametrize(
+    "parameterization",
+    ["marginal", "centered", pytest.param("noncentered", marks=pytest.mark.slow)],
+)
 def test_sigma_by_group_runs_and_is_labelled(parameterization: str) -> None:
     frame, _ = simulated(groups=6, size=30, mu=(0.0,), tau=(1.0,), Omega=None, beta=())
     model = hm.VaryingSlopes(
