@@ -52,8 +52,11 @@ def coded_in_full(design: Design, varying: Sequence[str], common: Sequence[str])
         beside = "a common intercept" if constant[0] == design.ones else f"common={constant!r}"
         raise OptionError(
             f"varying={vary!r} beside {beside} would leave the groups without differences in the "
-            f"first level, {first!r}; intercept='none' codes the factor in full, with a mean and a "
-            "standard deviation for each level, and intercept='varying' lets the first level vary"
+            f"first level, {first!r}; "
+            + option("intercept", "none")
+            + " codes the factor in full, with a mean and a standard deviation for each level, and "
+            + option("intercept", "varying")
+            + " lets the first level vary"
         )
     return None if constant else next(iter((*vary, *free)), None)
 
