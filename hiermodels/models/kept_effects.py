@@ -63,7 +63,7 @@ def effects_to_keep(
     if "eta" in include and model.parameterization != "noncentered":
         raise OptionError(
             "include: 'eta' is a variable of the noncentered program, got parameterization="
-            f"{model.parameterization!r}; use parameterization='noncentered'"
+            f"{model.parameterization!r}; use " + option("parameterization", "noncentered")
         )
     if "deviation" in include and kept != "draws":
         raise OptionError(

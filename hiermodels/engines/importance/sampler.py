@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...container.psis import pareto_k
-from ...errors import ExactError
+from ...errors import ExactError, option
 from ...families.gaussian.hyperparameters import Hyperparameters
 from ...families.gaussian.laplace import Standardization, effective_share
 from .proposals import Bend, Proposal, fitted, straight
@@ -97,7 +97,7 @@ def draw(
     """
     if not standard.found:
         why = standard.reason.removeprefix("none: ")
-        raise ExactError(f"there are no independent draws: {why}; use engine='nuts'")
+        raise ExactError(f"there are no independent draws: {why}; use " + option("engine", "nuts"))
     target = Target(hyper, standard)
     proposal = _adapted(target, rng)
     # Fresh ones: those that a proposal was chosen by look better than it is.
@@ -222,5 +222,6 @@ def _refuse_far(log_w: Array) -> None:
         raise ExactError(
             "the posterior is too far from the t distributions that stand for it to draw from it "
             f"independently (efficiency {efficiency:.3f} of the importance weights, Pareto k "
-            f"{k:.2f}; wanted at least {LEAST_EFFICIENCY} and at most {K_LIMIT}); use engine='nuts'"
+            f"{k:.2f}; wanted at least {LEAST_EFFICIENCY} and at most {K_LIMIT}); use "
+            + option("engine", "nuts")
         )

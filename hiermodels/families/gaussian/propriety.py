@@ -55,7 +55,8 @@ def check(design: Moments, priors: Priors, pooling: str) -> None:
         if design.J < 2:
             raise DataError(
                 f"partial pooling needs at least 2 groups, got 1 ({listed(design.labels)}); "
-                "pooling='complete' fits a single group"
+                + option("pooling", "complete")
+                + " fits a single group"
             )
         flat_betas = any(isinstance(p, Flat) for _, p in _of(priors, "beta"))
         for name, prior in _of(priors, "tau"):
@@ -137,6 +138,7 @@ def _check_slopes(design: Moments) -> None:
     """
     found, names = design.statistics, design.names[: design.K]
     level = bool(design.constant[: design.K].any())  # whether an intercept varies
+    said: str
     for source, coded in found.sources.items():
         ours = [names.index(name) for name in coded if name in names]
         places = [found.columns.index(name) for name in coded]
@@ -156,10 +158,12 @@ def _check_slopes(design: Moments) -> None:
         else:
             said = (
                 "is constant within every group, so its slope cannot vary by group: it stands for "
-                "the group's own level, which intercept='varying' is for"
+                "the group's own level, which " + option("intercept", "varying") + " is for"
             )
         warnings.warn(
-            f"column {source!r} in varying= {said}; give it one slope, "
+            f"column {source!r} in varying= "
+            + said
+            + "; give it one slope, "
             + Message(f"common=[{source!r}]", option("common", source).shell),
             DataWarning,
             stacklevel=2,
