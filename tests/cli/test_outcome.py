@@ -6,8 +6,10 @@ import os
 import re
 import shlex
 import threading
+from contextlib import suppress
 
 import numpy as np
+import psutil
 import pytest
 
 from hiermodels import datasets, errors
@@ -44,12 +46,21 @@ def killed(run):
     programs.executable("eight_schools_noncentered", progress=False)
 
     def killed(*words, chain=2):
-        # The first chain has the time to finish: what is killed has just begun.
-        killer = threading.Thread(
-            target=lambda: [c.kill() for c in waiting(lambda: children(chain=chain), 60)]
-        )
+        ended = threading.Event()
+
+        def kill():
+            # The first chain has the time to finish: what is killed has just begun.
+            found = waiting(lambda: children(chain=chain), 60)
+            while found or (chain is None and not ended.wait(0.05)):
+                for child in found:
+                    with suppress(psutil.NoSuchProcess):
+                        child.kill()
+                found = children() if chain is None and not ended.is_set() else []
+
+        killer = threading.Thread(target=kill)
         killer.start()
         code, out, err = run(*words)
+        ended.set()
         killer.join()
         if "--allow-failed-chains" in words:
             assert (code, err[:9]) == (0, "warning: ")
