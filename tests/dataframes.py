@@ -58,9 +58,13 @@ def spark() -> Any:
 @pytest.fixture(scope="session")
 def cluster() -> Any:
     """A Dask cluster of two worker processes."""
+    import dask
     from distributed import Client, LocalCluster
 
+    # The workers would look at their own stacks every 10 ms, for as long as they live.
+    quiet_workers = {"distributed.worker.profile.enabled": False}
     with (
+        dask.config.set(quiet_workers),
         LocalCluster(
             n_workers=2, threads_per_worker=1, processes=True, host="127.0.0.1",
             dashboard_address="127.0.0.1:0",  # any free port

@@ -137,7 +137,9 @@ def fit_many(
         int(np.random.SeedSequence(seed, spawn_key=(at,)).generate_state(1)[0]) >> 1
         for at in range(len(labels))
     ]
-    options = {"parallel_chains": 1, **fit_options}
+    # Whole fits run side by side, not their chains.
+    nuts = fit_options.get("engine", "nuts") == "nuts"
+    options = {**({"parallel_chains": 1} if nuts else {}), **fit_options}
     outcomes: dict[int, fit_tasks.Outcome] = {}
     remarks: dict[int, str] = {}
 

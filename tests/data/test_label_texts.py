@@ -337,6 +337,7 @@ def test_integer_labels_cost_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     assert found.labels.tolist() != []
 
 
+@pytest.mark.slow
 def test_a_million_labels_are_looked_at_in_a_moment() -> None:
     for stem in ("school", "Schüler", "学校", "Schu\u0308ler"):
         names = np.array([f"{stem} {i}" for i in range(1_000_000)])

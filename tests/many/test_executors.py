@@ -180,6 +180,7 @@ def test_a_worker_of_a_cluster_that_is_killed_costs_its_chain_a_second_try(
     np.testing.assert_array_equal(theta(there), theta(schools.fit(**QUICK)))
 
 
+@pytest.mark.slow
 def test_a_worker_of_a_cluster_that_is_killed_costs_its_simulation_a_second_try(
     schools: hm.EightSchools, client: Any
 ) -> None:

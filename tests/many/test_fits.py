@@ -103,6 +103,15 @@ def test_each_row_of_the_table_is_that_of_a_fit_by_itself(model: Any, frames: An
     assert repr(many).startswith("<ManyFits: 3 data sets, 0 not fitted, ")
 
 
+def test_the_exact_engine_fits_many_as_it_fits_one(model: Any, frames: Any) -> None:
+    many = fit_many(model, frames, engine="exact", seed=5, draws=200)
+    for label, frame in frames.items():
+        seed = int(many.diagnostics.loc[label, "seed"])
+        expected = hm.summary(model.replace(frame=frame).fit(engine="exact", seed=seed, draws=200))
+        rows = many.table[many.table["data_set"] == label].set_index("variable")
+        pd.testing.assert_frame_equal(rows[COLUMNS], expected, check_names=False, check_exact=True)
+
+
 @quiet
 @pytest.mark.stan
 def test_a_data_sets_seed_follows_from_its_position_alone(model: Any, frames: Any) -> None:

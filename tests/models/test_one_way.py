@@ -199,6 +199,7 @@ def test_shuffled_rows_and_renamed_groups_give_the_same_posterior() -> None:
     reference.assert_same_posterior(a, b, {**names, "tau": lambda p: p["tau"]})
 
 
+@pytest.mark.slow
 @pytest.mark.stan
 def test_a_uniform_prior_keeps_tau_below_its_upper_end() -> None:
     frame = small()

@@ -458,7 +458,7 @@ def test_given_tau_goes_from_complete_to_no_pooling():
     np.testing.assert_allclose(high["mean"], means, rtol=1e-6)
     assert (middle["pooling_factor"].between(0.01, 0.99)).all()
     # The density is that of the marginal: integrate it.
-    x = np.linspace(-14, 3, 201)
+    x = np.linspace(-14, 3, 101)
     density = posterior.given_tau(np.exp(x)).groupby("tau")["density"].first().to_numpy()
     assert np.sum(density * np.exp(x)) * (x[1] - x[0]) == pytest.approx(1, abs=1e-5)
 
