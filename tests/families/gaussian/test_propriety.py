@@ -422,7 +422,7 @@ def test_every_file_names_them_in_python_and_typed(ending: str, tmp_path: Any, c
     said = said_of(hm.VaryingSlopes, file, **columns)
     assert matches(said, [LEVEL.format("size")])
     words = ["fit", "varying-slopes", str(file), "--y", "y", "--group", "g", "--varying", "x"]
-    words += ["--varying", "size", "--engine", "exact", "--draws", "20"]
+    words += ["--varying", "size", "--engine", "exact", "--draws", "20", "--seed", "1"]
     assert cli.main([*words, "-q", "-o", str(tmp_path / "fit.nc")]) == 0
     told = capsys.readouterr().err
     assert "warning: column 'size' in varying= is constant within every group" in told
